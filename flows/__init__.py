@@ -1,0 +1,1 @@
+"""The day: order, retries, schedules, reports, the command line."""

@@ -1,0 +1,221 @@
+"""From a request to a plan: which scenes, which area, which model, which grid, which product."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import shapely
+from odc.geo.geobox import GeoBox
+
+import geo
+import models
+from flows.errors import NothingFits
+from flows.request import MapRequest
+from flows.settings import Settings
+from geo.antimeridian import polygons_only
+from geo.area import AreaOfInterest, parse_area, swap_hint
+from geo.discover import distinct_ids, scenes_of
+from geo.errors import NotOverlapping, TimeUnknown
+from geo.extent import extent_text
+from geo.footprints import Footprints, read_footprints
+from geo.grid import GridChoice, crs_of, lay_grid
+from geo.scene import Phase, Scene
+from geo.scene_mosaic import ordered
+from models.reading import available
+from models.registry import TASKS_OF, CardRef, all_cards, find, matching, require_fit
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model of a product, and why it."""
+
+    ref: CardRef | None
+    """None where no model is run."""
+    why: str
+    """A sentence for the summary."""
+
+    @property
+    def label(self) -> str | None:
+        """Name and 12 digits of the digest, as in `model` of every feature."""
+        return f"{self.ref.card.name} {self.ref.card.digest[:12]}" if self.ref else None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that a product depends on, decided before a pixel is mapped."""
+
+    request: MapRequest
+    scenes: tuple[Scene, ...]
+    area: AreaOfInterest
+    choice: Choice
+    geobox: GeoBox
+    footprints: Footprints | None
+    product_id: str
+    min_area_m2: float
+    simplify_m: float
+    notes: tuple[str, ...]
+    """What was concluded rather than told, as sentences."""
+
+
+def find_scenes(request: MapRequest) -> tuple[Scene, ...]:
+    """Return the scenes of a request, before and after.
+
+    Raises:
+        SourceInvalid: in all its kinds.
+        TimeUnknown: where a before scene is not older than every after scene.
+    """
+    before = [s for spec in request.before for s in scenes_of(spec.as_source(), Phase.BEFORE)]
+    after = [s for spec in request.after for s in scenes_of(spec.as_source(), Phase.AFTER)]
+    _check_order(before, after)
+    return distinct_ids([*before, *after])
+
+
+def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) -> Plan:
+    """Return the plan of a request.
+
+    Raises:
+        AreaInvalid: where the area cannot be used.
+        NotOverlapping: where the area and the scenes of a phase do not meet.
+        NothingFits: where no model can map what there is.
+        ModelUnknown, InputsMismatch: where the model that was asked for is not there, or
+            wants other imagery.
+    """
+    area = _area(request, scenes)
+    used = _meeting(area, scenes)
+    choice = choose_model(request, used, settings)
+    geobox = _grid(request, area, used, choice)
+    footprints = read_footprints(request.buildings, area) if request.buildings else None
+    pixel_m = abs(geobox.resolution.x)
+    simplify_m = request.simplify_m if request.simplify_m is not None else pixel_m
+    smallest = request.min_area_m2 if request.min_area_m2 is not None else 10 * pixel_m**2
+    recipe = {
+        "event": request.event,
+        "hazard": request.hazard,
+        "name": request.title,
+        "area": area.canonical,
+        "scenes": [_ingredient(scene) for scene in sorted(used, key=lambda s: (s.phase, s.id))],
+        "model": choice.ref.card.digest if choice.ref else None,
+        "grid": [crs_of(geobox), *geobox.affine[:6], *geobox.shape],
+        "options": [smallest, simplify_m, request.prefer],
+        "buildings": footprints.sha256 if footprints else None,
+        "code": code_digest(),
+    }
+    return Plan(
+        request=request,
+        scenes=used,
+        area=area,
+        choice=choice,
+        geobox=geobox,
+        footprints=footprints,
+        product_id=_digest(recipe)[:16],
+        min_area_m2=smallest,
+        simplify_m=simplify_m,
+        notes=tuple(dict.fromkeys(note for scene in used for note in scene.notes)),
+    )
+
+
+def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Settings) -> Choice:
+    """Return the model that was asked for, or the first that fits.
+
+    Raises:
+        NothingFits: with the reason of every model of the hazard.
+        ModelUnknown, InputsMismatch: for a model that was asked for.
+    """
+    offers = [available(scene) for scene in scenes]
+    if request.model == "none":
+        return Choice(None, "no model was run, as asked")
+    if request.model is not None:
+        ref = find(request.model, extra=settings.models)
+        require_fit(ref.card, offers)
+        return Choice(ref, f"{ref.card.name} was asked for")
+    match = matching(all_cards(settings.models), hazard=request.hazard, available=offers)
+    if match.fits:
+        ref, *others = match.fits
+        passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
+        return Choice(ref, f"{ref.card.name} is the first choice that fits the imagery{passed}")
+    tasks = TASKS_OF.get(request.hazard, ())
+    reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
+    if request.buildings is not None or not tasks:
+        return Choice(None, f"no model fits a {request.hazard} in this imagery")
+    raise NothingFits(
+        f"no model can map a {request.hazard} here: {'; '.join(dict.fromkeys(reasons))}; give "
+        "other imagery, a --model of your own, or --model none for a product without analysis"
+    )
+
+
+def code_digest() -> str:
+    """Return the version and the sha256 of the code that makes pixels and polygons."""
+    digest = hashlib.sha256(version("aftermap").encode())
+    for package in (geo, models):
+        root = Path(package.__path__[0])
+        for path in sorted(root.rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_order(before: Sequence[Scene], after: Sequence[Scene]) -> None:
+    late = max((s for s in before if s.taken), key=_taken, default=None)
+    early = min((s for s in after if s.taken), key=_taken, default=None)
+    if late and early and _taken(late) >= _taken(early):
+        raise TimeUnknown(
+            f"before comes after: {late.id} was taken {late.taken_text} and {early.id} "
+            f"{early.taken_text}; swap --before and --after, or correct their dates"
+        )
+
+
+def _taken(scene: Scene) -> float:
+    return scene.taken.timestamp() if scene.taken else 0.0
+
+
+def _area(request: MapRequest, scenes: Sequence[Scene]) -> AreaOfInterest:
+    if request.area is not None:
+        return parse_area(request.area)
+    footprints = [scene.footprint for scene in scenes if scene.phase is Phase.AFTER]
+    return AreaOfInterest(polygons_only(shapely.union_all(footprints)))
+
+
+def _meeting(area: AreaOfInterest, scenes: Sequence[Scene]) -> tuple[Scene, ...]:
+    """Return the scenes that meet the area."""
+    used = tuple(s for s in scenes if s.footprint.intersects(area.geometry))
+    for phase in {scene.phase for scene in scenes}:
+        if any(scene.phase is phase for scene in used):
+            continue
+        extent = shapely.union_all([s.footprint for s in scenes if s.phase is phase])
+        hint = swap_hint(area, extent)
+        raise NotOverlapping(
+            f"the area ({extent_text(area.geometry)}) and the {phase} scenes ({extent_text(extent)}) do not "
+            f"overlap; {hint or 'give the area of the imagery, or imagery of the area'}"
+        )
+    return used
+
+
+def _grid(
+    request: MapRequest, area: AreaOfInterest, scenes: Sequence[Scene], choice: Choice
+) -> GeoBox:
+    wanted = choice.ref.card.resolution_m if choice.ref else None
+    after = [s for s in scenes if s.phase is Phase.AFTER and _wanted(s, choice)]
+    lead = ordered(after, request.prefer)
+    return lay_grid(area, lead, GridChoice(request.crs, request.resolution_m or wanted))
+
+
+def _wanted(scene: Scene, choice: Choice) -> bool:
+    """Whether the model reads the scene at all."""
+    if choice.ref is None:
+        return True
+    return any(scene.sensor_name in entry.sensors for entry in choice.ref.card.inputs)
+
+
+def _ingredient(scene: Scene) -> list[object]:
+    assets = [(asset.band, asset.path.name, asset.index) for asset in scene.assets]
+    return [
+        scene.id, scene.phase, scene.revision, scene.sensor_name, scene.units, scene.offset,
+        scene.taken_text, scene.cloud_cover, assets,
+    ]  # fmt: skip
+
+
+def _digest(recipe: object) -> str:
+    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

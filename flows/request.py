@@ -1,0 +1,168 @@
+"""MapRequest: the flow's parameter, the command line's input, the JSON file and the UI's form."""
+
+# No `from __future__ import annotations` here: it breaks `flow.serve()`.
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+)
+
+from flows.errors import RequestInvalid
+from geo.scene_mosaic import Preference
+from geo.schema import Hazard
+from geo.sensors import SENSORS, Units
+from geo.source import Source
+
+EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+class SourceSpec(BaseModel):
+    """Where imagery lies, and what its files cannot say of themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(description="A GeoTIFF, a folder, or a glob of them")
+    sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
+    bands: tuple[str, ...] | None = Field(
+        default=None, description="Names of the bands in the order of the file"
+    )
+    units: Units | None = Field(default=None, description="How the values are stored")
+    taken: datetime | None = Field(default=None, description="Acquisition time, UTC")
+    baseline: str | None = Field(
+        default=None, description="Sentinel-2 processing baseline, such as 05.10"
+    )
+    cloud_cover: float | None = Field(default=None, ge=0, le=100, description="Per cent")
+
+    def as_source(self) -> Source:
+        """Return it in the words of the geo room."""
+        return Source(**self.model_dump())
+
+
+def _spec(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+Spec = Annotated[SourceSpec, BeforeValidator(_spec)]
+
+
+class MapRequest(BaseModel):
+    """What to map: an event, an area, imagery before and after, and where to publish."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: str = Field(
+        pattern=EVENT_PATTERN,
+        description="Short name of the event in small letters, digits, - and _; names its folder",
+    )
+    name: str | None = Field(default=None, max_length=200, description="Title of the map")
+    hazard: Hazard = Field(description="What happened")
+    area: str | dict[str, Any] | tuple[float, float, float, float] | None = Field(
+        default=None,
+        description="Area of interest: a box west,south,east,north, GeoJSON, or a file of it; "
+        "without one, the footprint of the after scenes",
+    )
+    before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
+    after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
+    buildings: Path | None = Field(default=None, description="Building footprints, a vector file")
+    model: str | None = Field(
+        default=None,
+        description="Name or folder of a model; without one, the first that fits; 'none' for none",
+    )
+    store: Path = Field(default=Path("store"), description="Folder that products are published in")
+    resolution_m: PositiveFloat | None = Field(
+        default=None,
+        description="Pixel of the map, metres; without one, the model's or the image's",
+    )
+    crs: str | None = Field(default=None, description="A projected CRS, such as EPSG:32633")
+    min_area_m2: float | None = Field(
+        default=None, ge=0, description="Minimum mapping unit; without one, ten pixels"
+    )
+    simplify_m: float | None = Field(
+        default=None, ge=0, description="Tolerance of the outlines; without one, one pixel"
+    )
+    prefer: Preference = Field(
+        default=Preference.NEWEST, description="Which scene a pixel is taken from"
+    )
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where networks run"
+    )
+
+    @field_validator("area")
+    @classmethod
+    def _area_is_small(cls, area: Any) -> Any:
+        # Prefect stores parameters in its database: a large area belongs into a file.
+        if isinstance(area, dict) and len(repr(area)) > 256_000:
+            raise ValueError("an area above 256 kB belongs into a file; give its path")
+        return area
+
+    @property
+    def title(self) -> str:
+        """Its name, or the event's."""
+        return self.name or self.event
+
+
+def read_request(path: Path, **changes: Any) -> MapRequest:
+    """Return the request in a JSON file; paths in it are relative to the file's folder.
+
+    Args:
+        changes: fields that the command line sets over those of the file.
+
+    Raises:
+        RequestInvalid: where the file is missing, or a field is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RequestInvalid(f"the request {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"the request {path} is no text file; give a JSON file") from error
+    request = _checked(lambda: MapRequest.model_validate_json(text), str(path))
+    return _rooted(request, path.parent).model_copy(update=changes)
+
+
+def make_request(**fields: Any) -> MapRequest:
+    """Return a request of fields.
+
+    Raises:
+        RequestInvalid: with the first field that is wrong.
+    """
+    return _checked(lambda: MapRequest.model_validate(fields), "the request")
+
+
+def _checked(make: Any, what: str) -> MapRequest:
+    try:
+        request: MapRequest = make()
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        place = ".".join(str(part) for part in first["loc"])
+        more = f" (and {len(others)} more)" if others else ""
+        message = first["msg"].removeprefix("Value error, ")
+        said = f"{place}: {message}" if place else message
+        raise RequestInvalid(f"{what} is not valid: {said}{more}") from error
+    return request
+
+
+def _rooted(request: MapRequest, folder: Path) -> MapRequest:
+    """Return the request with relative paths taken from the folder of its file."""
+
+    def spec(entry: SourceSpec) -> SourceSpec:
+        return entry.model_copy(update={"path": str(folder / entry.path)})
+
+    changes: dict[str, Any] = {
+        "before": tuple(map(spec, request.before)),
+        "after": tuple(map(spec, request.after)),
+        "store": folder / request.store,
+    }
+    if request.buildings is not None:
+        changes["buildings"] = folder / request.buildings
+    if isinstance(request.area, str) and request.area.lower().endswith((".geojson", ".json")):
+        changes["area"] = str(folder / request.area)
+    return request.model_copy(update=changes)

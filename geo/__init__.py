@@ -1,0 +1,1 @@
+"""The Earth: areas, scenes, grids, pixels, polygons, layers, the store."""

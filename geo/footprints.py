@@ -1,0 +1,111 @@
+"""Building footprints as the user has them: read, put into lon-lat, kept inside the area."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyogrio
+import shapely
+
+from geo.antimeridian import polygons_only
+from geo.area import AreaOfInterest, swap_hint
+from geo.errors import FootprintsInvalid
+from geo.extent import extent_text
+
+Geometries: TypeAlias = npt.NDArray[np.object_]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+MAX_FOOTPRINTS = 3_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Footprints:
+    """Buildings that meet the area."""
+
+    geometries: Geometries
+    """(buildings,) Polygon or MultiPolygon, lon-lat WGS 84, valid."""
+    own: pd.DataFrame
+    """The user's columns, in the same order."""
+    sha256: str
+    """Of the file."""
+    notes: tuple[str, ...]
+    """What was left out or mended, as sentences."""
+
+
+def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
+    """Return the building footprints of a file that meet an area.
+
+    Args:
+        path: GeoJSON, GeoPackage, Shapefile, FlatGeobuf or GeoParquet, in any CRS.
+
+    Raises:
+        FootprintsInvalid: where it cannot be read, has no CRS, no polygon, or none in the area.
+    """
+    frame = _read(path)
+    if frame.crs is None:
+        raise FootprintsInvalid(f"{path} has no CRS; give footprints in longitude and latitude")
+    frame = frame.to_crs("EPSG:4326")
+    polygons = frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
+    if not polygons.any():
+        raise FootprintsInvalid(f"{path} holds no polygon; give the outlines of buildings")
+    broken = polygons & ~frame.geometry.is_valid.to_numpy()
+    geometries = np.asarray(frame.geometry.array, dtype=object)
+    geometries[broken] = [polygons_only(shapely.make_valid(g)) for g in geometries[broken]]
+    meets = polygons & shapely.intersects(geometries, area.geometry)
+    if not meets.any():
+        raise FootprintsInvalid(_nowhere(path, area, geometries[polygons]))
+    notes = _notes(path.name, polygons=polygons, broken=broken, meets=meets)
+    own = pd.DataFrame(frame.drop(columns=frame.geometry.name))[meets]
+    return Footprints(geometries[meets], own.reset_index(drop=True), _sha256(path), notes)
+
+
+def _read(path: Path) -> gpd.GeoDataFrame:
+    if not path.is_file():
+        raise FootprintsInvalid(f"there is no file of footprints at {path}; check the path")
+    try:
+        if path.suffix.lower() in {".parquet", ".geoparquet"}:
+            frame = gpd.read_parquet(path)
+        else:
+            frame = gpd.read_file(path)
+    except (pyogrio.errors.DataSourceError, ValueError, OSError) as error:
+        raise FootprintsInvalid(
+            f"{path} cannot be read as vector data ({error}); give GeoJSON, GeoPackage, "
+            "Shapefile, FlatGeobuf or GeoParquet"
+        ) from error
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
+        raise FootprintsInvalid(f"{path} holds no feature with a geometry; give footprints")
+    if len(frame) > MAX_FOOTPRINTS:
+        raise FootprintsInvalid(
+            f"{path} holds {len(frame):,} footprints, and at most {MAX_FOOTPRINTS:,} are taken; "
+            "cut it to the area first"
+        )
+    return frame
+
+
+def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:
+    extent = shapely.box(*shapely.total_bounds(geometries))
+    swapped = swap_hint(area, extent) is not None
+    cure = "swap longitude and latitude in one of them" if swapped else "give those of the area"
+    return (
+        f"no footprint of {path.name} ({extent_text(geometries)}) lies in the area "
+        f"({extent_text(area.geometry)}); {cure}"
+    )
+
+
+def _notes(name: str, *, polygons: Flags, broken: Flags, meets: Flags) -> tuple[str, ...]:
+    told = (
+        (~polygons, "{} features of {} are no polygons and were left out"),
+        (broken, "{} footprints of {} crossed themselves and were mended"),
+        (polygons & ~meets, "{} footprints of {} lie outside the area and were left out"),
+    )
+    return tuple(text.format(flags.sum(), name) for flags, text in told if flags.any())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,89 @@
+"""Scene: one acquisition of one sensor, and where its bands lie."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from enum import StrEnum
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+
+from geo.sensors import Sensor, Units, sensor_named
+
+
+class Phase(StrEnum):
+    """When a scene was taken, with respect to the event."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One band of a scene."""
+
+    band: str
+    """Common name, see `geo.sensors.Band`."""
+    path: Path
+    index: int
+    """Band number in the file, from 1."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One acquisition of one sensor."""
+
+    id: str
+    """The file's or product's own name without its ending; unique in a request."""
+    acquisition: str
+    """Key that revisions of the same acquisition share, [a-z0-9_-]."""
+    revision: str
+    """First 16 hex digits of the sha256 of all its files."""
+    sensor_name: str
+    phase: Phase
+    taken: datetime | None
+    """Acquisition time, UTC; None where nobody knows it. Midnight exactly stands for a date
+    whose time of day is not known."""
+    footprint: BaseGeometry
+    """Extent of the pixels, lon-lat WGS 84."""
+    assets: tuple[Asset, ...]
+    units: Units
+    gsd_m: float
+    """Ground sampling distance of its sharpest file, metres."""
+    crs: str
+    """CRS of its sharpest file, as an authority code or WKT."""
+    offset: float = 0.0
+    """Added to stored values before scaling (Sentinel-2 baseline 04.00: -1000)."""
+    cloud_cover: float | None = None
+    """Share of cloud that the provider states, per cent."""
+    nodata: float | None = None
+    """The sensor's nodata value, used where a file declares none."""
+    notes: tuple[str, ...] = ()
+    """What was concluded rather than told, as sentences for the product's notes."""
+
+    @property
+    def sensor(self) -> Sensor:
+        """The sensor that took it."""
+        return sensor_named(self.sensor_name)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of its bands, in the order of its assets."""
+        return tuple(asset.band for asset in self.assets)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Its files, each once, in the order of the bands."""
+        return tuple(dict.fromkeys(asset.path for asset in self.assets))
+
+    @property
+    def taken_text(self) -> str | None:
+        """ISO 8601: a time in UTC, a date where only that is known, None where nothing is."""
+        if self.taken is None:
+            return None
+        if self.taken.time() == time(0):
+            return self.taken.date().isoformat()
+        return self.taken.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def in_phase(self, phase: Phase) -> "Scene":
+        """Return the same scene in another phase."""
+        return replace(self, phase=phase)

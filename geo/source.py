@@ -1,0 +1,76 @@
+"""Source: what the user says of a file, a folder or a glob of imagery."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from geo.errors import SourceInvalid
+from geo.sensors import Units
+
+SUFFIXES = (".tif", ".tiff", ".jp2")
+"""Endings of the files that are taken from a folder."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where imagery lies, and what its files cannot say of themselves."""
+
+    path: str
+    """A file, a folder, or a glob."""
+    sensor: str | None = None
+    """Name in `geo.sensors.SENSORS`."""
+    bands: tuple[str, ...] | None = None
+    """Band names in the order of the file."""
+    units: Units | None = None
+    taken: datetime | None = None
+    """Acquisition time, UTC."""
+    baseline: str | None = None
+    """Sentinel-2 processing baseline, such as "05.10"."""
+    cloud_cover: float | None = None
+    """Share of cloud, per cent."""
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Return the image files of a source, sorted by name.
+
+    Raises:
+        SourceInvalid: where there is no such file, or none with an ending that is read.
+    """
+    path = Path(source.path).expanduser()
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
+        found = [p for p in found if not _hidden(p.relative_to(path))]
+    else:
+        found = _glob(path)
+    if not found:
+        raise SourceInvalid(_nothing_at(path))
+    return tuple(sorted(found))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _glob(path: Path) -> list[Path]:
+    """Return the files that a pattern matches; the pattern may hold * only below its root."""
+    fixed = Path(*_until_wildcard(path.parts))
+    pattern = str(path.relative_to(fixed)) if path != fixed else ""
+    if not pattern or not fixed.is_dir():
+        return []
+    return [p for p in fixed.glob(pattern) if p.is_file() and p.suffix.lower() in SUFFIXES]
+
+
+def _until_wildcard(parts: tuple[str, ...]) -> tuple[str, ...]:
+    for count, part in enumerate(parts):
+        if any(mark in part for mark in "*?["):
+            return parts[:count]
+    return parts
+
+
+def _nothing_at(path: Path) -> str:
+    endings = ", ".join(SUFFIXES)
+    if path.is_dir():
+        return f"the folder {path} holds no image file ({endings}); name the folder that does"
+    return f"there is no file, folder or match at {path}; check the path"

@@ -1,0 +1,242 @@
+"""The loop over windows: scenes in, class, probability and origin rasters out.
+
+Memory follows the width of the grid and the window, never its height.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from geo.write.cog import RowBandWriter
+from odc.geo.geobox import GeoBox
+from rasterio.features import geometry_mask
+from shapely.geometry.base import BaseGeometry
+
+from geo.classify import NODATA_PERCENT, REASONS, Label, Observation, classify
+from geo.errors import NothingObserved
+from geo.mosaic import RowBand, RowMosaic
+from geo.raster import BoolArray
+from geo.scene import Phase
+from geo.windows import Lattice, Window, lattice
+from models.reading import Answer, Reader, Reading, read
+from models.survey import Survey
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+READERS = 2
+"""Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
+SURVEY_PIXELS = 16 * 2**20
+"""Pixels of whole-resolution windows, spread over the grid, that a survey looks at."""
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far the work is."""
+
+    def start(self, label: str, total: int) -> None:
+        """Say what begins and how many windows it has."""
+        ...
+
+    def advance(self, count: int = 1) -> None:
+        """Say that windows are done."""
+        ...
+
+    def finish(self) -> None:
+        """Say that it is over."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What the loop leaves in its folder, and what it counted on the way."""
+
+    classes: Path
+    """Band 1 a `Label`; band 2 the hydrography of `geo.classify.Classified`."""
+    probability: Path
+    """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
+    origin: Path
+    """One band a reading, in the order of `readings`; the number of the scene, from 1."""
+    readings: tuple[tuple[Phase, tuple[str, ...]], ...]
+    """Phase and scene ids, in the order of their numbers, of each band of `origin`."""
+    label_pixels: Mapping[int, int]
+    """Pixels by `Label`, those outside of the area left out."""
+    scene_pixels: Mapping[str, int]
+    """Pixels that each scene gave, by scene id."""
+    surveys: Mapping[str, Survey]
+    """What the model learned from the whole scene, by phase or "all"."""
+    windows: int
+
+
+def map_scenes(
+    reader: Reader,
+    *,
+    area: BaseGeometry,
+    geobox: GeoBox,
+    folder: Path,
+    progress: Progress,
+) -> Mapped:
+    """Read, predict, blend and classify a grid, window by window.
+
+    Args:
+        reader: the scenes as the model wants them, and the model.
+        area: the area of interest in the CRS of the grid.
+        folder: where the scratch rasters go.
+
+    Raises:
+        SceneUnreadable: where pixels cannot be decoded.
+        NothingObserved: where not one pixel of the area could be used.
+    """
+    rows, cols = geobox.shape
+    grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
+    surveys = reader.survey(_spread(grid, geobox, reader.window_px))
+    paths = {name: folder / f"{name}.tif" for name in ("class", "probability", "origin")}
+    count = _Count(reader.readings)
+    progress.start(_title(reader), len(grid))
+    with (
+        RowBandWriter(paths["class"], geobox, bands=2, nodata=int(Label.OUTSIDE)) as classes,
+        RowBandWriter(paths["probability"], geobox, bands=2, nodata=NODATA_PERCENT) as percent,
+        RowBandWriter(paths["origin"], geobox, bands=len(reader.readings), nodata=0) as origin,
+    ):
+        for band in _bands(reader, surveys, grid, geobox, progress):
+            inside = _inside(area, geobox, band)
+            done = classify(
+                dict(zip(reader.thresholds, band.values, strict=True)),
+                reader.thresholds,
+                Observation(inside, band.codes[0] > 0, band.codes[1] > 0, band.codes[2]),
+            )
+            sources = np.where(inside, band.codes[3:], 0).astype(np.uint8)
+            classes.write(np.stack([done.label, done.hydrography]))
+            percent.write(np.stack([done.event_percent, done.reference_percent]))
+            origin.write(sources)
+            count.add(done.label, sources)
+    progress.finish()
+    count.require_something(geobox)
+    return Mapped(
+        classes=paths["class"],
+        probability=paths["probability"],
+        origin=paths["origin"],
+        readings=tuple((reading.phase, _ids(reading)) for reading in reader.readings),
+        label_pixels=count.labels,
+        scene_pixels=count.scenes,
+        surveys=surveys,
+        windows=len(grid),
+    )
+
+
+def _ids(reading: Reading) -> tuple[str, ...]:
+    return tuple(scene.id for scene in reading.mosaic.scenes)
+
+
+def _title(reader: Reader) -> str:
+    """Return which scenes are being mapped, the first by name."""
+    names = [name for reading in reader.readings for name in _ids(reading)]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def _bands(
+    reader: Reader,
+    surveys: Mapping[str, Survey],
+    grid: Lattice,
+    geobox: GeoBox,
+    progress: Progress,
+) -> Iterator[RowBand]:
+    """Yield finished row bands from the top, each as soon as no window to come touches it."""
+    rows, cols = geobox.shape
+    mosaic = RowMosaic(
+        width=cols,
+        window_rows=min(reader.window_px, rows),
+        layers=len(reader.thresholds),
+        code_layers=3 + len(reader.readings),
+    )
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead = _ahead(pool, lambda w: (w, read(reader, geobox[w.slices])), grid)
+        for number, span in enumerate(grid.rows):
+            for batch in _batches(ahead, len(grid.cols), reader.batch):
+                answers = reader.predict([seen for _, seen in batch], surveys)
+                for (window, _), answer in zip(batch, answers, strict=True):
+                    mosaic.feed(window, answer.probabilities, _codes(answer))
+                progress.advance(len(batch))
+            last = number == len(grid.rows) - 1
+            yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
+
+
+def _codes(answer: Answer) -> npt.NDArray[np.uint8]:
+    """Return (3 + readings, rows, cols): valid, valid before, reason, origins."""
+    flags = (answer.valid, answer.valid_before, answer.reason)
+    return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In]
+) -> Iterator[Out]:
+    """Yield function(item) in order, a few items being worked on before they are asked for."""
+    waiting: deque[Future[Out]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > 2 * READERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _batches(items: Iterator[Out], total: int, size: int) -> Iterator[list[Out]]:
+    """Yield `total` items in lists of at most `size`, leaving the iterator where it stands."""
+    for start in range(0, total, size):
+        yield [next(items) for _ in range(min(size, total - start))]
+
+
+def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:
+    """Return which pixel centres of a row band lie in the area."""
+    part = geobox[band.start : band.stop, :]
+    outside = geometry_mask([area], out_shape=tuple(part.shape), transform=part.affine)
+    return np.asarray(~outside)
+
+
+def _spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
+    """Return whole-resolution windows spread evenly over the grid."""
+    windows: Sequence[Window] = list(grid)
+    wanted = max(1, min(len(windows), SURVEY_PIXELS // size**2))
+    chosen = np.unique(np.linspace(0, len(windows) - 1, wanted).round().astype(int))
+    return [geobox[windows[index].slices] for index in chosen]
+
+
+class _Count:
+    """Counts labels and scenes while row bands go by."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._ids = [_ids(reading) for reading in readings]
+        self._labels = np.zeros(256, np.int64)
+        self._origins = np.zeros((len(readings), 256), np.int64)
+
+    def add(self, label: npt.NDArray[np.uint8], origins: npt.NDArray[np.uint8]) -> None:
+        self._labels += np.bincount(label.ravel(), minlength=256)
+        self._origins += [np.bincount(origin.ravel(), minlength=256) for origin in origins]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        return {value: int(n) for value, n in enumerate(self._labels) if n and value}
+
+    @property
+    def scenes(self) -> dict[str, int]:
+        return {
+            scene: int(total[number])
+            for ids, total in zip(self._ids, self._origins, strict=True)
+            for number, scene in enumerate(ids, 1)
+        }
+
+    def require_something(self, geobox: GeoBox) -> None:
+        seen = {int(Label.NO_MODEL), int(Label.OUT_OF_DOMAIN)}
+        if any(value < Label.NO_IMAGERY or value in seen for value in self.labels):
+            return
+        total = sum(self.labels.values())
+        raise NothingObserved(
+            f"none of the {total} pixels of the area could be used: "
+            + ", ".join(f"{count} {REASONS[Label(value)]}" for value, count in self.labels.items())
+            + "; give other scenes, or another --area"
+        )

@@ -1,0 +1,332 @@
+"""Scenes as a model wants them, and its answer for a window with what was seen there.
+
+Three ways to look: one image at a time (`SingleDate`), several together (`Joint`), and
+without a model (`SightOnly`), which says what was seen and nothing more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from geo.classify import Finding, Label
+from geo.errors import BandsMissing
+from geo.raster import BoolArray, CodeArray, FloatArray, Raster
+from geo.scene import Phase, Scene
+from geo.scene_mosaic import Preference, SceneMosaic, ordered
+from models.architecture import NetworkArchitecture
+from models.card import CardInput, ModelCard
+from models.inputs import answered
+from models.predict import Model
+from models.registry import Available, accepts, require_fit
+from models.survey import Survey
+
+Seen = Mapping[str, Raster]
+"""One window: a raster by the name of its reading."""
+
+SIGHT_WINDOW_PX = 1024
+NETWORK_BATCH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of one window, and what was seen of it."""
+
+    probabilities: FloatArray
+    """(findings, rows, cols)."""
+    valid: BoolArray
+    """(rows, cols); True where the model answered."""
+    valid_before: BoolArray
+    """(rows, cols); True where a before image saw the pixel."""
+    reason: CodeArray
+    """(rows, cols); a `Label` where not valid, 0 elsewhere."""
+    origins: tuple[CodeArray, ...]
+    """(rows, cols) each, one a reading: the number of the scene, from 1."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The scenes that are read together, and what for."""
+
+    name: str
+    phase: Phase
+    mosaic: SceneMosaic
+
+
+class Reader(Protocol):
+    """What the loop over windows needs to know."""
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What is read for every window."""
+        ...
+
+    @property
+    def window_px(self) -> int:
+        """Side of a window."""
+        ...
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that neighbouring windows share."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Windows that are predicted at once."""
+        ...
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """Probability from which a finding counts, in the order of the answers."""
+        ...
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Look at the whole scene before any of it is mapped; by phase, or "all"."""
+        ...
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for windows of one shape."""
+        ...
+
+
+def read(reader: Reader, geobox: GeoBox) -> Seen:
+    """Read one window of everything that a reader wants; safe in several threads."""
+    return {reading.name: reading.mosaic.read(geobox) for reading in reader.readings}
+
+
+def reader_for(model: Model | None, scenes: Sequence[Scene], preference: Preference) -> Reader:
+    """Return the reader for a model, or the one that only looks where there is none.
+
+    Raises:
+        InputsMismatch: where the scenes do not fill the model's slots.
+        SourceInvalid: where the scenes cannot be ordered or are too many.
+    """
+    if model is None:
+        return SightOnly(tuple(_sight(scenes, preference)))
+    require_fit(model.card, [available(scene) for scene in scenes])
+    readings = tuple(_readings(model.card, scenes, preference))
+    return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
+
+
+def available(scene: Scene) -> Available:
+    """Return what a scene can give to a model."""
+    return Available(scene.phase, scene.sensor_name, scene.bands)
+
+
+@dataclass(frozen=True)
+class SingleDate:
+    """A model that sees one image at a time, on the after and the before image."""
+
+    model: Model
+    readings: tuple[Reading, ...]
+
+    @property
+    def window_px(self) -> int:
+        """Side of a window."""
+        return self.model.card.window_px
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that neighbouring windows share."""
+        return self.model.card.overlap_px
+
+    @property
+    def batch(self) -> int:
+        """Windows that are predicted at once."""
+        return _batch(self.model.card)
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """The same threshold for water after and, where there is an image, before."""
+        threshold = self.model.card.classes[0].threshold
+        return {_FINDING_IN[reading.phase]: threshold for reading in self.readings}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Survey each phase by itself: light and season differ between them."""
+        slot = self.model.card.inputs[0].slot
+        return {
+            reading.name: self.model.survey({slot: reading.mosaic.read(box)} for box in samples)
+            for reading in self.readings
+        }
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for the after and the before images."""
+        slot = self.model.card.inputs[0].slot
+        planes = np.stack(
+            [
+                self.model.predict([{slot: seen[name]} for seen in batch], surveys[name])[:, 0]
+                for name in (reading.name for reading in self.readings)
+            ],
+            axis=1,
+        )
+        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+
+    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+        usable = {
+            reading.phase: seen[reading.name].valid & np.isfinite(plane)
+            for reading, plane in zip(self.readings, planes, strict=True)
+        }
+        valid = usable[Phase.AFTER]
+        return Answer(
+            probabilities=planes,
+            valid=valid,
+            valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
+            reason=_reason(valid, [seen[r.name] for r in self.readings if r.phase is Phase.AFTER]),
+            origins=_origins(self.readings, seen),
+        )
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A model that sees all its images together."""
+
+    model: Model
+    readings: tuple[Reading, ...]
+
+    @property
+    def window_px(self) -> int:
+        """Side of a window."""
+        return self.model.card.window_px
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that neighbouring windows share."""
+        return self.model.card.overlap_px
+
+    @property
+    def batch(self) -> int:
+        """Windows that are predicted at once."""
+        return _batch(self.model.card)
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """The thresholds of the card, in its order."""
+        return {entry.name: entry.threshold for entry in self.model.card.classes}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Survey all images together."""
+        return {"all": self.model.survey(read(self, box) for box in samples)}
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for all images together."""
+        planes = self.model.predict(list(batch), surveys["all"])
+        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+
+    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+        card = self.model.card
+        valid = answered(card, seen) & np.isfinite(planes).all(axis=0)
+        before = [seen[r.name].valid for r in self.readings if r.phase is Phase.BEFORE]
+        required = {entry.slot for entry in card.inputs if entry.required}
+        return Answer(
+            probabilities=planes,
+            valid=valid,
+            valid_before=np.any([np.zeros_like(valid), *before], axis=0),
+            reason=_reason(valid, sorted_by_need(seen, required)),
+            origins=_origins(self.readings, seen),
+        )
+
+
+@dataclass(frozen=True)
+class SightOnly:
+    """No model: which pixels were seen, by which scene."""
+
+    readings: tuple[Reading, ...]
+
+    window_px = SIGHT_WINDOW_PX
+    overlap_px = 0
+    batch = 1
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """No findings."""
+        return {}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Nothing to learn."""
+        del samples
+        return {}
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Say what was seen."""
+        del surveys
+        return [self._answer(seen) for seen in batch]
+
+    def _answer(self, seen: Seen) -> Answer:
+        valid = {
+            phase: np.any([seen[r.name].valid for r in self.readings if r.phase is phase], axis=0)
+            for phase in {reading.phase for reading in self.readings}
+        }
+        after = valid[Phase.AFTER]
+        return Answer(
+            probabilities=np.zeros((0, *after.shape), np.float32),
+            valid=after,
+            valid_before=valid.get(Phase.BEFORE, np.zeros_like(after)),
+            reason=_reason(after, [seen[r.name] for r in self.readings if r.phase is Phase.AFTER]),
+            origins=_origins(self.readings, seen),
+        )
+
+
+_FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
+
+
+def sorted_by_need(seen: Seen, required: set[str]) -> list[Raster]:
+    """Return the rasters whose reasons count, the required ones first."""
+    names = sorted(seen, key=lambda name: (name not in required, name))
+    return [seen[name] for name in names]
+
+
+def _batch(card: ModelCard) -> int:
+    return NETWORK_BATCH if isinstance(card.architecture, NetworkArchitecture) else 1
+
+
+def _readings(
+    card: ModelCard, scenes: Sequence[Scene], preference: Preference
+) -> Iterator[Reading]:
+    for entry in card.inputs:
+        for phase in (Phase.AFTER, Phase.BEFORE):
+            wanted = _scenes_for(entry, scenes, phase)
+            if wanted:
+                name = phase.value if card.single_date else entry.slot
+                mosaic = SceneMosaic(ordered(wanted, preference), entry.bands)
+                yield Reading(name, phase, mosaic)
+
+
+def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list[Scene]:
+    return [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
+
+
+def _sight(scenes: Sequence[Scene], preference: Preference) -> Iterator[Reading]:
+    """Yield a reading a phase and sensor, of the bands that its scenes share."""
+    for phase in (Phase.AFTER, Phase.BEFORE):
+        for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
+            alike = [s for s in scenes if s.phase is phase and s.sensor_name == sensor]
+            quality = alike[0].sensor.quality
+            shared = [
+                band
+                for band in alike[0].bands
+                if band != quality and all(band in scene.bands for scene in alike)
+            ]
+            if not shared:
+                raise BandsMissing(
+                    f"the {phase} scenes of {sensor} share no band: "
+                    + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
+                )
+            name = f"{phase}-{sensor}"
+            yield Reading(name, phase, SceneMosaic(ordered(alike, preference), shared))
+
+
+def _reason(valid: BoolArray, rasters: Sequence[Raster]) -> CodeArray:
+    """Return why a pixel has no answer: the first raster that did not see it says so."""
+    reason = np.zeros(valid.shape, np.uint8)
+    for raster in rasters:
+        reason = np.where(reason == 0, raster.reason, reason)
+    # Seen by all and still without an answer: its feature is not defined there.
+    reason = np.where(reason == 0, np.uint8(Label.NO_DATA), reason)
+    return np.where(valid, 0, reason).astype(np.uint8)
+
+
+def _origins(readings: Sequence[Reading], seen: Seen) -> tuple[CodeArray, ...]:
+    return tuple(seen[reading.name].origin for reading in readings)
