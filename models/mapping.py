@@ -6,23 +6,24 @@ Memory follows the width of the grid and the window, never its height.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from geo.write.cog import RowBandWriter
 from odc.geo.geobox import GeoBox
 from rasterio.features import geometry_mask
 from shapely.geometry.base import BaseGeometry
 
-from geo.classify import NODATA_PERCENT, REASONS, Label, Observation, classify
+from geo.classify import REASONS, Classified, Label, Observation, classify
 from geo.errors import NothingObserved
 from geo.mosaic import RowBand, RowMosaic
-from geo.raster import BoolArray
-from geo.scene import Phase
+from geo.raster import BoolArray, CodeArray
+from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
+from geo.write.cog import PROBABILITY, RowBandWriter
 from models.reading import Answer, Reader, Reading, read
 from models.survey import Survey
 
@@ -42,7 +43,7 @@ class Progress(Protocol):
         """Say what begins and how many windows it has."""
         ...
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, n: int = 1, /) -> None:
         """Say that windows are done."""
         ...
 
@@ -55,14 +56,7 @@ class Progress(Protocol):
 class Mapped:
     """What the loop leaves in its folder, and what it counted on the way."""
 
-    classes: Path
-    """Band 1 a `Label`; band 2 the hydrography of `geo.classify.Classified`."""
-    probability: Path
-    """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
-    origin: Path
-    """One band a reading, in the order of `readings`; the number of the scene, from 1."""
-    readings: tuple[tuple[Phase, tuple[str, ...]], ...]
-    """Phase and scene ids, in the order of their numbers, of each band of `origin`."""
+    rasters: ScratchRasters
     label_pixels: Mapping[int, int]
     """Pixels by `Label`, those outside of the area left out."""
     scene_pixels: Mapping[str, int]
@@ -94,14 +88,10 @@ def map_scenes(
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
     surveys = reader.survey(_spread(grid, geobox, reader.window_px))
-    paths = {name: folder / f"{name}.tif" for name in ("class", "probability", "origin")}
+    out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.readings])
     count = _Count(reader.readings)
     progress.start(_title(reader), len(grid))
-    with (
-        RowBandWriter(paths["class"], geobox, bands=2, nodata=int(Label.OUTSIDE)) as classes,
-        RowBandWriter(paths["probability"], geobox, bands=2, nodata=NODATA_PERCENT) as percent,
-        RowBandWriter(paths["origin"], geobox, bands=len(reader.readings), nodata=0) as origin,
-    ):
+    with _Writers(out, geobox) as write:
         for band in _bands(reader, surveys, grid, geobox, progress):
             inside = _inside(area, geobox, band)
             done = classify(
@@ -109,23 +99,50 @@ def map_scenes(
                 reader.thresholds,
                 Observation(inside, band.codes[0] > 0, band.codes[1] > 0, band.codes[2]),
             )
-            sources = np.where(inside, band.codes[3:], 0).astype(np.uint8)
-            classes.write(np.stack([done.label, done.hydrography]))
-            percent.write(np.stack([done.event_percent, done.reference_percent]))
-            origin.write(sources)
-            count.add(done.label, sources)
+            observed = np.where(inside, band.codes[3:], 0).astype(np.uint8)
+            write(done, observed)
+            count.add(done.label, observed)
     progress.finish()
-    count.require_something(geobox)
+    count.require_something()
     return Mapped(
-        classes=paths["class"],
-        probability=paths["probability"],
-        origin=paths["origin"],
-        readings=tuple((reading.phase, _ids(reading)) for reading in reader.readings),
+        rasters=out,
         label_pixels=count.labels,
         scene_pixels=count.scenes,
         surveys=surveys,
         windows=len(grid),
     )
+
+
+class _Writers:
+    """The scratch rasters, open side by side."""
+
+    def __init__(self, out: ScratchRasters, geobox: GeoBox) -> None:
+        self._stack = ExitStack()
+        self._kinds = (
+            (out.classes, CODES, 1),
+            (out.hydrography, CODES, 1),
+            (out.probability, PROBABILITY, 2),
+            (out.observed, observed_kind(out.readings), len(out.readings)),
+        )
+        self._geobox = geobox
+        self._files: list[RowBandWriter] = []
+
+    def __enter__(self) -> Self:
+        self._files = [
+            self._stack.enter_context(RowBandWriter(path, geobox=self._geobox, kind=kind, bands=n))
+            for path, kind, n in self._kinds
+        ]
+        return self
+
+    def __call__(self, done: Classified, observed: CodeArray) -> None:
+        percent = np.stack([done.event_percent, done.reference_percent])
+        for file, rows in zip(
+            self._files, (done.label, done.hydrography, percent, observed), strict=True
+        ):
+            file.write(rows)
+
+    def __exit__(self, *failure: Any) -> bool | None:
+        return self._stack.__exit__(*failure)
 
 
 def _ids(reading: Reading) -> tuple[str, ...]:
@@ -230,7 +247,7 @@ class _Count:
             for number, scene in enumerate(ids, 1)
         }
 
-    def require_something(self, geobox: GeoBox) -> None:
+    def require_something(self) -> None:
         seen = {int(Label.NO_MODEL), int(Label.OUT_OF_DOMAIN)}
         if any(value < Label.NO_IMAGERY or value in seen for value in self.labels):
             return

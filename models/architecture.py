@@ -1,0 +1,193 @@
+"""How a model computes, as data: a network, or a detector with every number it uses."""
+
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
+
+
+class Part(BaseModel):
+    """Base of every part of a card: frozen, finite, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ThresholdRule(Part):
+    """Where the line between two classes of a feature comes from.
+
+    A threshold is learned from the tiles of the whole scene whose histogram has two
+    modes (tile selection: Chini et al. 2017, doi:10.1109/TGRS.2017.2737664; Martinis et
+    al. 2009, doi:10.5194/nhess-9-303-2009). Where no tile and not the scene as a whole
+    has two modes, or where the line lies outside of `plausible`, the fixed one is used
+    and the survey says so.
+    """
+
+    learn: Literal["never", "otsu", "kittler-illingworth"]
+    fixed: float | None = Field(
+        description="Used where nothing was learned; null answers that nothing was found."
+    )
+    width: PositiveFloat = Field(
+        description="Scale of the logistic around the fixed threshold, in the feature's units: "
+        "one width away the probability is 0.27 or 0.73."
+    )
+    plausible: tuple[float, float] = Field(description="Limits of a learned threshold.")
+    tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
+    min_ashman_d: PositiveFloat = Field(
+        default=2.0, description="Two modes are apart above this (Ashman et al. 1994, eq. 4)."
+    )
+    min_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="Smaller mode's least share of a tile."
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        low, high = self.plausible
+        if low >= high:
+            raise ValueError(f"plausible runs from {low} to {high}; give the lower limit first")
+        if self.fixed is not None and not low <= self.fixed <= high:
+            raise ValueError(f"the fixed threshold {self.fixed} is outside of {low} to {high}")
+        if self.learn == "never" and self.fixed is None:
+            raise ValueError("a threshold that is never learned needs a fixed value")
+        return self
+
+
+class LeeFilter(Part):
+    """Speckle filter of Lee (1980), see `geo.speckle.lee`."""
+
+    window_px: PositiveInt = Field(description="Edge of the square window, odd.")
+    looks: PositiveFloat = Field(description="Equivalent number of looks of the product.")
+
+    @model_validator(mode="after")
+    def _check_odd(self) -> Self:
+        if self.window_px % 2 == 0:
+            raise ValueError(f"the speckle window is {self.window_px} px; it must be odd")
+        return self
+
+
+BANDS_OF_INDEX: dict[str, tuple[str, str]] = {
+    "ndwi": ("green", "nir"),
+    "mndwi": ("green", "swir16"),
+    "ndvi": ("red", "nir"),
+    "nbr": ("nir", "swir22"),
+}
+"""Common names of the bands of an index, in the order of its function in `geo.indices`."""
+
+SINGLE_DATE = ("each",)
+TWO_DATES = ("before", "after")
+
+
+class WaterIndex(Part):
+    """Water where an optical index lies above a threshold."""
+
+    method: Literal["water-index"]
+    index: Literal["ndwi", "mndwi"]
+    water: ThresholdRule
+    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return BANDS_OF_INDEX[self.index]
+
+
+class RadarWater(Part):
+    """Water where the filtered backscatter of one date, in dB, lies below a threshold."""
+
+    method: Literal["radar-water"]
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
+        min_length=1, description="Averaged in dB where there are two."
+    )
+    speckle: LeeFilter
+    water: ThresholdRule
+    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return self.polarisations
+
+
+class RadarChange(Part):
+    """Flood where the after image is water, the before image is not, and it got darker."""
+
+    method: Literal["radar-change"]
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
+        min_length=1, description="Averaged in dB where there are two."
+    )
+    speckle: LeeFilter
+    water: ThresholdRule
+    change: ThresholdRule = Field(description="Of after minus before, dB.")
+    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return self.polarisations
+
+
+class IndexChange(Part):
+    """Burnt where a vegetation index fell by more than a threshold."""
+
+    method: Literal["index-change"]
+    index: Literal["ndvi", "nbr"]
+    change: ThresholdRule = Field(description="Of before minus after.")
+    vegetated_above: float = Field(
+        ge=-1, le=1, description="Only pixels whose NDVI before lies above can have burnt."
+    )
+    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return tuple(dict.fromkeys(BANDS_OF_INDEX["ndvi"] + BANDS_OF_INDEX[self.index]))
+
+
+DetectorParameters: TypeAlias = Annotated[
+    WaterIndex | RadarWater | RadarChange | IndexChange, Field(discriminator="method")
+]
+
+
+class DetectorArchitecture(Part):
+    """A transparent detector: no weights, every number is on the card."""
+
+    kind: Literal["detector"]
+    parameters: DetectorParameters
+    margin_px: int = Field(
+        default=0, ge=0, description="Pixels around a window that its answer depends on."
+    )
+
+
+class NetworkArchitecture(Part):
+    """A network of segmentation-models-pytorch."""
+
+    kind: Literal["network"]
+    arch: str = Field(description="As `segmentation_models_pytorch.create_model` calls it.")
+    encoder: str
+    encoder_weights: str | None = Field(
+        default=None, description="What the encoder was trained from; a record, never loaded."
+    )
+    decoder_options: dict[str, OptionValue] = Field(default_factory=dict)
+    in_channels: PositiveInt
+    classes: PositiveInt
+    availability_channels: bool = Field(
+        default=False, description="One more channel a slot: 1 where it was observed, else 0."
+    )
+    margin_px: int = Field(
+        default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
+    )
+
+    @model_validator(mode="after")
+    def _check_reserved(self) -> Self:
+        fixed = {"arch", "encoder_name", "encoder_weights", "in_channels", "classes"}
+        # A network gives logits of its classes and nothing else.
+        reserved = fixed | {"activation", "aux_params", "kwargs", "self"}
+        taken = sorted(reserved & self.decoder_options.keys())
+        if taken:
+            raise ValueError(f"decoder_options may not set {', '.join(taken)}")
+        return self
+
+
+Architecture: TypeAlias = Annotated[
+    DetectorArchitecture | NetworkArchitecture, Field(discriminator="kind")
+]

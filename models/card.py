@@ -1,0 +1,255 @@
+"""ModelCard: what a model wants, what it answers, and how far it can be trusted."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from geo.classify import Finding
+from geo.sensors import SENSORS
+from models.architecture import Architecture, DetectorArchitecture, NetworkArchitecture, Part
+from models.errors import CardInvalid
+from models.terms import CLASSES_OF, UNITS_OF, InputPhase, Physical, Task
+
+CARD_NAME = "card.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+class CardInput(Part):
+    """One slot of a model: the image that it wants there."""
+
+    slot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    phase: InputPhase
+    sensors: tuple[str, ...] = Field(min_length=1, description="Names of `geo.sensors.SENSORS`.")
+    bands: tuple[str, ...] = Field(min_length=1, description="Common names, in this order.")
+    units: Physical
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="Subtracted, by band; null: not normalised (detectors)."
+    )
+    std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _check_slot(self) -> Self:
+        unknown = sorted(set(self.sensors) - SENSORS.keys())
+        if unknown:
+            raise ValueError(
+                f"no sensor {', '.join(unknown)}; the sensors are {', '.join(sorted(SENSORS))}"
+            )
+        for sensor in (SENSORS[name] for name in self.sensors):
+            self._check_sensor_bands(sensor.name, {band.name for band in sensor.bands})
+            if UNITS_OF[sensor.family] is not self.units:
+                raise ValueError(
+                    f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the slot says {self.units}"
+                )
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
+        for name in ("mean", "std"):
+            constants = getattr(self, name)
+            if constants is not None and len(constants) != len(self.bands):
+                raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
+        return self
+
+    def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
+        missing = [band for band in self.bands if band not in there]
+        if missing:
+            raise ValueError(
+                f"{sensor} has no band {', '.join(missing)}; it has {', '.join(sorted(there))}"
+            )
+
+
+class CardClass(Part):
+    """One answer of a model."""
+
+    name: Finding
+    threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is of it.")
+
+
+class Score(Part):
+    """One measured figure, with what it was measured on."""
+
+    dataset: str
+    split: str
+    metric: str = Field(description="Said in full, with the class and the averaging.")
+    value: float
+    n: PositiveInt = Field(description="Images that it was measured on.")
+
+
+class TemperatureParameters(Part):
+    """Constants of temperature scaling."""
+
+    temperature: tuple[PositiveFloat, ...] = Field(description="Logits are divided by it, a class.")
+
+
+class Calibration(Part):
+    """How logits became probabilities (Guo et al. 2017, arXiv:1706.04599)."""
+
+    method: Literal["temperature"]
+    parameters: TemperatureParameters
+    fitted_on: str
+    ece: float = Field(ge=0, le=1, description="Expected calibration error after fitting.")
+
+
+class ModelCard(Part):
+    """Everything that is known of a model; lies beside its weights as `card.json`."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    summary: str = Field(min_length=1, description="One sentence for a list of models.")
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description=f"Of `{WEIGHTS_NAME}`; null for detectors."
+    )
+    task: Task
+    architecture: Architecture
+    inputs: tuple[CardInput, ...] = Field(min_length=1)
+    resolution_m: PositiveFloat | None = Field(
+        default=None, description="Of the grid that it wants; null: the image's own."
+    )
+    window_px: PositiveInt
+    overlap_px: NonNegativeInt = Field(description="Shared by neighbouring windows.")
+    stride_px: PositiveInt = Field(
+        default=1, description="Windows are padded to multiples of it (the encoder's stride)."
+    )
+    classes: tuple[CardClass, ...] = Field(min_length=1)
+    trained_on: str
+    tested_on: str
+    scores: tuple[Score, ...] = ()
+    calibration: Calibration | None = Field(
+        default=None, description="null: its probabilities are not calibrated."
+    )
+    licence: str
+    limits: tuple[str, ...] = Field(min_length=1, description="Sentences.")
+    references: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the card's canonical JSON; through it also of the weights."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def class_names(self) -> tuple[Finding, ...]:
+        """Its classes, in the order of its answer."""
+        return tuple(entry.name for entry in self.classes)
+
+    @property
+    def single_date(self) -> bool:
+        """Whether it sees one image at a time, and runs on the after and the before image."""
+        return self.task is Task.WATER
+
+    @model_validator(mode="after")
+    def _check_card(self) -> Self:
+        _check_unique("slot", [entry.slot for entry in self.inputs])
+        _check_unique("class", list(self.class_names))
+        self._check_phases()
+        self._check_classes()
+        if self.overlap_px < 2 * self.architecture.margin_px:
+            raise ValueError(
+                f"windows overlap by {self.overlap_px} px, a margin of "
+                f"{self.architecture.margin_px} px on both sides needs twice that"
+            )
+        if 2 * self.overlap_px > self.window_px:
+            raise ValueError(
+                f"windows of {self.window_px} px overlap by {self.overlap_px} px; at most half fits"
+            )
+        if isinstance(self.architecture, NetworkArchitecture):
+            self._check_network(self.architecture)
+        else:
+            self._check_detector(self.architecture)
+        if self.calibration is not None:
+            temperatures = len(self.calibration.parameters.temperature)
+            if temperatures != len(self.classes):
+                raise ValueError(f"{temperatures} temperatures, {len(self.classes)} classes")
+        return self
+
+    def _check_phases(self) -> None:
+        each = [entry.phase is InputPhase.EACH for entry in self.inputs]
+        if any(each) != self.single_date or any(each) != all(each):
+            raise ValueError(
+                f"inputs of phase {InputPhase.EACH} belong to the task {Task.WATER}, all of them "
+                "and nowhere else"
+            )
+
+    def _check_classes(self) -> None:
+        must, may = CLASSES_OF[self.task]
+        names = set(self.class_names)
+        if not must <= names <= must | may:
+            raise ValueError(
+                f"the task {self.task} has the class {_listed(must)}"
+                + (f" and may have {_listed(may)}" if may else "")
+                + f"; the card has {_listed(names)}"
+            )
+
+    def _check_detector(self, detector: DetectorArchitecture) -> None:
+        parameters = detector.parameters
+        if self.weights_sha256 is not None:
+            raise ValueError("a detector has no weights; set weights_sha256 to null")
+        phases = sorted(entry.phase.value for entry in self.inputs)
+        if phases != sorted(parameters.phases):
+            raise ValueError(
+                f"{parameters.method} takes one image of phase {' and '.join(parameters.phases)}; "
+                f"the card has {' and '.join(phases)}"
+            )
+        for entry in self.inputs:
+            if set(entry.bands) != set(parameters.bands) or not entry.required:
+                raise ValueError(
+                    f"{parameters.method} needs the bands {', '.join(parameters.bands)} in "
+                    f"{entry.slot}, which is required; the card has {', '.join(entry.bands)}"
+                )
+
+    def _check_network(self, network: NetworkArchitecture) -> None:
+        if self.weights_sha256 is None:
+            raise ValueError(f"a network needs weights_sha256, the sha256 of its {WEIGHTS_NAME}")
+        if any(entry.mean is None or entry.std is None for entry in self.inputs):
+            raise ValueError("every input of a network needs mean and std")
+        channels = sum(len(entry.bands) for entry in self.inputs)
+        if network.availability_channels:
+            channels += len(self.inputs)
+        if network.in_channels != channels:
+            raise ValueError(f"the inputs make {channels} channels, not {network.in_channels}")
+        if network.classes != len(self.classes):
+            raise ValueError(f"the network has {network.classes} classes, not {len(self.classes)}")
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card in a file.
+
+    Raises:
+        CardInvalid: where it cannot be read or contradicts itself.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CardInvalid(f"the card {path} cannot be read: {error.strerror}") from error
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        raise CardInvalid(f"the card {path} is not valid: {_first_sentence(error)}") from error
+
+
+def _first_sentence(error: ValidationError) -> str:
+    """Return the first thing that is wrong, and how many more there are."""
+    first, *others = error.errors(include_url=False)
+    place = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{place}: {said}{more}" if place else f"{said}{more}"
+
+
+def _check_unique(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what} {', '.join(twice)} is there more than once")
+
+
+def _listed(names: frozenset[Finding] | set[Finding]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,45 @@
+"""What can be wrong with models, their cards and what they are given, as nouns.
+
+    ModelError
+    ├── ModelUnknown      no model of that name or at that path
+    ├── NameTaken         two models on the shelf share a name
+    ├── CardInvalid       the card cannot be read, or contradicts itself
+    ├── WeightsMismatch   the weights are not the ones that the card describes
+    ├── InputsMismatch    the imagery is not what the card wants
+    ├── DeviceMissing     the device that was asked for is not there
+    └── TruthInvalid      the truth that a product is held against cannot be used
+
+Every message is one sentence or two: what is wrong, both sides, and the cure.
+"""
+
+
+class ModelError(Exception):
+    """Base of everything that this room raises on purpose."""
+
+
+class ModelUnknown(ModelError):
+    """There is no model of that name or at that path."""
+
+
+class NameTaken(ModelError):
+    """Two models on the shelf share a name."""
+
+
+class CardInvalid(ModelError):
+    """The card cannot be read, or contradicts itself."""
+
+
+class WeightsMismatch(ModelError):
+    """The weights are not the ones that the card describes."""
+
+
+class InputsMismatch(ModelError):
+    """The imagery is not what the card wants."""
+
+
+class DeviceMissing(ModelError):
+    """The device that was asked for is not there."""
+
+
+class TruthInvalid(ModelError):
+    """The truth that a product is held against cannot be used."""

@@ -1,0 +1,122 @@
+"""From rasters to the arrays of a model, by the names and constants of its card."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from geo.raster import BoolArray, FloatArray, Raster
+from models.architecture import NetworkArchitecture
+from models.card import CardInput, ModelCard
+from models.errors import InputsMismatch
+
+Inputs: TypeAlias = Mapping[str, Raster | None]
+"""One window: the raster of each slot, None where there is no image for it."""
+
+
+def select(entry: CardInput, raster: Raster) -> FloatArray:
+    """Return the bands of a slot in the card's order, (bands, rows, cols).
+
+    `shape_of` has checked that they are there.
+    """
+    return raster.pixels[[raster.bands.index(band) for band in entry.bands]]
+
+
+def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
+    """Return (rows, cols) of a window, after checking that it fills the card's slots.
+
+    Raises:
+        InputsMismatch: where a required slot is empty, a slot is unknown, all are empty, a
+            band is missing, or two rasters lie on different grids.
+    """
+    slots = {entry.slot for entry in card.inputs}
+    unknown = sorted(inputs.keys() - slots)
+    if unknown:
+        raise InputsMismatch(
+            f"{card.name} has the slots {', '.join(sorted(slots))}, not {', '.join(unknown)}"
+        )
+    empty = [e.slot for e in card.inputs if e.required and inputs.get(e.slot) is None]
+    filled = [(e, raster) for e in card.inputs if (raster := inputs.get(e.slot)) is not None]
+    rasters = [raster for _, raster in filled]
+    if empty or not rasters:
+        raise InputsMismatch(
+            f"{card.name} needs an image for {', '.join(empty) or ' or '.join(sorted(slots))}"
+        )
+    for entry, raster in filled:
+        _check_bands(entry, raster)
+    if any(raster.geobox != rasters[0].geobox for raster in rasters):
+        raise InputsMismatch(f"the images for {card.name} lie on different grids; use one grid")
+    return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
+
+
+def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
+    """Return where the model can answer, (rows, cols).
+
+    That is where every required slot was observed, and at least one slot of any kind.
+    """
+    seen = np.zeros(shape_of(card, inputs), bool)
+    required = np.ones_like(seen)
+    for entry in card.inputs:
+        raster = inputs.get(entry.slot)
+        if raster is not None:
+            seen |= raster.valid
+            if entry.required:
+                required &= raster.valid
+    return seen & required
+
+
+def stack(card: ModelCard, batch: Sequence[Inputs]) -> FloatArray:
+    """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
+
+    The channels are the bands of the slots in the card's order, then, where the card asks
+    for them, one channel a slot that is 1 where it was observed. Pixels that were not, and
+    slots without an image, are 0, the mean of what the network learned from. The constants
+    are the card's own: never a statistic of the window.
+
+    Raises:
+        InputsMismatch: where a window does not fill the slots, or the shapes differ.
+    """
+    shapes = {shape_of(card, inputs) for inputs in batch}
+    if len(shapes) != 1:
+        raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
+    return np.stack([_channels(card, inputs) for inputs in batch])
+
+
+def _check_bands(entry: CardInput, raster: Raster) -> None:
+    if len(set(raster.bands)) < len(raster.bands):
+        raise InputsMismatch(
+            f"{entry.slot}: a band is named twice in {', '.join(raster.bands)}; name each once"
+        )
+    missing = [band for band in entry.bands if band not in raster.bands]
+    if missing:
+        raise InputsMismatch(
+            f"{entry.slot} wants the bands {', '.join(entry.bands)}; the image has "
+            f"{', '.join(raster.bands)}, without {', '.join(missing)}"
+        )
+
+
+def _channels(card: ModelCard, inputs: Inputs) -> FloatArray:
+    shape = shape_of(card, inputs)
+    bands: list[FloatArray] = []
+    flags: list[FloatArray] = []
+    for entry in card.inputs:
+        raster = inputs.get(entry.slot)
+        if raster is None:
+            bands.append(np.zeros((len(entry.bands), *shape), np.float32))
+            flags.append(np.zeros((1, *shape), np.float32))
+        else:
+            bands.append(_normalised(entry, raster))
+            flags.append(raster.valid[None].astype(np.float32))
+    network = card.architecture
+    flagged = isinstance(network, NetworkArchitecture) and network.availability_channels
+    return np.concatenate(bands + flags if flagged else bands)
+
+
+def _normalised(entry: CardInput, raster: Raster) -> FloatArray:
+    pixels = select(entry, raster)
+    if entry.mean is not None and entry.std is not None:
+        mean = np.asarray(entry.mean, np.float32)[:, None, None]
+        std = np.asarray(entry.std, np.float32)[:, None, None]
+        pixels = (pixels - mean) / std
+    usable = raster.valid & np.isfinite(pixels)
+    return np.where(usable, pixels, np.float32(0))

@@ -1,0 +1,75 @@
+"""Weights: read from safetensors, checked by sha256, never unpickled."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from models.errors import WeightsMismatch
+
+
+def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file.
+
+    The file is read once: what is checked is what is used.
+
+    Raises:
+        WeightsMismatch: where it cannot be read, its sha256 is another, it is not safetensors,
+            or a value is not finite.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsMismatch(f"the weights {path} cannot be read: {error.strerror}") from error
+    there = hashlib.sha256(content).hexdigest()
+    if there != sha256:
+        raise WeightsMismatch(
+            f"the weights {path} have the sha256 {there}, the card says {sha256}; "
+            "take both from the same place"
+        )
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsMismatch(
+            f"the weights {path} are not safetensors ({error}); other formats can run code and "
+            "are never opened: convert them"
+        ) from error
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsMismatch(
+            f"the weights {path} hold values that are not finite in {_first(broken)}"
+        )
+    return tensors
+
+
+def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: Path) -> None:
+    """Load tensors into a network, each by its name and shape, none missing and none over.
+
+    Raises:
+        WeightsMismatch: with the names or shapes that differ.
+    """
+    wanted = network.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    over = sorted(tensors.keys() - wanted.keys())
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    differences = [
+        f"{what} {_first(names)}"
+        for what, names in (("without", missing), ("with unknown", over), ("with shapes", shapes))
+        if names
+    ]
+    if differences:
+        raise WeightsMismatch(
+            f"the weights {source} do not fit the network of the card: {'; '.join(differences)}"
+        )
+    network.load_state_dict(tensors, strict=True)
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
