@@ -25,7 +25,7 @@ from geo.grid import GridChoice, crs_of, lay_grid
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import ordered
 from models.reading import available
-from models.registry import TASKS_OF, CardRef, all_cards, find, matching, require_fit
+from models.registry import TASKS_OF, CardRef, accepts, all_cards, find, matching, require_fit
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Choice:
     """None where no model is run."""
     why: str
     """A sentence for the summary."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model, or "no model"."""
+        return self.ref.card.name if self.ref else "no model"
 
     @property
     def label(self) -> str | None:
@@ -84,8 +89,9 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
             wants other imagery.
     """
     area = _area(request, scenes)
-    used = _meeting(area, scenes)
-    choice = choose_model(request, used, settings)
+    meeting = _meeting(area, scenes)
+    choice = choose_model(request, meeting, settings)
+    used = tuple(scene for scene in meeting if _reads(choice, scene))
     geobox = _grid(request, area, used, choice)
     footprints = read_footprints(request.buildings, area) if request.buildings else None
     pixel_m = abs(geobox.resolution.x)
@@ -113,7 +119,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         product_id=_digest(recipe)[:16],
         min_area_m2=smallest,
         simplify_m=simplify_m,
-        notes=tuple(dict.fromkeys(note for scene in used for note in scene.notes)),
+        notes=_notes(scenes, meeting=meeting, used=used, choice=choice),
     )
 
 
@@ -136,7 +142,7 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         ref, *others = match.fits
         passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
         return Choice(ref, f"{ref.card.name} is the first choice that fits the imagery{passed}")
-    tasks = TASKS_OF.get(request.hazard, ())
+    tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
     if request.buildings is not None or not tasks:
         return Choice(None, f"no model fits a {request.hazard} in this imagery")
@@ -184,10 +190,10 @@ def _meeting(area: AreaOfInterest, scenes: Sequence[Scene]) -> tuple[Scene, ...]
         if any(scene.phase is phase for scene in used):
             continue
         extent = shapely.union_all([s.footprint for s in scenes if s.phase is phase])
-        hint = swap_hint(area, extent)
+        cure = swap_hint(area, extent) or "give the area of the imagery, or imagery of the area"
         raise NotOverlapping(
-            f"the area ({extent_text(area.geometry)}) and the {phase} scenes ({extent_text(extent)}) do not "
-            f"overlap; {hint or 'give the area of the imagery, or imagery of the area'}"
+            f"the area ({extent_text(area.geometry)}) and the {phase} scenes "
+            f"({extent_text(extent)}) do not overlap; {cure}"
         )
     return used
 
@@ -196,16 +202,28 @@ def _grid(
     request: MapRequest, area: AreaOfInterest, scenes: Sequence[Scene], choice: Choice
 ) -> GeoBox:
     wanted = choice.ref.card.resolution_m if choice.ref else None
-    after = [s for s in scenes if s.phase is Phase.AFTER and _wanted(s, choice)]
+    after = [scene for scene in scenes if scene.phase is Phase.AFTER]
     lead = ordered(after, request.prefer)
     return lay_grid(area, lead, GridChoice(request.crs, request.resolution_m or wanted))
 
 
-def _wanted(scene: Scene, choice: Choice) -> bool:
-    """Whether the model reads the scene at all."""
+def _reads(choice: Choice, scene: Scene) -> bool:
+    """Whether the model takes the scene; without a model every scene is looked at."""
     if choice.ref is None:
         return True
-    return any(scene.sensor_name in entry.sensors for entry in choice.ref.card.inputs)
+    return any(accepts(entry, available(scene)) for entry in choice.ref.card.inputs)
+
+
+def _notes(
+    scenes: Sequence[Scene], *, meeting: Sequence[Scene], used: Sequence[Scene], choice: Choice
+) -> tuple[str, ...]:
+    """Return what was concluded rather than told, and which scenes play no part."""
+    notes = [note for scene in used for note in scene.notes]
+    if outside := [scene.id for scene in scenes if scene not in meeting]:
+        notes.append(f"{', '.join(outside)} lie outside the area and were not used")
+    if passed := [scene.id for scene in meeting if scene not in used]:
+        notes.append(f"{choice.name} does not read {', '.join(passed)}: they were not used")
+    return tuple(dict.fromkeys(notes))
 
 
 def _ingredient(scene: Scene) -> list[object]:

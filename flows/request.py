@@ -21,6 +21,7 @@ from geo.schema import Hazard
 from geo.sensors import SENSORS, Units
 from geo.source import Source
 
+_AREA_FILES = (".geojson", ".json")
 EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -108,6 +109,22 @@ class MapRequest(BaseModel):
         """Its name, or the event's."""
         return self.name or self.event
 
+    def portable(self) -> dict[str, Any]:
+        """Return it as JSON without the folders of this machine: files by their names."""
+
+        def named(value: Any) -> Any:
+            return Path(value).name if isinstance(value, str) else value
+
+        fields = self.model_dump(mode="json", exclude={"store"})
+        for phase in ("before", "after"):
+            fields[phase] = [{**spec, "path": named(spec["path"])} for spec in fields[phase]]
+        is_file = isinstance(self.area, str) and self.area.lower().endswith(_AREA_FILES)
+        area = {"area": named(self.area)} if is_file else {}
+        return {
+            **fields, **area, "buildings": named(fields["buildings"]),
+            "model": named(fields["model"]),
+        }  # fmt: skip
+
 
 def read_request(path: Path, **changes: Any) -> MapRequest:
     """Return the request in a JSON file; paths in it are relative to the file's folder.
@@ -163,6 +180,6 @@ def _rooted(request: MapRequest, folder: Path) -> MapRequest:
     }
     if request.buildings is not None:
         changes["buildings"] = folder / request.buildings
-    if isinstance(request.area, str) and request.area.lower().endswith((".geojson", ".json")):
+    if isinstance(request.area, str) and request.area.lower().endswith(_AREA_FILES):
         changes["area"] = str(folder / request.area)
     return request.model_copy(update=changes)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from geo.raster import BoolArray, CodeArray
 
 IndexArray: TypeAlias = npt.NDArray[np.int64]
+PolygonArray: TypeAlias = npt.NDArray[np.object_]
+"""Shapely Polygons; MultiPolygons only where a docstring says so."""
 
 
 @dataclass(frozen=True, eq=False)

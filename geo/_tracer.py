@@ -51,6 +51,7 @@ class Tracer:
                 f"a band of classes is {band.dtype} of shape {band.shape}, and must be uint8 of "
                 f"shape (rows, {self._width})"
             )
+        band = np.ascontiguousarray(band)  # one layout, so the scan is compiled once
         while len(band):
             rows = scan_band(band, self._row, self._scan, self._store)
             self._row += rows

@@ -54,7 +54,7 @@ def zonal_statistics(traced: Traced, bands: Iterable[MeasuredBand], *, width: in
         width: columns of the rasters.
 
     Raises:
-        GridMismatch: where a band has another shape, or the rasters end above a polygon.
+        GridMismatch: where a band is not uint8 or has another shape, or the rasters end above a polygon.
     """
     sweep = _sweep(traced, width)
     totals = _totals(len(traced), readings=0)
@@ -63,7 +63,9 @@ def zonal_statistics(traced: Traced, bands: Iterable[MeasuredBand], *, width: in
         if row == 0:
             totals = _totals(len(traced), readings=len(sources))
         _check(percent, sources, (totals.flags.shape[1], len(percent), width))
-        next_edge = add_band((percent, sources), row, next_edge, sweep, totals)
+        # One layout, so the kernel is compiled once.
+        band = np.ascontiguousarray(percent), np.ascontiguousarray(sources)
+        next_edge = add_band(band, row, next_edge, sweep, totals)
         row += len(percent)
     _check_extent(sweep, row)
     sums = totals.sums
@@ -95,10 +97,12 @@ def _totals(polygons: int, *, readings: int) -> Totals:
 
 
 def _check(percent: CodeArray, sources: CodeArray, expected: tuple[int, int, int]) -> None:
-    if percent.shape != expected[1:] or sources.shape != expected:
+    shapes_differ = percent.shape != expected[1:] or sources.shape != expected
+    if shapes_differ or percent.dtype != np.uint8 or sources.dtype != np.uint8:
         raise GridMismatch(
-            f"a band holds probability {percent.shape} and scene numbers {sources.shape}; the "
-            f"polygons and the bands before it ask for {expected[1:]} and {expected}"
+            f"a band holds probability {percent.shape} {percent.dtype} and scene numbers "
+            f"{sources.shape} {sources.dtype}; the polygons and the bands before it ask for "
+            f"{expected[1:]} and {expected}, both uint8"
         )
 
 

@@ -1,40 +1,27 @@
 """Files and folders to scenes: opens headers, hashes files, reads a sample to check units."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import rasterio
-import shapely
-from pyproj import Geod, Transformer
+import numpy as np
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
-from rasterio.warp import transform_geom
-from shapely.geometry import Polygon, mapping, shape
-from shapely.geometry.base import BaseGeometry
 
-from geo.antimeridian import cut, unwrap
-from geo.errors import BandsMissing, MissingCRS, SceneUnreadable
+from geo.antimeridian import Polygonal
+from geo.errors import BandsMissing, BandsUnknown, UnitsMismatch
+from geo.image import open_image, read_stored, unreadable
+from geo.naming import acquisition_key, band_in_name, names_of, product_folder
+from geo.position import crs_text, footprint, gsd_m
 from geo.radiometry import check_units, sentinel2_offset
 from geo.raster import FloatArray
-from geo.recognise import Header, band_in_name, band_names, sensor_of, taken_at
+from geo.recognise import Header, band_names, sensor_of, taken_at
 from geo.scene import Asset, Phase, Scene
-from geo.sensors import Sensor, Units
+from geo.sensors import Family, Sensor, Units
 from geo.source import Source, files_of
 
-_MAGIC = {
-    b"II*\0": "GTiff", b"MM\0*": "GTiff",
-    b"II+\0": "GTiff", b"MM\0+": "GTiff",  # BigTIFF
-    b"\0\0\0\x0c": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
-}  # fmt: skip
-"""Driver by the first four bytes: whatever its ending says, a file is opened as one of these
-only. A VRT, for one, could name any file of the machine as its pixels."""
-
-_S1_UNIQUE_ID = r"(S1[A-D]_.+)_[0-9A-F]{4}($|_)"
-_S2_REVISION = r"(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})_N\d{4}(_R\d{3}_T\w{5})_\d{8}T\d{6}"
 _SAMPLE_PX = 512
 """Side of the sample that units are checked on."""
 
@@ -46,10 +33,11 @@ class _File:
     header: Header
     sensor: Sensor
     bands: tuple[tuple[str, int], ...]
-    key: str
-    """Files of equal key are bands of one scene."""
+    group: Path
+    """Files of equal group are bands of one scene; its name is the scene's."""
     crs: str
-    footprint: BaseGeometry
+    footprint: Polygonal
+    shape: tuple[int, int]
     sha256: str
     notes: tuple[str, ...]
 
@@ -58,94 +46,132 @@ class _File:
         """Numbers of the bands that hold measurements rather than the provider's mask."""
         return [index for band, index in self.bands if band != self.sensor.quality]
 
+    @property
+    def sharpness(self) -> tuple[bool, float, str]:
+        """Sorts the sharpest image first, masks last."""
+        return not self.measured, self.header.gsd_m, str(self.header.path)
 
-def _sharpness(file: _File) -> tuple[float, str]:
-    return file.header.gsd_m, str(file.header.path)
+
+@dataclass(frozen=True)
+class _NoBand:
+    """A file of a folder that is none of its sensor's bands: a label, a preview, a probability."""
+
+    path: Path
+    why: BandsUnknown | UnitsMismatch
+    title: str
+    """Of the sensor."""
 
 
 def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
     """Return the scenes of a source, sorted by id.
 
+    Single files of one name and one folder, or of one product, are the bands of one scene.
+    A folder's files that are no band of the sensor are left out, and a note says so.
+
     Raises:
         SourceInvalid: in all its kinds; the message names the file and the cure.
     """
     with ThreadPoolExecutor(max_workers=2) as pool:
-        files = list(pool.map(lambda path: _understand(source, path), files_of(source)))
-    groups: dict[str, list[_File]] = {}
+        opened = list(pool.map(lambda path: _understand(source, path), files_of(source)))
+    files = [file for file in opened if isinstance(file, _File)]
+    others = [file for file in opened if isinstance(file, _NoBand)]
+    if not files:
+        raise others[0].why
+    groups: dict[Path, list[_File]] = {}
     for file in files:
-        groups.setdefault(file.key, []).append(file)
-    return tuple(_scene(source, phase, groups[key]) for key in sorted(groups))
+        groups.setdefault(file.group, []).append(file)
+    notes = _left_out(others)
+    scenes = [_scene(source, phase, groups[key], notes) for key in sorted(groups)]
+    return tuple(sorted(scenes, key=lambda scene: scene.id))
+
+
+def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    names = ", ".join(file.path.name for file in others[:5])
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return (f"left out, being no band of {others[0].title}: {names}{more}",)
 
 
 def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
-    """Return the scenes with ids that are unique: a shared name gains its folder, then its phase.
+    """Return the scenes, each once, with ids that are unique.
 
-    `before/image.tif` and `after/image.tif` become `before-image` and `after-image`.
+    A shared name gains its folder, then its phase, then its revision: `before/image.tif` and
+    `after/image.tif` become `before-image` and `after-image`. A scene that was found twice,
+    with the same name and the same bytes, stays once.
     """
-    by_folder = _renamed(tuple(scenes), lambda scene: f"{scene.paths[0].parent.name}-{scene.id}")
-    return _renamed(by_folder, lambda scene: f"{scene.phase}-{scene.id}")
+    once = {(s.phase, s.id, s.revision, s.taken_text): s for s in scenes}
+    by_folder = _renamed(tuple(once.values()), lambda s: f"{s.paths[0].parent.name}-{s.id}")
+    by_phase = _renamed(by_folder, lambda scene: f"{scene.phase}-{scene.id}")
+    by_revision = _renamed(by_phase, lambda scene: f"{scene.id}-{scene.revision[:8]}")
+    return _renamed(by_revision, lambda scene: f"{scene.id}-{scene.taken_text}")
 
 
 def _renamed(scenes: tuple[Scene, ...], rename: Callable[[Scene], str]) -> tuple[Scene, ...]:
     ids = [scene.id for scene in scenes]
     return tuple(
-        replace(scene, id=rename(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
+        _called(scene, rename(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
     )
 
 
-def _understand(source: Source, path: Path) -> _File:
+def _called(scene: Scene, name: str) -> Scene:
+    return replace(scene, id=name, acquisition=acquisition_key(name))
+
+
+def _understand(source: Source, path: Path) -> "_File | _NoBand":
     with open_image(path) as dataset:
-        crs = _crs_of(dataset, path)
-        header = _header(dataset, path)
-        footprint = _footprint(dataset)
+        crs = crs_text(dataset, path)
+        header, outline, shape_px = _header(dataset, path), footprint(dataset), dataset.shape
     sensor, sensor_note = sensor_of(source, header)
-    names = band_names(source, header, sensor)
-    token = band_in_name(path, sensor) if len(header.data_bands) == 1 else None
+    try:
+        names = band_names(source, header, sensor)
+        _check_depth(header, sensor, names.names)
+    except (BandsUnknown, UnitsMismatch) as error:
+        if (
+            Path(source.path).is_file()
+            or source.bands is not None
+            or not _is_beside(header, sensor)
+        ):
+            raise
+        return _NoBand(path, error, sensor.title)
     notes = tuple(note for note in (sensor_note, names.note) if note)
     return _File(
         header=header,
         sensor=sensor,
         bands=names.names,
-        key=str(path.parent / token[1]) if token else str(path.with_suffix("")),
+        group=_group(path, sensor) if len(header.data_bands) == 1 else path,
         crs=crs,
-        footprint=footprint,
+        footprint=outline,
+        shape=shape_px,
         sha256=_sha256(path),
         notes=notes,
     )
 
 
-def open_image(path: Path) -> DatasetReader:
-    """Open an image file as the kind that its first bytes say.
+def _is_beside(header: Header, sensor: Sensor) -> bool:
+    """Whether a file that is no band may be something beside them: a mask, or a preview."""
+    is_preview = sensor.family is not Family.PICTURE and set(header.dtypes) == {"uint8"}
+    return len(header.data_bands) == 1 or is_preview
 
-    Raises:
-        SceneUnreadable: where it is no raster, or a damaged one.
-    """
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic not in _MAGIC:
-        found = "it is empty" if not magic else "its first bytes are of another kind"
-        raise SceneUnreadable(
-            f"{path} is not a GeoTIFF or JPEG 2000 image ({found}); give the image itself"
+
+def _check_depth(header: Header, sensor: Sensor, bands: tuple[tuple[str, int], ...]) -> None:
+    """Refuse 8 bits for a measurement: the product's preview has the bands' names and colours."""
+    measured = [band for band, _ in bands if band != sensor.quality]
+    if measured and sensor.family is not Family.PICTURE and "uint8" in header.dtypes:
+        raise UnitsMismatch(
+            f"{header.path.name} holds 8-bit values, and {sensor.title} is measured in more; it is "
+            "a picture of the product: give the product's own bands, or --sensor vhr-rgb"
         )
-    try:
-        return rasterio.open(path, driver=_MAGIC[magic])
-    except RasterioIOError as error:
-        raise SceneUnreadable(
-            f"{path} begins like an image and cannot be opened: it is truncated or damaged "
-            f"({error}); fetch it again or leave it out"
-        ) from error
 
 
-def _crs_of(dataset: DatasetReader, path: Path) -> str:
-    if dataset.crs is None:
-        has = "ground control points only" if dataset.gcps[0] else "no coordinate reference system"
-        raise MissingCRS(
-            f"{path} has {has}; give it one, for example with "
-            f"`gdalwarp -t_srs EPSG:32633 {path.name} georeferenced.tif` for control points or "
-            f"`gdal_edit.py -a_srs EPSG:32633 {path.name}` where only the code is missing"
-        )
-    authority = dataset.crs.to_authority()
-    return ":".join(authority) if authority else str(dataset.crs.to_wkt())
+def _group(path: Path, sensor: Sensor) -> Path:
+    """Return what the bands of one scene share: their product's folder, or folder and name."""
+    token = band_in_name(path, sensor)
+    if token is None:
+        return path
+    if (product := product_folder(path)) is not None:
+        return product
+    return path.parent / token[1] if token[1] else path.parent
 
 
 def _header(dataset: DatasetReader, path: Path) -> Header:
@@ -155,27 +181,8 @@ def _header(dataset: DatasetReader, path: Path) -> Header:
         colours=tuple(colour.name for colour in dataset.colorinterp),
         dtypes=tuple(dataset.dtypes),
         tags={str(key): str(value) for key, value in dataset.tags().items()},
-        gsd_m=_gsd_m(dataset),
+        gsd_m=gsd_m(dataset),
     )
-
-
-def _gsd_m(dataset: DatasetReader) -> float:
-    """Return the ground distance between pixel centres down the middle column, metres."""
-    row, col = dataset.height / 2, dataset.width / 2
-    corners = [dataset.transform * point for point in ((col, row), (col, row + 1))]
-    to_lonlat = Transformer.from_crs(dataset.crs, "EPSG:4326", always_xy=True)
-    (lon0, lat0), (lon1, lat1) = (to_lonlat.transform(*corner) for corner in corners)
-    return float(Geod(ellps="WGS84").inv(lon0, lat0, lon1, lat1)[2])
-
-
-def _footprint(dataset: DatasetReader) -> BaseGeometry:
-    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS."""
-    rows, cols = dataset.shape
-    corners = [dataset.transform * c for c in ((0, 0), (cols, 0), (cols, rows), (0, rows))]
-    outline = shape({"type": "Polygon", "coordinates": [[*corners, corners[0]]]})
-    outline = outline.segmentize(max(outline.length / 200, 1e-9))
-    lonlat = shape(transform_geom(dataset.crs, "EPSG:4326", mapping(outline)))
-    return cut(Polygon(unwrap(shapely.get_coordinates(lonlat))))
 
 
 def _sha256(path: Path) -> str:
@@ -183,40 +190,69 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _scene(source: Source, phase: Phase, files: list[_File]) -> Scene:
-    sharpest = min((file for file in files if file.measured), key=_sharpness, default=None)
-    if sharpest is None:
+def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, ...]) -> Scene:
+    bands = _sharpest_each(files)
+    used = sorted({file.header.path: file for file, _, _ in bands}.values(), key=_by_sharpness)
+    sharpest = used[0]
+    header, sensor = sharpest.header, sharpest.sensor
+    if not sharpest.measured:
         raise BandsMissing(
-            f"{files[0].header.path} is a mask of {files[0].sensor.title} and its image is not "
+            f"{header.path} is a mask of {sensor.title} and its image is not "
             "beside it; name the folder that holds both"
         )
-    header, sensor = sharpest.header, sharpest.sensor
     units = source.units or _stored_units(sensor, sharpest)
-    name = Path(sharpest.key).name
-    sample = read_sample(sharpest.header.path, sharpest.measured)
-    offset, note = sentinel2_offset(
-        source, sensor, name=_provider_names(header.path), sample=sample
-    )
+    sample = _sample([file for file in used if file.measured])
+    names = " ".join((header.path.stem, *names_of(header.path)))
+    offset, offset_notes = sentinel2_offset(source, sensor, units=units, name=names, sample=sample)
     check_units(sample, sensor=sensor, units=units, offset=offset, name=header.path.name)
+    taken, time_note = taken_at(source, header)
+    concluded = (*(n for file in used for n in file.notes), *offset_notes, *notes, time_note)
+    name = _name_of(sharpest)
     return Scene(
         id=name,
-        acquisition=_acquisition_key(name),
-        revision=_revision(files),
+        acquisition=acquisition_key(name),
+        revision=_revision(used),
         sensor_name=sensor.name,
         phase=phase,
-        taken=taken_at(source, header),
+        taken=taken,
         footprint=sharpest.footprint,
-        assets=tuple(
-            Asset(band, file.header.path, index) for file in files for band, index in file.bands
-        ),
+        assets=tuple(Asset(band, file.header.path, index) for file, band, index in bands),
         units=units,
         gsd_m=header.gsd_m,
         crs=sharpest.crs,
         offset=offset,
         cloud_cover=source.cloud_cover,
         nodata=sensor.nodata,
-        notes=tuple(dict.fromkeys([*(n for file in files for n in file.notes), *note])),
+        notes=tuple(dict.fromkeys(note for note in concluded if note)),
     )
+
+
+def _by_sharpness(file: _File) -> tuple[bool, float, str]:
+    return file.sharpness
+
+
+def _name_of(file: _File) -> str:
+    """Return the scene's name: a group that is a file or a .SAFE loses its ending."""
+    is_named = file.group == file.header.path or file.group.suffix.upper() == ".SAFE"
+    return file.group.stem if is_named else file.group.name
+
+
+def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
+    """Return file, band and band number, each band from its sharpest file.
+
+    Raises:
+        BandsUnknown: where two files of one resolution hold the same band.
+    """
+    best: dict[str, tuple[_File, str, int]] = {}
+    for file in sorted(files, key=_by_sharpness):
+        for band, index in file.bands:
+            there = best.setdefault(band, (file, band, index))[0]
+            if there is not file and np.isclose(there.header.gsd_m, file.header.gsd_m, rtol=1e-3):
+                raise BandsUnknown(
+                    f"{there.header.path.name} and {file.header.path.name} both hold {band} of one "
+                    "scene; leave one out"
+                )
+    return list(best.values())
 
 
 def _stored_units(sensor: Sensor, file: _File) -> Units:
@@ -226,51 +262,26 @@ def _stored_units(sensor: Sensor, file: _File) -> Units:
     return sensor.units
 
 
-def _provider_names(path: Path) -> str:
-    return " ".join((path.stem, *(parent.name for parent in path.parents[:4])))
+def _sample(files: list[_File]) -> FloatArray:
+    """Return a coarse look at all bands of a scene, (bands, rows, cols), NaN where missing."""
+    rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
+    return np.concatenate([read_sample(f.header.path, f.measured, (rows, cols)) for f in files])
 
 
-def read_sample(path: Path, indexes: list[int]) -> FloatArray:
-    """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where declared nodata.
+def read_sample(path: Path, indexes: list[int], shape_px: tuple[int, int]) -> FloatArray:
+    """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where missing.
 
     Raises:
         SceneUnreadable: where the file breaks off or is damaged.
     """
     with open_image(path) as dataset:
-        shape_px = tuple(min(side, _SAMPLE_PX) for side in dataset.shape)
         try:
-            pixels = dataset.read(indexes, out_shape=(len(indexes), *shape_px), masked=True)
+            values, missing = read_stored(dataset, indexes, shape=shape_px)
         except RasterioIOError as error:
             raise unreadable(path, error) from error
-    sample: FloatArray = pixels.astype("float32").filled(float("nan"))
-    return sample
-
-
-def unreadable(path: Path, error: Exception) -> SceneUnreadable:
-    """Return the error for a file whose pixels cannot be decoded."""
-    cause = error.__cause__ or error
-    return SceneUnreadable(
-        f"{path} opens and its pixels cannot be decoded: it is truncated or damaged ({cause}); "
-        "fetch it again or leave it out"
-    )
+    return np.where(missing, np.float32(np.nan), values)
 
 
 def _revision(files: list[_File]) -> str:
     joined = "".join(sorted(file.sha256 for file in files))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
-def _acquisition_key(name: str) -> str:
-    """Return a name that revisions of one acquisition share.
-
-    Sentinel-1 product names end in a unique id of four hex digits, Sentinel-2's hold the
-    baseline and the discriminator time: neither tells acquisitions apart.
-    """
-    key = re.sub(r"(?i)(S1[A-D]_.+)_[0-9A-F]{4}(?=$|_)", r"\1", name)
-    key = re.sub(
-        r"(?i)(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})_N\d{4}(_R\d{3}_T\w{5})_\d{8}T\d{6}", r"\1\2", key
-    )
-    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
-    if len(slug) <= 64:
-        return slug or "scene"
-    return f"{slug[:51]}-{hashlib.sha256(slug.encode()).hexdigest()[:12]}"

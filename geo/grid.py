@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import CRS
+from pyproj import CRS, Proj
+from pyproj.exceptions import CRSError
 
 from geo.area import AreaOfInterest
 from geo.errors import AreaInvalid, MissingCRS
+from geo.image import open_image
 from geo.scene import Scene
 
 MAX_PIXELS = 2_500_000_000
@@ -38,7 +39,7 @@ def lay_grid(area: AreaOfInterest, scenes: Sequence[Scene], choice: GridChoice) 
 
     Raises:
         AreaInvalid: where the grid would be too large to be meant.
-        MissingCRS: where `choice.crs` is not projected in metres.
+        MissingCRS: where `choice.crs` is unknown, or not projected in metres.
     """
     lead = scenes[0]
     crs = _crs(area, lead, choice)
@@ -71,16 +72,21 @@ def crs_of(geobox: GeoBox) -> str:
 
 
 def _crs(area: AreaOfInterest, lead: Scene, choice: GridChoice) -> CRS:
-    if choice.crs is not None:
+    if choice.crs is None:
+        own = CRS.from_user_input(lead.crs)
+        return own if _metric(own, area) else CRS.from_user_input(area.utm_crs)
+    try:
         crs = CRS.from_user_input(choice.crs)
-        if not _metric(crs):
-            raise MissingCRS(
-                f"--crs {choice.crs} is not projected in metres; give a UTM zone, such as "
-                f"{area.utm_crs}"
-            )
-        return crs
-    own = CRS.from_user_input(lead.crs)
-    return own if _metric(own) else CRS.from_user_input(area.utm_crs)
+    except CRSError as error:
+        raise MissingCRS(
+            f"--crs {choice.crs} is not known; give a code, such as {area.utm_crs}"
+        ) from error
+    if not _metric(crs, area):
+        raise MissingCRS(
+            f"--crs {choice.crs} has no metres there that are metres on the ground; give a UTM "
+            f"zone, such as {area.utm_crs}"
+        )
+    return crs
 
 
 def _nominal_m(scene: Scene) -> float:
@@ -94,19 +100,22 @@ def _nominal_m(scene: Scene) -> float:
     return float(f"{scene.gsd_m:.2g}")
 
 
-def _metric(crs: CRS) -> bool:
-    # Web Mercator is projected in "metres" that are no metres on the ground.
-    metres = crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)
-    return metres and crs.to_epsg() != 3857
+def _metric(crs: CRS, area: AreaOfInterest) -> bool:
+    """Whether a CRS is projected in metres that are metres on the ground, to a twentieth."""
+    if not (crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)):
+        return False
+    # Web Mercator, for one, has 2 "metres" a metre at 60 degrees.
+    scale = Proj(crs).get_factors(*area.centroid_lonlat)
+    return all(abs(k - 1) < 0.05 for k in (scale.meridional_scale, scale.parallel_scale))
 
 
 def _transform(scene: Scene) -> Affine | None:
-    """Return the transform of the scene's sharpest file, None where it is not north-up."""
+    """Return the transform of the scene's sharpest file, None where none is north-up."""
     sharpest: Affine | None = None
     for path in scene.paths:
-        with rasterio.open(path) as dataset:
+        with open_image(path) as dataset:
             transform = dataset.transform
-        square = transform.b == 0 == transform.d and transform.a == -transform.e
+        square = transform.b == 0 == transform.d and abs(transform.a + transform.e) < 1e-9
         if square and (sharpest is None or transform.a < sharpest.a):
             sharpest = transform
     return sharpest

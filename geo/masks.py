@@ -29,7 +29,8 @@ BORDER_DB = -30.0
 """A Sentinel-1 pixel beside the image's edge that is darker than this is border noise: the
 noise floor of IW lies near -22 dB (Sentinel-1 Product Specification), and ESA's own border
 removal masks the same fringe (MPC-0243, "Masking no-value pixels on GRD products")."""
-_BORDER_PX = 50
+BORDER_PX = 50
+"""How far the noise reaches inwards from the edge, pixels."""
 
 
 def quality_reason(codes: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], band: str) -> CodeArray:
@@ -61,6 +62,6 @@ def radar_border(power: FloatArray, valid: BoolArray) -> BoolArray:
         return np.zeros_like(valid)
     floor = np.float32(10 ** (BORDER_DB / 10))
     dark = np.nan_to_num(power, nan=1.0).min(axis=0) < floor
-    reach = ndimage.binary_dilation(~valid, iterations=_BORDER_PX, mask=dark & valid | ~valid)
+    reach = ndimage.binary_dilation(~valid, iterations=BORDER_PX, mask=dark & valid | ~valid)
     fringe: BoolArray = reach & valid & dark
     return fringe

@@ -6,21 +6,16 @@ brought to the coordinates that are published.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
-from odc.geo.crs import CRS
-from pyproj import Transformer
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from geo._traced import IndexArray, Traced
+from geo._lonlat import area_ha, to_lonlat
+from geo._traced import IndexArray, PolygonArray, Traced
 from geo._tracer import Tracer
-from geo.antimeridian import cut, polygons_only
-from geo.errors import AreaInvalid
 from geo.raster import CodeArray
 
 __all__ = [
@@ -33,19 +28,10 @@ __all__ = [
     "trace",
 ]
 
-PolygonArray: TypeAlias = npt.NDArray[np.object_]
-"""Shapely Polygons; MultiPolygons only where a docstring says so."""
-
-Coords: TypeAlias = npt.NDArray[np.float64]
-"""(vertices, 2)"""
-
 _log = logging.getLogger(__name__)
 
 _BATCH = 250
 """Polygons to simplify at once: the time of GEOS 3.14 grows faster than their number."""
-_LONGEST_EDGE_M = 500.0
-"""A straight edge of this length in UTM leaves the straight line in lon-lat by about 1 cm."""
-_LONGEST_EDGE_DEG = 0.02
 
 
 def trace(
@@ -120,59 +106,6 @@ def simplify(polygons: PolygonArray, *, tolerance_m: float) -> PolygonArray:
     return np.where(kept, polygons, simplified)
 
 
-def to_lonlat(polygons: PolygonArray, crs: CRS | str, *, decimals: int = 7) -> PolygonArray:
-    """Return the polygons in lon-lat WGS 84, ready for GeoJSON (RFC 7946).
-
-    Exteriors run counter-clockwise; a polygon across the antimeridian becomes a
-    MultiPolygon, cut there; coordinates are rounded, and valid after that. A polygon too
-    small for the decimals keeps its unrounded coordinates.
-
-    Args:
-        polygons: valid, in `crs`.
-        crs: projected, in metres.
-        decimals: of a degree; 7 is about 1 cm.
-
-    Raises:
-        AreaInvalid: where a polygon holds a pole.
-    """
-    dense = shapely.segmentize(polygons, _LONGEST_EDGE_M)
-    lonlat = _cut(_project(dense, crs, to="EPSG:4326"))
-    oriented: PolygonArray = shapely.orient_polygons(_rounded(lonlat, decimals))
-    return oriented
-
-
-def area_ha(polygons: PolygonArray) -> npt.NDArray[np.float64]:
-    """Return the areas in hectares, on the WGS 84 ellipsoid.
-
-    Measured in the Lambert azimuthal equal-area projection around all of them (Snyder,
-    USGS Professional Paper 1395, section 24).
-
-    Args:
-        polygons: Polygons or MultiPolygons, lon-lat WGS 84.
-    """
-    if not len(polygons):
-        return np.zeros(0)
-    lon, lat = np.radians(shapely.get_coordinates(polygons)).T
-    # The mean of directions, because longitudes jump at the antimeridian.
-    lon_0 = np.degrees(np.arctan2(np.sin(lon).mean(), np.cos(lon).mean()))
-    laea = f"+proj=laea +lat_0={np.degrees(lat.mean())} +lon_0={lon_0} +datum=WGS84 +units=m"
-    dense = shapely.segmentize(polygons, _LONGEST_EDGE_DEG)
-    area_m2: npt.NDArray[np.float64] = shapely.area(_project(dense, "EPSG:4326", to=laea))
-    return area_m2 / 1e4
-
-
-def _project(polygons: PolygonArray, crs: CRS | str, *, to: str) -> PolygonArray:
-    """Return the polygons in another CRS; x is east or longitude in both."""
-    transformer = Transformer.from_crs(crs, to, always_xy=True)
-
-    def project(coords: Coords) -> Coords:
-        x, y = coords.T
-        return np.column_stack(transformer.transform(x, y, errcheck=True))
-
-    projected: PolygonArray = shapely.transform(polygons, project)
-    return projected
-
-
 def _groups(polygons: PolygonArray) -> IndexArray:
     """Number the groups of polygons whose bounding boxes meet, directly or through others.
 
@@ -190,39 +123,3 @@ def _batches(groups: IndexArray) -> Iterable[IndexArray]:
     batch_of = (ends // _BATCH)[groups]
     order = np.argsort(batch_of, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(batch_of[order])) + 1)
-
-
-def _cut(lonlat: PolygonArray) -> PolygonArray:
-    """Cut at the antimeridian what lies on both sides of it."""
-    west, _, east, _ = shapely.bounds(lonlat).T
-    result = lonlat.copy()
-    for i in np.flatnonzero(east - west > 180):
-        eastward = shapely.transform(lonlat[i], _eastward)
-        if eastward.bounds[2] - eastward.bounds[0] > 180:
-            raise AreaInvalid(
-                "a polygon spans more than 180 degrees of longitude both ways, so it holds a "
-                "pole; maps are made up to the poles and not across: make the area smaller"
-            )
-        result[i] = cut(eastward)
-    return result
-
-
-def _eastward(lonlat: Coords) -> Coords:
-    """Return longitudes from 0 to 360, which are continuous at the antimeridian."""
-    return np.column_stack([lonlat[:, 0] % 360, lonlat[:, 1]])
-
-
-def _rounded(lonlat: PolygonArray, decimals: int) -> PolygonArray:
-    """Return valid polygons with rounded coordinates."""
-
-    def to_grid(degrees: Coords) -> Coords:
-        return np.asarray(np.round(degrees, decimals) + 0.0)  # which makes 0.0 of -0.0
-
-    rounded: PolygonArray = shapely.transform(lonlat, to_grid)
-    invalid = np.flatnonzero(~shapely.is_valid(rounded))
-    for i in invalid:
-        repaired = shapely.make_valid(lonlat[i], method="structure", keep_collapsed=False)
-        snapped = polygons_only(shapely.set_precision(repaired, 10.0**-decimals))
-        # Back to the floating precision, which all others have.
-        rounded[i] = lonlat[i] if snapped.is_empty else shapely.set_precision(snapped, 0)
-    return rounded

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.errors import UnitsMismatch
-from geo.sensors import Family, Sensor, Units, to_decibel, to_physical
+from geo.sensors import UNITS_OF, Family, Sensor, Units, to_decibel, to_physical
 from geo.source import Source
 
 Sample = npt.NDArray[np.float32]
@@ -16,49 +16,78 @@ OFFSET_BASELINE = 400
 Specification S2-PDGS-TAS-DI-PSD 14.9; older acquisitions were reprocessed with it, so the
 acquisition date is no test."""
 _OFFSET = -1000.0
-_DARK = 900.0
-"""With the offset applied a value below 900 would be a reflectance below -0.01."""
-_DARK_SHARE = 1e-3
+_DARK = 750.0
+"""With the offset applied a value below 750 would be a reflectance below -0.025."""
+_DARK_SHARE = 0.01
 """Share of dark pixels from which the data prove that there is no offset."""
+_RAISED = (950.0, 1300.0)
+"""Where the darkest pixels of an image with the offset lie: water and shadow reflect 0 to 0.03
+of the light in some band. Without it they lie below 300."""
 
 
 def sentinel2_offset(
-    source: Source, sensor: Sensor, *, name: str, sample: Sample
+    source: Source, sensor: Sensor, *, units: Units, name: str, sample: Sample
 ) -> tuple[float, tuple[str, ...]]:
     """Return what to add to the stored values of a scene, and notes on how that is known.
 
     Args:
         source: the user's word on the baseline comes first.
         sensor: others than Sentinel-2 have no offset.
+        units: values that were divided already have none either.
         name: file and folder names, searched for the provider's `_N0510_`.
         sample: (bands, rows, cols), stored values, NaN where nodata.
 
     Raises:
         UnitsMismatch: where baseline and data contradict each other, or neither tells.
     """
-    if not sensor.name.startswith("sentinel-2"):
+    if not sensor.name.startswith("sentinel-2") or units is not Units.REFLECTANCE_10000:
         return 0.0, ()
     dark = _dark_share(sample)
-    baseline = _baseline(source, name)
+    told, named = _told_baseline(source), _named_baseline(name)
+    baseline = named if told is None else told
     if baseline is None:
-        if dark > _DARK_SHARE:
-            return 0.0, (
-                f"no processing baseline is stated; {dark:.1%} of the pixels are darker than the "
-                "offset of baseline 04.00 allows, so none was applied",
-            )
-        raise UnitsMismatch(
-            "nothing says whether this Sentinel-2 image carries the offset of processing baseline "
-            "04.00, and its pixels do not tell; give its baseline with --baseline, such as 05.10"
+        return _offset_by_data(dark)
+    if baseline >= OFFSET_BASELINE:
+        _refuse_removed(baseline, dark)
+        return _OFFSET, ()
+    if told is None or named is None or (named >= OFFSET_BASELINE):
+        _refuse_raised(baseline, sample)
+    return 0.0, ()
+
+
+def _offset_by_data(dark: float) -> tuple[float, tuple[str, ...]]:
+    if dark > _DARK_SHARE:
+        return 0.0, (
+            f"no processing baseline is stated; {dark:.1%} of the pixels are darker than the "
+            "offset of baseline 04.00 allows, so none was applied",
         )
-    if baseline < OFFSET_BASELINE:
-        return 0.0, ()
-    if dark > 10 * _DARK_SHARE:
+    raise UnitsMismatch(
+        "nothing says whether this Sentinel-2 image carries the offset of processing baseline "
+        "04.00, and its pixels do not tell; give its baseline with --baseline, such as 05.10"
+    )
+
+
+def _refuse_removed(baseline: int, dark: float) -> None:
+    if dark > _DARK_SHARE:
         raise UnitsMismatch(
-            f"the baseline is {baseline // 100:02d}.{baseline % 100:02d}, whose values carry an "
-            f"offset of 1000, and {dark:.1%} of the pixels are below 900; the offset was already "
-            "removed: give --baseline 03.01"
+            f"the baseline is {_text(baseline)}, whose values carry an offset of 1000, and "
+            f"{dark:.1%} of the pixels are below {_DARK:.0f}; the offset was already removed: give "
+            "--baseline 03.01"
         )
-    return _OFFSET, ()
+
+
+def _refuse_raised(baseline: int, sample: Sample) -> None:
+    darkest = _darkest(sample)
+    if _RAISED[0] <= darkest <= _RAISED[1]:
+        raise UnitsMismatch(
+            f"the baseline is {_text(baseline)}, whose values carry no offset, and the darkest of "
+            f"any band is {darkest:.0f}, as if they carried one of 1000; give --baseline 04.00 "
+            f"if they do, or keep {_text(baseline)} both in the product's name and in --baseline"
+        )
+
+
+def _text(baseline: int) -> str:
+    return f"{baseline // 100:02d}.{baseline % 100:02d}"
 
 
 def _dark_share(sample: Sample) -> float:
@@ -69,14 +98,24 @@ def _dark_share(sample: Sample) -> float:
     return float((sample[:, valid] < _DARK).any(axis=0).mean())
 
 
-def _baseline(source: Source, name: str) -> int | None:
-    """Return the baseline as an integer, 510 for 05.10."""
-    if source.baseline is not None:
-        if not (told := re.fullmatch(r"(\d\d)\.?(\d\d)", source.baseline)):
-            raise UnitsMismatch(
-                f"the baseline {source.baseline!r} is not of the form 05.10; write it so"
-            )
-        return int(told.group(1) + told.group(2))
+def _darkest(sample: Sample) -> float:
+    """Return the value of the darkest thousandth of the darkest band, infinite where all is NaN."""
+    bands = (band[np.isfinite(band) & (band > 0)] for band in sample)
+    return min((float(np.percentile(band, 0.1)) for band in bands if band.size), default=np.inf)
+
+
+def _told_baseline(source: Source) -> int | None:
+    """Return the user's baseline as an integer, 510 for 05.10."""
+    if source.baseline is None:
+        return None
+    if not (told := re.fullmatch(r"(\d\d)\.?(\d\d)", source.baseline)):
+        raise UnitsMismatch(
+            f"the baseline {source.baseline!r} is not of the form 05.10; write it so"
+        )
+    return int(told.group(1) + told.group(2))
+
+
+def _named_baseline(name: str) -> int | None:
     match = re.search(r"_N(\d{4})_", name)
     return int(match.group(1)) if match else None
 
@@ -91,6 +130,11 @@ def check_units(sample: Sample, *, sensor: Sensor, units: Units, offset: float, 
     Raises:
         UnitsMismatch: with what was declared, what is there, and the cure.
     """
+    if units not in (allowed := UNITS_OF[sensor.family]):
+        raise UnitsMismatch(
+            f"{name} was declared as {units.value}, and {sensor.title} stores "
+            f"{' or '.join(allowed)}; correct --units or --sensor"
+        )
     values = sample[np.isfinite(sample)]
     if sensor.nodata is not None:
         values = values[values != sensor.nodata]
@@ -111,16 +155,9 @@ def _contradiction(
     match sensor.family:
         case Family.RADAR:
             return _radar_contradiction(values, units, span)
-        case Family.OPTICAL:
-            physical = to_physical(values, units=units, offset=offset)
-            darkest, median = np.percentile(physical, [2, 50])
-            # Reflectance above 0.6 in the darkest 2 % is a cloud deck or another scale, and
-            # a median below -0.05 is no reflectance at all.
-            if darkest > 0.6 or median < -0.05:
-                return span, (
-                    "say how they are stored with --units: "
-                    "'reflectance', 'reflectance x 10000' or 'Landsat Collection 2 level 2'"
-                )
+        case Family.OPTICAL if _is_no_reflectance(to_physical(values, units=units, offset=offset)):
+            others = ", ".join(repr(str(other)) for other in UNITS_OF[Family.OPTICAL])
+            return span, f"say how they are stored with --units: {others}"
         case Family.PICTURE:
             top = 255 if units is Units.BITS_8 else 65535
             if values.min() < 0 or values.max() > top:
@@ -128,18 +165,26 @@ def _contradiction(
     return None
 
 
+def _is_no_reflectance(physical: Sample) -> bool:
+    """Whether values are too bright, too dark or too negative to be reflectance.
+
+    Landsat Collection 2 read as x 10000 begins at 0.73; a deck of cloud keeps a darker band
+    or shadow. x 10000 read as Landsat Collection 2 begins at -0.2; reflectance of water is
+    seldom below -0.05. Reflectance divided twice ends at 0.0002.
+    """
+    darkest, bright = np.percentile(physical, [2, 99])
+    return bool(darkest > 0.7 or darkest < -0.1 or bright < 0.005)
+
+
 def _radar_contradiction(values: Sample, units: Units, span: str) -> tuple[str, str] | None:
     negative = float((values < 0).mean())
     if units is Units.LINEAR_POWER and negative > 0.01:
         return f"{negative:.0%} of its values are negative, as decibels are", "give --units dB"
-    if units is Units.DECIBEL:
-        if negative == 0:
-            return f"{span}, as linear power does", "give --units 'linear power'"
-        # Land and water lie between -35 and 5 dB at C band; see faults.md C11.
-        if not -35 <= float(np.median(values)) <= 5:
-            return f"their median is {np.median(values):.1f} dB", "calibrate it to sigma0 or gamma0"
-    elif units is Units.LINEAR_POWER:
-        power = float(np.median(to_decibel(values)))
-        if not -35 <= power <= 5:
-            return f"their median is {power:.1f} dB", "calibrate it to sigma0 or gamma0"
+    # Noise removal and cubic resampling leave a few negative powers; of decibels most are.
+    if units is Units.DECIBEL and negative < 0.2:
+        return f"{span}, as linear power does", "give --units 'linear power'"
+    decibel = values if units is Units.DECIBEL else to_decibel(values[values > 0])
+    # Land and water lie between -35 and 5 dB at C band; see faults.md C11.
+    if not -35 <= (median := float(np.median(decibel))) <= 5:
+        return f"their median is {median:.1f} dB", "calibrate it to sigma0 or gamma0"
     return None

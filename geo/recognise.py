@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from geo.errors import BandsUnknown, SensorUnknown, TimeUnknown
+from geo.naming import band_in_name, names_of, time_in
 from geo.sensors import SENSORS, Sensor, sensor_named, sensor_of_file_name
 from geo.source import Source
 
 _COLOURS = ("red", "green", "blue")
-_TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})T(\d{6})(?!\d)", re.IGNORECASE)
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d{6})(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
     """
     if source.sensor is not None:
         return sensor_named(source.sensor), None
-    for name in (header.path.name, *(parent.name for parent in header.path.parents[:4])):
+    for name in names_of(header.path):
         if (known := sensor_of_file_name(name)) is not None:
             return known, None
     if _is_picture(header):
@@ -81,33 +80,22 @@ def _picture(header: Header) -> tuple[Sensor, str]:
 def band_names(source: Source, header: Header, sensor: Sensor) -> BandNames:
     """Return which band of a file is which.
 
-    In this order: what the user says, the descriptions in the file, the band in the file
-    name, the colour interpretation, the provider's order where the count is exactly that.
+    In this order: what the user says, the band in the name of a file of one band, the
+    descriptions in the file, the colour interpretation, the provider's order where the count
+    is exactly that.
 
     Raises:
-        BandsUnknown: where none of these tells.
+        BandsUnknown: where none of these tells, or two contradict each other.
     """
-    numbers = header.data_bands
     if source.bands is not None:
         return _told(source.bands, header, sensor)
-    described = [(sensor.band_of(d or ""), i) for d, i in _labelled(header)]
-    if known := tuple((name, i) for name, i in described if name is not None):
-        return BandNames(_each_once(known, header))
-    if len(numbers) == 1 and (token := band_in_name(header.path, sensor)):
-        return BandNames(((token[0], numbers[0]),))
-    if header.colours[:3] == _COLOURS and sensor.band_of("red"):
-        return BandNames(tuple(zip(_COLOURS, (1, 2, 3), strict=True)))
-    ordered = [band.name for band in sensor.bands if band.name != sensor.quality]
-    if len(ordered) == len(numbers):
-        note = (
-            f"{header.path.name} does not name its bands; they were taken in the order of "
-            f"{sensor.title}: {', '.join(ordered)}; --bands says otherwise"
-        )
-        return BandNames(tuple(zip(ordered, numbers, strict=True)), note)
-    raise BandsUnknown(
-        f"nothing says which of the {len(numbers)} bands of {header.path.name} is which; "
-        f"{sensor.title} has {', '.join(ordered)}: give the file's order with --bands"
-    )
+    described = [(sensor.band_of(label or ""), i) for label, i in _labelled(header)]
+    known = tuple((name, i) for name, i in described if name is not None)
+    if len(header.data_bands) == 1 and (token := band_in_name(header.path, sensor)):
+        return _named(token[0], known, header)
+    if known:
+        return BandNames(_each_once(known, header), _numbered_note(header, sensor))
+    return _by_colour(header, sensor) or _in_order(header, sensor)
 
 
 def _labelled(header: Header) -> list[tuple[str | None, int]]:
@@ -131,6 +119,65 @@ def _told(bands: tuple[str, ...], header: Header, sensor: Sensor) -> BandNames:
     return BandNames(_each_once(pairs, header))
 
 
+def _named(name: str, described: tuple[tuple[str, int], ...], header: Header) -> BandNames:
+    """Return the band of a file of one band, by its name."""
+    if described and described[0][0] != name and not _is_numbered(header):
+        raise BandsUnknown(
+            f"the name of {header.path.name} says {name} and the description in it says "
+            f"{described[0][0]}; say which with --bands"
+        )
+    return BandNames(((name, header.data_bands[0]),))
+
+
+def _is_numbered(header: Header) -> bool:
+    """Whether the descriptions are "Band 1", "Band 2" ..., as writers count bands of any kind."""
+    return all(
+        re.fullmatch(rf"band[\s_]*0*{i}", label or "", re.IGNORECASE)
+        for label, i in _labelled(header)
+    )
+
+
+def _numbered_note(header: Header, sensor: Sensor) -> str | None:
+    if not _is_numbered(header):
+        return None
+    return (
+        f"{header.path.name} only counts its bands, from Band 1; they were taken for the bands of "
+        f"{sensor.title} with these numbers; --bands says otherwise"
+    )
+
+
+def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
+    """Return the bands by their colours, and a last one that only one band is left for."""
+    colours = [(header.colours[i - 1], i) for i in header.data_bands]
+    named = [(colour, i) for colour, i in colours if sensor.band_of(colour) == colour]
+    if not {colour for colour, _ in named}.issuperset(_COLOURS):
+        return None
+    rest = [i for i in header.data_bands if i not in {number for _, number in named}]
+    wanted = [band.name for band in sensor.bands if band.name not in {name for name, _ in named}]
+    if len(rest) != 1 or len(wanted) != 1:
+        return BandNames(_each_once(tuple(named), header))
+    note = (
+        f"{header.path.name} does not name its band {rest[0]}; it was taken for {wanted[0]}, the "
+        f"only one of {sensor.title} that its colours leave; --bands says otherwise"
+    )
+    return BandNames(_each_once((*named, (wanted[0], rest[0])), header), note)
+
+
+def _in_order(header: Header, sensor: Sensor) -> BandNames:
+    ordered = [band.name for band in sensor.bands if band.name != sensor.quality]
+    numbers = header.data_bands
+    if len(ordered) != len(numbers):
+        raise BandsUnknown(
+            f"nothing says which of the {len(numbers)} bands of {header.path.name} is which; "
+            f"{sensor.title} has {', '.join(ordered)}: give the file's order with --bands"
+        )
+    note = (
+        f"{header.path.name} does not name its bands; they were taken in the order of "
+        f"{sensor.title}: {', '.join(ordered)}; --bands says otherwise"
+    )
+    return BandNames(tuple(zip(ordered, numbers, strict=True)), note)
+
+
 def _each_once(pairs: tuple[tuple[str, int], ...], header: Header) -> tuple[tuple[str, int], ...]:
     names = [name for name, _ in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -141,58 +188,36 @@ def _each_once(pairs: tuple[tuple[str, int], ...], header: Header) -> tuple[tupl
     return pairs
 
 
-def band_in_name(path: Path, sensor: Sensor) -> tuple[str, str] | None:
-    """Return (common name, stem without the band) where a file name ends in a band, or None.
-
-    The provider's `_B04_10m`, `_SR_B4`, `-vv-` and `_VV` are all understood.
-    """
-    stem = re.sub(r"_(10|20|60)m$", "", path.stem)
-    for pattern in (r"^(.*)[_\-](SR_B\d+|QA_PIXEL)$", r"^(.*)[_\-]([A-Za-z0-9]+)$"):
-        if (match := re.match(pattern, stem)) and (name := sensor.band_of(match.group(2))):
-            return name, match.group(1)
-    return None
-
-
-def taken_at(source: Source, header: Header) -> datetime | None:
-    """Return the acquisition time, UTC, from the user, the file name or the TIFF's own tag.
+def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | None]:
+    """Return the acquisition time, UTC, from the user, the names or the TIFF's tag, and a note.
 
     Raises:
         TimeUnknown: where a tag is there and is not a date.
     """
     if source.taken is not None:
-        told = source.taken
-        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
-    folders = (parent.name for parent in header.path.parents[:4])
-    for name in (header.path.stem, *(name for name in folders if sensor_of_file_name(name))):
-        if (found := _time_in(name)) is not None:
-            return found
-    if text := header.tags.get("TIFFTAG_DATETIME"):
-        return _time_of_tag(text, header.path)
-    return None
-
-
-def _time_in(name: str) -> datetime | None:
-    if match := _TIME.search(name):
-        return _parsed("".join(match.groups()), "%Y%m%d%H%M%S")
-    if match := _DATE.search(name):
-        return _parsed(match.group(1), "%Y%m%d")
-    return None
-
-
-def _parsed(digits: str, form: str) -> datetime | None:
-    """Return the time, or None where eight digits that look like a date are none."""
-    try:
-        return datetime.strptime(digits, form).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+        return _in_utc(source.taken), None
+    file, *folders = names_of(header.path)
+    for name in (file, *(folder for folder in folders if sensor_of_file_name(folder))):
+        if (found := time_in(name)) is not None:
+            return found, None
+    text = header.tags.get("TIFFTAG_DATETIME", "")
+    if not re.search("[1-9]", text):  # writers that do not know leave it blank, or all zeros
+        return None, None
+    return _time_of_tag(text, header.path), (
+        f"the time of {header.path.name} is that of its DateTime tag, {text}, which some programs "
+        "set when they write the file; its date in the request says otherwise"
+    )
 
 
 def _time_of_tag(text: str, path: Path) -> datetime:
     try:
         # TIFF 6.0 writes "YYYY:MM:DD HH:MM:SS", many writers ISO 8601.
-        told = datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text))
+        return _in_utc(datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):", r"\1-\2-", text)))
     except ValueError as error:
         raise TimeUnknown(
             f"{path.name} says it was taken {text!r}, which is no date; give the date of the image"
         ) from error
+
+
+def _in_utc(told: datetime) -> datetime:
     return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)

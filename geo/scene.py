@@ -56,7 +56,7 @@ class Scene:
     cloud_cover: float | None = None
     """Share of cloud that the provider states, per cent."""
     nodata: float | None = None
-    """The sensor's nodata value, used where a file declares none."""
+    """The sensor's nodata value, besides the one that a file declares."""
     notes: tuple[str, ...] = ()
     """What was concluded rather than told, as sentences for the product's notes."""
 

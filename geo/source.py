@@ -39,27 +39,34 @@ def files_of(source: Source) -> tuple[Path, ...]:
     path = Path(source.path).expanduser()
     if path.is_file():
         return (path,)
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
-        found = [p for p in found if not _hidden(p.relative_to(path))]
-    else:
-        found = _glob(path)
+    found = _in_folder(path) if path.is_dir() else _glob(path)
     if not found:
         raise SourceInvalid(_nothing_at(path))
     return tuple(sorted(found))
+
+
+def _in_folder(folder: Path) -> set[Path]:
+    """Return the image files of a folder and the folders in it, the hidden ones left out."""
+    return {p for p in folder.rglob("*") if _is_image(p) and not _hidden(p.relative_to(folder))}
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _glob(path: Path) -> list[Path]:
-    """Return the files that a pattern matches; the pattern may hold * only below its root."""
+def _glob(path: Path) -> set[Path]:
+    """Return the files that a pattern matches, and those of the folders that it matches."""
     fixed = Path(*_until_wildcard(path.parts))
     pattern = str(path.relative_to(fixed)) if path != fixed else ""
     if not pattern or not fixed.is_dir():
-        return []
-    return [p for p in fixed.glob(pattern) if p.is_file() and p.suffix.lower() in SUFFIXES]
+        return set()
+    seen = [p for p in fixed.glob(pattern) if not _hidden(p.relative_to(fixed))]
+    inside = [_in_folder(p) for p in seen if p.is_dir()]
+    return {p for p in seen if _is_image(p)}.union(*inside)
 
 
 def _until_wildcard(parts: tuple[str, ...]) -> tuple[str, ...]:

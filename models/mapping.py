@@ -102,7 +102,6 @@ def map_scenes(
             observed = np.where(inside, band.codes[3:], 0).astype(np.uint8)
             write(done, observed)
             count.add(done.label, observed)
-    progress.finish()
     count.require_something()
     return Mapped(
         rasters=out,

@@ -1,0 +1,286 @@
+"""The command line: thin; results on stdout, progress on stderr, one sentence for an error."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+
+from flows.errors import FlowError, RequestInvalid
+from flows.printing import print_json, print_product, print_rows
+from flows.products import class_raster, event_rows, product_rows
+from flows.progress import progress_on
+from flows.published import Published
+from flows.quiet import quiet_prefect
+from flows.request import MapRequest, make_request, read_request
+from flows.settings import Settings
+from geo.errors import GeoError, StoreError
+from geo.schema import Hazard
+from geo.store import LocalStore
+from models.errors import ModelError
+from models.registry import all_cards, find
+from models.score import Positive, score_product
+
+app = typer.Typer(
+    name="aftermap",
+    help="Flood and damage layers from satellite and drone imagery.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+BAD_INPUT, FAILURE = 2, 1
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Direct = Annotated[
+    bool, typer.Option("--direct", help="Run in this process, without Prefect's run history.")
+]
+StoreAt = Annotated[Path | None, typer.Option(help="Folder of the products; default: store.")]
+
+
+@app.command("map")
+def map_(  # noqa: PLR0917 (typer reads options from parameters)
+    request_file: Annotated[
+        Path | None, typer.Argument(metavar="[REQUEST.json]", help="A request in a file.")
+    ] = None,
+    event: Annotated[str | None, typer.Option(help="Short name: small letters, digits, -.")] = None,
+    name: Annotated[str | None, typer.Option(help="Title of the map.")] = None,
+    hazard: Annotated[Hazard | None, typer.Option(help="What happened.")] = None,
+    area: Annotated[
+        str | None, typer.Option(help="west,south,east,north, or GeoJSON, or a file of it.")
+    ] = None,
+    before: Annotated[
+        list[str] | None, typer.Option(help="File, folder or glob; may be repeated.")
+    ] = None,
+    after: Annotated[
+        list[str] | None, typer.Option(help="File, folder or glob; may be repeated.")
+    ] = None,
+    sensor: Annotated[str | None, typer.Option(help="Sensor of all sources.")] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands of the files in order, comma-separated.")
+    ] = None,
+    units: Annotated[str | None, typer.Option(help="How values are stored, such as dB.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Sentinel-2 processing baseline, such as 05.10.")
+    ] = None,
+    before_date: Annotated[
+        str | None, typer.Option(help="When the before images were taken.")
+    ] = None,
+    after_date: Annotated[
+        str | None, typer.Option(help="When the after images were taken.")
+    ] = None,
+    buildings: Annotated[Path | None, typer.Option(help="Building footprints.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model, or none.")] = None,
+    store: StoreAt = None,
+    resolution: Annotated[float | None, typer.Option(help="Pixel of the map, metres.")] = None,
+    crs: Annotated[str | None, typer.Option(help="Projected CRS of the map.")] = None,
+    min_area: Annotated[float | None, typer.Option(help="Minimum mapping unit, m2.")] = None,
+    simplify: Annotated[float | None, typer.Option(help="Tolerance of outlines, metres.")] = None,
+    prefer: Annotated[str | None, typer.Option(help="newest or least-cloudy.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    direct: Direct = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Map an event: imagery in, published layers out."""
+    said = {"sensor": sensor, "bands": _split(bands), "units": units, "baseline": baseline}
+    fields = {
+        "event": event, "name": name, "hazard": hazard, "area": area,
+        "before": _specs(before, taken=before_date, **said),
+        "after": _specs(after, taken=after_date, **said),
+        "buildings": buildings, "model": model, "store": store, "resolution_m": resolution,
+        "crs": crs, "min_area_m2": min_area, "simplify_m": simplify, "prefer": prefer,
+        "device": device,
+    }  # fmt: skip
+    given = {key: value for key, value in fields.items() if value is not None}
+    request = read_request(request_file, **given) if request_file else _from_options(given)
+    print_product(_run(request, direct=direct, quiet=quiet), as_json=as_json)
+
+
+@app.command()
+def demo(  # noqa: PLR0917 (typer reads options from parameters)
+    store: StoreAt = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another number makes another place.")] = 7,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
+    direct: Direct = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a small event, map it, and hold the map against the truth."""
+    from flows.demo import make_demo, score_demo  # noqa: PLC0415 (only this command makes one)
+
+    event = make_demo(store or Settings().store, seed=seed, model=model)
+    published = _run(event.request, direct=direct, quiet=quiet)
+    print_product(
+        published, as_json=as_json, extra={"against the truth": score_demo(event, published)}
+    )
+
+
+@app.command()
+def score(
+    product: Annotated[Path, typer.Argument(help="Folder of a product.")],
+    truth: Annotated[Path, typer.Option(help="Raster of labels, or polygons.")],
+    value: Annotated[
+        list[int] | None, typer.Option(help="Label that counts as found; may be repeated.")
+    ] = None,
+    positive: Annotated[
+        Positive, typer.Option(help="event, or water for all water after it.")
+    ] = Positive.EVENT,
+) -> None:
+    """Hold a product against the truth of its event; prints JSON."""
+    result = score_product(
+        class_raster(product), truth, positive=positive, values=frozenset(value or [1])
+    )
+    print_json(result.as_json())
+
+
+@app.command()
+def events(store: StoreAt = None, as_json: Json = False) -> None:
+    """List the events of a store."""
+    rows = event_rows(_store(store))
+    print_rows(rows, as_json=as_json, empty="no event has been published in this store")
+
+
+@app.command()
+def products(
+    event: Annotated[str | None, typer.Argument(help="Only those of this event.")] = None,
+    store: StoreAt = None,
+    as_json: Json = False,
+) -> None:
+    """List the products of a store."""
+    rows = product_rows(_store(store), event)
+    print_rows(rows, as_json=as_json, empty="no product has been published in this store")
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Name or folder of a model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the models, or print the card of one."""
+    extra = Settings().models
+    if name is not None:
+        print_json(find(name, extra=extra).card.model_dump(mode="json"))
+        return
+    rows = [
+        {
+            "name": r.card.name,
+            "version": r.card.version,
+            "task": r.card.task,
+            "what": r.card.summary,
+        }
+        for r in all_cards(extra)
+    ]
+    print_rows(rows, as_json=as_json, empty="there is no model")
+
+
+@app.command()
+def serve(
+    store: StoreAt = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8765,
+) -> None:
+    """Serve a store over HTTP, for QGIS, GDAL and web maps."""
+    from flows.serve import serve as run  # noqa: PLC0415 (only this command needs a web server)
+
+    run(_store(store).root, host=host, port=port)
+
+
+@app.command()
+def doctor(store: StoreAt = None, as_json: Json = False) -> None:
+    """Say what this machine can do, and what is missing."""
+    from flows.doctor import as_table, checkup, healthy  # noqa: PLC0415 (imports torch and Prefect)
+
+    findings = checkup(_store(store).root, models=Settings().models)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        Console().print(as_table(findings))
+    if not healthy(findings):
+        raise typer.Exit(FAILURE)
+
+
+def main() -> None:
+    """Run a command; an error is one sentence on stderr and an exit status."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv[1:])
+    sys.exit(run(arguments, debug=debug))
+
+
+def run(arguments: Sequence[str], *, debug: bool = False) -> int:
+    """Run a command and return its exit status: 2 for bad input, 1 for a failure.
+
+    Raises:
+        Exception: what went wrong, with `debug`.
+    """
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(list(arguments), prog_name="aftermap", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _failed("stopped; nothing was published", 130)
+    except Exception as error:
+        if debug:
+            raise
+        return _report(error)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, StoreError | OSError):
+        return _failed(str(error), FAILURE)
+    if isinstance(error, GeoError | ModelError | FlowError):
+        return _failed(str(error), BAD_INPUT)
+    name = type(error).__name__
+    return _failed(f"{name}: {error}; this is a fault of ours: --debug shows where", FAILURE)
+
+
+def _failed(sentence: str, status: int) -> int:
+    print(f"aftermap: {sentence}", file=sys.stderr)
+    return status
+
+
+def _run(request: MapRequest, *, direct: bool, quiet: bool) -> Published:
+    """Walk, in this process or as a Prefect flow."""
+    settings = Settings()
+    if direct:
+        from flows.walk import walk  # noqa: PLC0415 (listing a store needs none of it)
+
+        return walk(request, settings, progress_on(quiet=quiet))
+    quiet_prefect(settings.home)
+    from flows.map_event import map_event  # noqa: PLC0415 (after Prefect was told to be quiet)
+
+    published: Published = map_event(request, quiet=quiet)
+    return published
+
+
+def _store(folder: Path | None) -> LocalStore:
+    return LocalStore(folder or Settings().store)
+
+
+def _split(bands: str | None) -> tuple[str, ...] | None:
+    return tuple(band.strip() for band in bands.split(",")) if bands else None
+
+
+def _specs(paths: Sequence[str] | None, **said: object) -> list[dict[str, object]] | None:
+    """Return sources, each with what was said of all; None where there are none."""
+    told = {key: value for key, value in said.items() if value is not None}
+    return [{"path": path, **told} for path in paths] if paths else None
+
+
+def _from_options(given: dict[str, Any]) -> MapRequest:
+    missing = [name for name in ("event", "hazard", "after") if name not in given]
+    if missing:
+        options = " and ".join(f"--{name}" for name in missing)
+        raise RequestInvalid(f"{options} must be given, or a REQUEST.json that says it")
+    return make_request(**{"store": Settings().store, **given})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What a store holds, as rows for people and scripts."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.errors import RequestInvalid
+from geo.manifest import Product
+from geo.store import LocalStore
+
+
+def event_rows(store: LocalStore) -> list[dict[str, Any]]:
+    """Return one row an event: how many products, which is current, since when."""
+    rows = []
+    for event in store.events():
+        current = store.latest(event)
+        rows.append(
+            {
+                "event": event,
+                "products": len(store.products(event)),
+                "latest": current.product_id if current else None,
+                "published": current.published if current else None,
+            }
+        )
+    return rows
+
+
+def product_rows(store: LocalStore, event: str | None) -> list[dict[str, Any]]:
+    """Return one row a product, oldest first, of one event or of all.
+
+    Raises:
+        RequestInvalid: where there is no such event.
+    """
+    events = store.events()
+    if event is not None and event not in events:
+        there = ", ".join(events) or "none"
+        raise RequestInvalid(f"the store {store.root} has no event {event!r}; it has {there}")
+    wanted = events if event is None else [event]
+    return [_row(product) for name in wanted for product in store.products(name)]
+
+
+def class_raster(folder: Path) -> Path:
+    """Return the class raster of a product's folder.
+
+    Raises:
+        RequestInvalid: where that folder is no product.
+    """
+    raster = folder / "rasters" / "class.tif"
+    if not raster.is_file():
+        raise RequestInvalid(f"{folder} is no product: it has no rasters/class.tif")
+    return raster
+
+
+def _row(product: Product) -> dict[str, Any]:
+    model = product.manifest.get("model")
+    return {
+        "event": product.event_id,
+        "product": product.product_id,
+        "published": product.published,
+        "model": model["name"] if model else "none",
+        "folder": str(product.folder),
+    }

@@ -1,0 +1,183 @@
+"""The steps of the walk: plain functions that take and return paths and small records."""
+
+from importlib.metadata import version
+
+from geo.catalogue import update_catalogues, write_item
+
+from flows.cost import Cost, Meter
+from flows.draw import MapPicture, Quicklook, draw_map
+from flows.find import Plan, code_digest
+from flows.map_words import legend_numbers, map_facts
+from flows.published import Published, read_published
+from flows.report import Summary
+from flows.request import MapRequest
+from geo.grid import crs_of
+from geo.layers import Provenance
+from geo.patches import Outlines
+from geo.quicklook import coarse_grid, quicklook, quicklook_scenes
+from geo.scene import Phase
+from geo.scratch import observed_kind
+from geo.store import LocalStore, SceneState
+from geo.vectorise import Layers, event_notation, vectorise
+from geo.workspace import Workspace
+from geo.write.cog import PROBABILITY, class_kind, write_cog
+from geo.write.geojson import write_geojson
+from geo.write.geopackage import write_geopackage
+from geo.write.styles import write_styles
+from models.mapping import Mapped, Progress, map_scenes
+from models.predict import load
+from models.reading import reader_for
+
+
+def open_store(request: MapRequest) -> LocalStore:
+    """Return the store of a request, once what killed runs left in it is mended.
+
+    Raises:
+        StoreError: where it cannot be written.
+    """
+    store = LocalStore(request.store)
+    store.repair(request.event)
+    return store
+
+
+def find_published(store: LocalStore, plan: Plan) -> Published | None:
+    """Return the product of a plan where it was published before."""
+    product = store.find(plan.request.event, plan.product_id)
+    if product is None:
+        return None
+    update_catalogues(store, plan.request.event)
+    return read_published(product.folder, new=False)
+
+
+def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
+    """Read, predict, blend and classify; see `models.mapping.map_scenes`."""
+    ref = plan.choice.ref
+    model = load(ref, device=plan.request.device) if ref else None
+    try:
+        return map_scenes(
+            reader_for(model, plan.scenes, plan.request.prefer),
+            area=plan.area.projected(crs_of(plan.geobox)),
+            geobox=plan.geobox,
+            folder=workspace.scratch,
+            progress=progress,
+        )
+    finally:
+        progress.finish()
+
+
+def make_layers(plan: Plan, mapped: Mapped, workspace: Workspace) -> Layers:
+    """Make the vector layers and write them: GeoJSON, GeoPackage, styles."""
+    request = plan.request
+    layers = vectorise(
+        mapped.rasters,
+        plan.geobox,
+        area=plan.area,
+        scenes=plan.scenes,
+        footprints=plan.footprints,
+        outlines=Outlines(plan.min_area_m2, plan.simplify_m),
+        common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
+    )
+    folder = workspace.folder / "layers"
+    folder.mkdir()
+    for name, frame in layers.frames.items():
+        write_geojson(frame, folder / f"{name}.geojson")
+    write_geopackage(layers.frames, workspace.folder / "layers.gpkg")
+    write_styles(workspace.folder, layers.frames)
+    return layers
+
+
+def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
+    """Turn the scratch rasters into cloud-optimised ones."""
+    folder = workspace.folder / "rasters"
+    folder.mkdir()
+    scratch = mapped.rasters
+    kind = class_kind(event_notation(plan.request.hazard))
+    write_cog(scratch.classes, folder / "class.tif", kind=kind)
+    write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.readings))
+    if plan.choice.ref is not None:
+        write_cog(scratch.probability, folder / "probability.tif", kind=PROBABILITY)
+
+
+def draw(plan: Plan, layers: Layers, summary: Summary, workspace: Workspace) -> None:
+    """Draw `map.png`."""
+    request = plan.request
+    phases = {scene.phase for scene in plan.scenes}
+    picture = MapPicture(
+        title=request.title,
+        subtitle=f"{request.hazard.capitalize()}, {plan.choice.label or 'imagery only'}",
+        layers=layers.frames,
+        after=_quicklook(plan, Phase.AFTER),
+        before=_quicklook(plan, Phase.BEFORE) if phases == set(Phase) else None,
+        numbers=legend_numbers(summary),
+        facts=map_facts(summary),
+    )
+    draw_map(picture, workspace.folder / "map.png")
+
+
+def write_records(plan: Plan, summary: Summary, workspace: Workspace) -> None:
+    """Write `summary.json` and the STAC item."""
+    text = summary.model_dump_json(indent=2) + "\n"
+    (workspace.folder / "summary.json").write_text(text, encoding="utf-8")
+    write_item(plan, workspace)
+
+
+def publish(
+    store: LocalStore,
+    plan: Plan,
+    mapped: Mapped,
+    workspace: Workspace,
+    meter: Meter,
+) -> Published:
+    """Make the product visible, all at once, and bring the catalogues up to date.
+
+    Args:
+        meter: started with the walk.
+    """
+    publication = store.publish(workspace, _manifest(plan, mapped, meter.read()))
+    for scene in plan.scenes:
+        share = mapped.scene_pixels.get(scene.id, 0)
+        why = None if share else "no pixel of it was used"
+        state = SceneState.PUBLISHED if share else SceneState.DEGRADED
+        store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
+    update_catalogues(store, plan.request.event)
+    return read_published(publication.product.folder, new=publication.ours)
+
+
+def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:
+    """Return what made the product, what it cost, and what its model learned from the scene."""
+    ref = plan.choice.ref
+    return {
+        "request": plan.request.portable(),
+        "scenes": [
+            {
+                "id": scene.id, "acquisition": scene.acquisition, "revision": scene.revision,
+                "phase": scene.phase, "sensor": scene.sensor_name, "taken": scene.taken_text,
+                "units": scene.units, "offset": scene.offset,
+                "files": [path.name for path in scene.paths],
+            }
+            for scene in plan.scenes
+        ],
+        "model": {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
+        if ref else None,
+        "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
+        "grid": {
+            "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
+            "shape": list(plan.geobox.shape),
+        },
+        "options": {"min_area_m2": plan.min_area_m2, "simplify_m": plan.simplify_m},
+        "versions": {
+            name: version(name) for name in ("aftermap", "numpy", "rasterio", "shapely", "pyogrio")
+        },
+        "code_sha256": code_digest(),
+        "cost": {**cost.as_json(), "windows": mapped.windows},
+    }  # fmt: skip
+
+
+def _quicklook(plan: Plan, phase: Phase) -> Quicklook:
+    """Return the picture of a phase that has a scene."""
+    of_phase = [scene for scene in plan.scenes if scene.phase is phase]
+    scenes = quicklook_scenes(of_phase, plan.request.prefer)
+    grid = coarse_grid(plan.geobox)
+    pixels, valid = quicklook(scenes, grid)
+    when = ", ".join(text for text in (scenes[0].taken_text, scenes[0].sensor.title) if text)
+    return Quicklook(pixels, valid, grid, f"{phase.capitalize()}: {when}")

@@ -1,0 +1,148 @@
+"""What a product found, gathered from its plan, its pixels and its layers."""
+
+import geopandas as gpd
+import numpy as np
+
+from flows.find import Plan
+from flows.report import ClassFound, ModelUsed, NotAnalysed, SceneUsed, Summary
+from geo.classify import REASONS, Label
+from geo.scene import Phase, Scene
+from geo.schema import Hazard
+from geo.vectorise import NOTATION, Layers, event_notation
+from models.mapping import Mapped
+
+_FOUND_IN = ("observed_event", "hydrography")
+_SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
+"""Labels of pixels that were seen, whether or not they could be analysed."""
+
+
+def summarise(plan: Plan, mapped: Mapped, layers: Layers) -> Summary:
+    """Return the summary of a product."""
+    total = sum(mapped.label_pixels.values())
+    analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
+    seen = sum(n for label, n in mapped.label_pixels.items() if label in _SEEN)
+    request = plan.request
+    return Summary(
+        event_id=request.event,
+        event_name=request.title,
+        hazard=request.hazard,
+        product_id=plan.product_id,
+        area_km2=round(plan.area.area_km2, 6),
+        observed_km2=round(plan.area.area_km2 * seen / total, 6),
+        observed_share=seen / total,
+        analysed_share=analysed / total,
+        classes=_classes(plan, layers),
+        not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
+        buildings=_buildings(layers.frames["built_up"]),
+        scenes=tuple(_scene(scene, mapped, total) for scene in plan.scenes),
+        model=_model(plan),
+        notes=_notes(plan, mapped, layers),
+    )
+
+
+def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
+    """Return what was found of each class, and zero of those that were looked for in vain."""
+    pixel_ha = abs(plan.geobox.resolution.x * plan.geobox.resolution.y) / 1e4
+    names = {**NOTATION, Label.EVENT: event_notation(plan.request.hazard)}
+    below = {
+        names[label]: pixels * pixel_ha
+        for label, pixels in layers.below_mmu_pixels.items()
+        if label in names
+    }
+    found = {
+        (layer, str(notation)): group
+        for layer in _FOUND_IN
+        for notation, group in layers.frames[layer].groupby("notation", sort=True)
+    }
+    nothing = layers.frames["observed_event"].iloc[:0]
+    for layer, label in _looked_for(plan):
+        found.setdefault((layer, names[label]), nothing)
+    return tuple(
+        ClassFound(
+            notation=notation,
+            layer=layer,
+            features=len(group),
+            area_ha=round(float(group["area_ha"].sum()), 6),
+            confidence_mean=_weighted(group),
+            below_mmu_ha=round(below.get(notation, 0.0), 6),
+        )
+        for (layer, notation), group in found.items()
+    )
+
+
+def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
+    """Return layer and label of what a product always has a figure for."""
+    if plan.choice.ref is None:
+        return ()
+    if plan.request.hazard is Hazard.WILDFIRE:
+        return (("observed_event", Label.EVENT),)
+    if any(scene.phase is Phase.BEFORE for scene in plan.scenes):
+        return (("observed_event", Label.EVENT), ("hydrography", Label.REFERENCE_WATER))
+    return (("observed_event", Label.UNDATED_WATER),)
+
+
+def _weighted(group: gpd.GeoDataFrame) -> float | None:
+    """Return the mean confidence, weighted by area; None where no feature has one."""
+    known = group[group["confidence"].notna()]
+    if known.empty or not known["area_ha"].sum():
+        return None
+    weights = known["area_ha"].to_numpy(float)
+    return round(float(np.average(known["confidence"].to_numpy(float), weights=weights)), 1)
+
+
+def _not_analysed(frame: gpd.GeoDataFrame, mapped: Mapped, total: int) -> tuple[NotAnalysed, ...]:
+    shares = {REASONS[Label(v)]: n / total for v, n in mapped.label_pixels.items() if v in REASONS}
+    areas = frame.groupby("reason")["area_ha"].sum()
+    return tuple(
+        NotAnalysed(reason=reason, area_ha=round(float(areas.get(reason, 0.0)), 6), share=share)
+        for reason, share in sorted(shares.items())
+    )
+
+
+def _buildings(frame: gpd.GeoDataFrame) -> dict[str, int]:
+    counts = frame["damage_gra"].value_counts().sort_index()
+    return {str(grade): int(number) for grade, number in counts.items()}
+
+
+def _scene(scene: Scene, mapped: Mapped, total: int) -> SceneUsed:
+    return SceneUsed(
+        id=scene.id,
+        phase=scene.phase,
+        sensor=scene.sensor.title,
+        taken=scene.taken,
+        used_share=mapped.scene_pixels.get(scene.id, 0) / total,
+    )
+
+
+def _model(plan: Plan) -> ModelUsed | None:
+    ref = plan.choice.ref
+    if ref is None:
+        return None
+    return ModelUsed(
+        name=ref.card.name,
+        version=ref.card.version,
+        digest12=ref.card.digest[:12],
+        why=plan.choice.why,
+        calibrated=ref.card.calibration is not None,
+    )
+
+
+def _notes(plan: Plan, mapped: Mapped, layers: Layers) -> tuple[str, ...]:
+    """Return what to be careful about, each once."""
+    notes = list(plan.notes)
+    if plan.choice.ref is None:
+        notes.append(plan.choice.why)
+    if Label.UNDATED_WATER in mapped.label_pixels:
+        notes.append(
+            "part of the water has no image before the event: flood and standing water could "
+            "not be told apart there"
+        )
+    for phase, survey in mapped.surveys.items():
+        notes += [note if phase == "all" else f"{phase} the event: {note}" for note in survey.notes]
+    unknown = [scene.id for scene in plan.scenes if scene.taken is None]
+    if unknown:
+        notes.append(f"the acquisition time of {', '.join(unknown)} is not known")
+    unused = [s.id for s in plan.scenes if not mapped.scene_pixels.get(s.id)]
+    if unused:
+        notes.append(f"no pixel was taken from {', '.join(unused)}")
+    return tuple(dict.fromkeys([*notes, *layers.notes]))

@@ -1,0 +1,114 @@
+"""Writes that survive a crash, and that fail with one sentence.
+
+A file is whole once it is synced, and visible for good once the folder that names it is
+synced, too (POSIX fsync; OSDI 2014, "All File Systems Are Not Created Equal").
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geo.errors import StoreError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
+    """Turn a failure to write into one sentence with its cure.
+
+    Args:
+        path: what is written; where it is a file, no part of it is left behind.
+        also: exceptions of the library that writes, beside OSError.
+    """
+    failures: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except failures as error:
+        if path.is_file():
+            path.unlink()
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: Exception) -> StoreError:
+    """Return what to say of a path that could not be written."""
+    number = error.errno if isinstance(error, OSError) else None
+    if is_full(error):
+        return StoreError(
+            f"{path} could not be written, the disk is full ({_told(error)}); free space there, "
+            "or choose another store"
+        )
+    if number in _REFUSED:
+        return StoreError(
+            f"{path} cannot be written by this user ({_told(error)}); change its rights, or "
+            "choose another store"
+        )
+    return StoreError(
+        f"{path} could not be written ({_told(error)}); free space on that disk, or choose "
+        "another store"
+    )
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether an error says that a disk, a quota or a size limit is used up."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def _told(error: Exception) -> str:
+    """Return the end of what a library says: some print whole programs before it."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else None
+    words = text or str(error.__cause__ or error)
+    return words if len(words) <= 200 else f"... {words[-80:]}"
+
+
+def sync_file(path: Path) -> tuple[str, int]:
+    """Wait until a file is on the disk; return its sha256 and its size in bytes."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+        os.fsync(file.fileno())
+    return digest.hexdigest(), size
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, for good."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put new bytes under a name: a reader sees the old ones or the new ones.
+
+    The temporary name is always the same, so that a killed writer leaves at most one:
+    whoever calls this holds a lock.
+    """
+    temporary = path.with_name(f".tmp-{path.name}")
+    write_file(temporary, data)
+    temporary.replace(path)
+    sync_folder(path.parent)

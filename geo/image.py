@@ -1,0 +1,131 @@
+"""Image files: opened as what their first bytes say, and read with what is missing in them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+
+from geo.errors import SceneUnreadable, SourceInvalid
+from geo.raster import BoolArray, FloatArray
+
+_MAGIC = {
+    b"II*\0": "GTiff", b"MM\0*": "GTiff",
+    b"II+\0": "GTiff", b"MM\0+": "GTiff",  # BigTIFF
+    b"\0\0\0\x0c": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+}  # fmt: skip
+"""Driver by the first four bytes: whatever its ending says, a file is opened as one of these
+only. A VRT, for one, could name any file of the machine as its pixels."""
+
+_TELLING = ("<SRS", "<GeoTransform", "<GCPList", "<NoDataValue", "<MaskBand")
+"""What an .aux.xml beside an image may say of where its pixels lie and which are valid."""
+
+
+def open_image(path: Path) -> DatasetReader:
+    """Open an image file as the kind that its first bytes say, and nothing beside it.
+
+    Files beside an image (.ovr, .msk, .aux.xml) may be of any format, a VRT among them, and
+    are in no digest: those that would change what is seen are refused, the others not read.
+
+    Raises:
+        SceneUnreadable: where it is no raster, or a damaged one.
+        SourceInvalid: where a file beside it says where it lies or what is valid.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise SceneUnreadable(f"{path} cannot be read: {error.strerror}") from error
+    if magic not in _MAGIC:
+        found = "it is empty" if not magic else "its first bytes are of another kind"
+        raise SceneUnreadable(
+            f"{path} is not a GeoTIFF or JPEG 2000 image ({found}); give the image itself"
+        )
+    _check_alone(path)
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+            return rasterio.open(path, driver=_MAGIC[magic])
+    except RasterioIOError as error:
+        raise SceneUnreadable(
+            f"{path} begins like an image and cannot be opened: it is truncated or damaged "
+            f"({error}); fetch it again or leave it out"
+        ) from error
+
+
+def _check_alone(path: Path) -> None:
+    mask, notes = path.with_name(f"{path.name}.msk"), path.with_name(f"{path.name}.aux.xml")
+    told = [beside for beside in (mask,) if beside.exists()]
+    if notes.is_file() and any(word in notes.read_text("utf-8", "replace") for word in _TELLING):
+        told.append(notes)
+    if told:
+        raise SourceInvalid(
+            f"{told[0]} says where {path.name} lies or which of its pixels are valid, and only "
+            "the image itself is read; put both into one file with `gdal_translate --config "
+            f"GDAL_TIFF_INTERNAL_MASK YES {path.name} whole.tif`"
+        )
+
+
+def unreadable(path: Path, error: Exception) -> SceneUnreadable:
+    """Return the error for a file whose pixels cannot be decoded."""
+    cause = error.__cause__ or error
+    return SceneUnreadable(
+        f"{path} opens and its pixels cannot be decoded: it is truncated or damaged ({cause}); "
+        "fetch it again or leave it out"
+    )
+
+
+def read_stored(
+    dataset: DatasetReader,
+    indexes: Sequence[int],
+    *,
+    window: Any = None,
+    shape: tuple[int, int] | None = None,
+    how: Resampling = Resampling.nearest,
+) -> tuple[FloatArray, BoolArray]:
+    """Return stored values as float32 and where the file says there are none.
+
+    Args:
+        indexes: band numbers, from 1.
+        window: a rasterio window; None for the whole file.
+        shape: (rows, cols) that it is resampled to; None for its own pixels.
+        how: resampling.
+
+    Returns:
+        values: (bands, rows, cols), float32.
+        missing: (bands, rows, cols); True where nodata, transparent or masked.
+    """
+    place: dict[str, Any] = {"window": window, "resampling": how}
+    if shape is not None:
+        place["out_shape"] = (len(indexes), *shape)
+    values = dataset.read(list(indexes), out_dtype="float32", **place)
+    missing = np.zeros(values.shape, np.bool_)
+    if any(_has_mask(dataset.mask_flag_enums[index - 1]) for index in indexes):
+        missing |= dataset.read_masks(list(indexes), **place) < 128
+    if ColorInterp.alpha in dataset.colorinterp:
+        # The mask of a file with alpha and nodata is its nodata alone.
+        missing |= _transparent(dataset, **place | {"out_shape": values.shape[1:]})
+    for band, index in enumerate(indexes):
+        nodata = dataset.nodatavals[index - 1]
+        if nodata is not None and np.isfinite(nodata):
+            missing[band] |= values[band] == np.float32(np.clip(nodata, *_FLOAT32))
+    return values, missing
+
+
+_FLOAT32 = (np.finfo(np.float32).min, np.finfo(np.float32).max)
+
+
+def _has_mask(flags: list[MaskFlags]) -> bool:
+    """Whether a band has a mask of its own making rather than one made of nodata or alpha."""
+    return not {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha}.intersection(flags)
+
+
+def _transparent(dataset: DatasetReader, **place: Any) -> BoolArray:
+    """Return where the alpha band is less than half opaque, (rows, cols)."""
+    index = dataset.colorinterp.index(ColorInterp.alpha) + 1
+    opaque = dataset.read(index, **place)
+    full = np.iinfo(opaque.dtype).max if opaque.dtype.kind in "ui" else 1.0
+    return np.asarray(opaque < full / 2)

@@ -1,0 +1,73 @@
+"""Where an image lies: its CRS, the size of its pixels on the ground, its footprint."""
+
+from pathlib import Path
+
+import shapely
+from affine import Affine
+from pyproj import CRS, Geod, Transformer
+from pyproj.exceptions import CRSError
+from rasterio.io import DatasetReader
+from rasterio.warp import transform_geom
+from shapely.geometry import Polygon, mapping, shape
+
+from geo.antimeridian import Polygonal, cut, polygons_only, unwrap
+from geo.errors import MissingCRS
+
+
+def crs_text(dataset: DatasetReader, path: Path) -> str:
+    """Return the CRS of an image, as an authority code or WKT.
+
+    Raises:
+        MissingCRS: where it has none, or no position in it.
+    """
+    if dataset.crs is None:
+        has = "ground control points only" if dataset.gcps[0] else "no coordinate reference system"
+        raise MissingCRS(
+            f"{path} has {has}; give it one, for example with "
+            f"`gdalwarp -t_srs EPSG:32633 {path.name} georeferenced.tif` for control points or "
+            f"`gdal_edit.py -a_srs EPSG:32633 {path.name}` where only the code is missing"
+        )
+    if dataset.transform == Affine.identity() or dataset.transform.is_degenerate:
+        raise MissingCRS(
+            f"{path} has a coordinate reference system and no position in it, and a world file "
+            f"beside it is not read; write both into one file with `gdal_translate {path.name} "
+            "georeferenced.tif`"
+        )
+    authority = dataset.crs.to_authority()
+    text = ":".join(authority) if authority else str(dataset.crs.to_wkt())
+    if not _is_on_earth(text):
+        raise MissingCRS(
+            f"{path} has the coordinate reference system {text[:60]!r}, which is neither projected "
+            f"nor geographic; give it its own with `gdal_edit.py -a_srs EPSG:32633 {path.name}`"
+        )
+    return text
+
+
+def _is_on_earth(crs: str) -> bool:
+    try:
+        known = CRS.from_user_input(crs)
+    except CRSError:
+        return False
+    return bool(known.is_projected or known.is_geographic)
+
+
+def gsd_m(dataset: DatasetReader) -> float:
+    """Return the ground distance between pixel centres down the middle column, metres."""
+    row, col = dataset.height / 2, dataset.width / 2
+    corners = [dataset.transform * point for point in ((col, row), (col, row + 1))]
+    to_lonlat = Transformer.from_crs(dataset.crs, "EPSG:4326", always_xy=True)
+    (lon0, lat0), (lon1, lat1) = (to_lonlat.transform(*corner) for corner in corners)
+    return float(Geod(ellps="WGS84").inv(lon0, lat0, lon1, lat1)[2])
+
+
+def footprint(dataset: DatasetReader) -> Polygonal:
+    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS."""
+    rows, cols = dataset.shape
+    corners = [dataset.transform * c for c in ((0, 0), (0, rows), (cols, rows), (cols, 0))]
+    outline = Polygon(corners)
+    outline = outline.segmentize(max(outline.length / 200, 1e-9))
+    lonlat = shape(transform_geom(dataset.crs, "EPSG:4326", mapping(outline)))
+    ring = Polygon(unwrap(shapely.get_coordinates(lonlat)))
+    # Points are dropped that leave the line by less than a twentieth of a pixel.
+    followed = ring.simplify(gsd_m(dataset) / 20 / 111_320)
+    return polygons_only(shapely.orient_polygons(cut(polygons_only(followed))))
