@@ -10,7 +10,7 @@ import click
 import typer
 from rich.console import Console
 
-from flows.errors import FlowError, RequestInvalid
+from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.printing import print_json, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
 from flows.progress import progress_on
@@ -19,7 +19,7 @@ from flows.quiet import quiet_prefect
 from flows.request import MapRequest, make_request, read_request
 from flows.settings import Settings
 from geo.errors import GeoError, StoreError
-from geo.schema import Hazard
+from geo.schema import Hazard, schema_markdown
 from geo.store import LocalStore
 from models.errors import ModelError
 from models.registry import all_cards, find
@@ -116,7 +116,7 @@ def demo(  # noqa: PLR0917 (typer reads options from parameters)
     event = make_demo(store or Settings().store, seed=seed, model=model)
     published = _run(event.request, direct=direct, quiet=quiet)
     print_product(
-        published, as_json=as_json, extra={"against the truth": score_demo(event, published)}
+        published, as_json=as_json, extra={"score": score_demo(event, published)}
     )
 
 
@@ -179,6 +179,12 @@ def models(
 
 
 @app.command()
+def fields() -> None:
+    """Print the table of fields of every layer, as Markdown."""
+    print(schema_markdown(), end="")
+
+
+@app.command()
 def serve(
     store: StoreAt = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -233,7 +239,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
 
 
 def _report(error: Exception) -> int:
-    if isinstance(error, StoreError | OSError):
+    if isinstance(error, StoreError | HomeUnwritable | OSError):
         return _failed(str(error), FAILURE)
     if isinstance(error, GeoError | ModelError | FlowError):
         return _failed(str(error), BAD_INPUT)

@@ -16,3 +16,7 @@ class RequestInvalid(FlowError):
 
 class NothingFits(FlowError):
     """No model can map this imagery for this hazard."""
+
+
+class HomeUnwritable(FlowError):
+    """There is no folder for Prefect's history."""

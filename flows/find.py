@@ -15,7 +15,6 @@ import models
 from flows.errors import NothingFits
 from flows.request import MapRequest
 from flows.settings import Settings
-from geo.antimeridian import polygons_only
 from geo.area import AreaOfInterest, parse_area, swap_hint
 from geo.discover import distinct_ids, scenes_of
 from geo.errors import NotOverlapping, TimeUnknown
@@ -163,6 +162,12 @@ def code_digest() -> str:
 
 
 def _check_order(before: Sequence[Scene], after: Sequence[Scene]) -> None:
+    same = {scene.revision for scene in before} & {scene.revision for scene in after}
+    if same:
+        name = next(scene.id for scene in after if scene.revision in same)
+        raise TimeUnknown(
+            f"{name} was given as before and as after; give the image of one of the two instead"
+        )
     late = max((s for s in before if s.taken), key=_taken, default=None)
     early = min((s for s in after if s.taken), key=_taken, default=None)
     if late and early and _taken(late) >= _taken(early):
@@ -180,7 +185,7 @@ def _area(request: MapRequest, scenes: Sequence[Scene]) -> AreaOfInterest:
     if request.area is not None:
         return parse_area(request.area)
     footprints = [scene.footprint for scene in scenes if scene.phase is Phase.AFTER]
-    return AreaOfInterest(polygons_only(shapely.union_all(footprints)))
+    return parse_area(shapely.geometry.mapping(shapely.union_all(footprints)))
 
 
 def _meeting(area: AreaOfInterest, scenes: Sequence[Scene]) -> tuple[Scene, ...]:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from flows.errors import HomeUnwritable
+
 
 def quiet_prefect(home: Path) -> None:
     """Set what Prefect reads when it is imported; what the user has set stays.
@@ -10,7 +12,18 @@ def quiet_prefect(home: Path) -> None:
     Args:
         home: folder of Prefect's database and logs, Aftermap's own: another Prefect on the
             machine keeps its history.
+
+    Raises:
+        HomeUnwritable: where that folder cannot be made.
     """
+    try:
+        # Prefect makes its own folder and not the one above it.
+        (home / "prefect").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeUnwritable(
+            f"Prefect's history cannot be kept in {home} ({error.strerror}); set AFTERMAP_HOME to "
+            "a folder that can be written, or map with --direct, without a history"
+        ) from error
     wanted = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -25,18 +25,27 @@ _AREA_FILES = (".geojson", ".json")
 EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
+def _date(value: Any) -> Any:
+    """Refuse numbers: 20190723 would be read as seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
+        raise ValueError(f"{value} is no date; write it as 2019-07-23 or 2019-07-23T17:38:00Z")
+    return value
+
+
 class SourceSpec(BaseModel):
     """Where imagery lies, and what its files cannot say of themselves."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    path: str = Field(description="A GeoTIFF, a folder, or a glob of them")
+    path: str = Field(min_length=1, description="A GeoTIFF, a folder, or a glob of them")
     sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
     bands: tuple[str, ...] | None = Field(
         default=None, description="Names of the bands in the order of the file"
     )
     units: Units | None = Field(default=None, description="How the values are stored")
-    taken: datetime | None = Field(default=None, description="Acquisition time, UTC")
+    taken: Annotated[datetime | None, BeforeValidator(_date)] = Field(
+        default=None, description="Acquisition time, UTC"
+    )
     baseline: str | None = Field(
         default=None, description="Sentinel-2 processing baseline, such as 05.10"
     )
@@ -57,7 +66,7 @@ Spec = Annotated[SourceSpec, BeforeValidator(_spec)]
 class MapRequest(BaseModel):
     """What to map: an event, an area, imagery before and after, and where to publish."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     event: str = Field(
         pattern=EVENT_PATTERN,
@@ -96,12 +105,14 @@ class MapRequest(BaseModel):
         default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where networks run"
     )
 
-    @field_validator("area")
+    @field_validator("area", mode="before")
     @classmethod
     def _area_is_small(cls, area: Any) -> Any:
         # Prefect stores parameters in its database: a large area belongs into a file.
-        if isinstance(area, dict) and len(repr(area)) > 256_000:
+        if isinstance(area, dict | str) and len(str(area)) > 256_000:
             raise ValueError("an area above 256 kB belongs into a file; give its path")
+        if isinstance(area, list | tuple) and len(area) != 4:
+            raise ValueError(f"a box has 4 numbers, west, south, east, north, not {len(area)}")
         return area
 
     @property
@@ -142,7 +153,8 @@ def read_request(path: Path, **changes: Any) -> MapRequest:
     except UnicodeDecodeError as error:
         raise RequestInvalid(f"the request {path} is no text file; give a JSON file") from error
     request = _checked(lambda: MapRequest.model_validate_json(text), str(path))
-    return _rooted(request, path.parent).model_copy(update=changes)
+    fields = {**dict(_rooted(request, path.parent)), **changes}
+    return _checked(lambda: MapRequest.model_validate(fields), str(path))
 
 
 def make_request(**fields: Any) -> MapRequest:
@@ -170,16 +182,21 @@ def _checked(make: Any, what: str) -> MapRequest:
 def _rooted(request: MapRequest, folder: Path) -> MapRequest:
     """Return the request with relative paths taken from the folder of its file."""
 
+    def rooted(path: str | Path) -> Path:
+        return folder / Path(path).expanduser()
+
     def spec(entry: SourceSpec) -> SourceSpec:
-        return entry.model_copy(update={"path": str(folder / entry.path)})
+        return entry.model_copy(update={"path": str(rooted(entry.path))})
 
     changes: dict[str, Any] = {
         "before": tuple(map(spec, request.before)),
         "after": tuple(map(spec, request.after)),
-        "store": folder / request.store,
+        "store": rooted(request.store),
     }
     if request.buildings is not None:
-        changes["buildings"] = folder / request.buildings
+        changes["buildings"] = rooted(request.buildings)
     if isinstance(request.area, str) and request.area.lower().endswith(_AREA_FILES):
-        changes["area"] = str(folder / request.area)
+        changes["area"] = str(rooted(request.area))
+    if request.model is not None and "/" in request.model:  # a folder rather than a name
+        changes["model"] = str(rooted(request.model))
     return request.model_copy(update=changes)

@@ -2,8 +2,6 @@
 
 from importlib.metadata import version
 
-from geo.catalogue import update_catalogues, write_item
-
 from flows.cost import Cost, Meter
 from flows.draw import MapPicture, Quicklook, draw_map
 from flows.find import Plan, code_digest
@@ -11,6 +9,7 @@ from flows.map_words import legend_numbers, map_facts
 from flows.published import Published, read_published
 from flows.report import Summary
 from flows.request import MapRequest
+from geo.catalogue import ItemFacts, update_catalogues, write_item
 from geo.grid import crs_of
 from geo.layers import Provenance
 from geo.patches import Outlines
@@ -118,7 +117,20 @@ def write_records(plan: Plan, summary: Summary, workspace: Workspace) -> None:
     """Write `summary.json` and the STAC item."""
     text = summary.model_dump_json(indent=2) + "\n"
     (workspace.folder / "summary.json").write_text(text, encoding="utf-8")
-    write_item(plan, workspace)
+    write_item(
+        ItemFacts(
+            event_id=summary.event_id,
+            product_id=summary.product_id,
+            title=summary.event_name,
+            hazard=summary.hazard,
+            area=plan.area,
+            scenes=plan.scenes,
+            model=plan.choice.label,
+            observed_share=summary.observed_share,
+            analysed_share=summary.analysed_share,
+        ),
+        workspace.folder,
+    )
 
 
 def publish(

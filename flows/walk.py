@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from flows import steps
 from flows.cost import Meter
 from flows.find import find_scenes, make_plan
+from flows.published import Published
 from flows.request import MapRequest
 from flows.settings import Settings
 from flows.summary import summarise
@@ -34,7 +35,7 @@ def direct(function: Callable[..., Out], /) -> Callable[..., Out]:
 
 def walk(
     request: MapRequest, settings: Settings, progress: Progress, *, step: Step = direct
-) -> steps.Published:
+) -> Published:
     """Map an event and publish the product, or find it published already.
 
     Raises:

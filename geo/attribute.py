@@ -54,7 +54,8 @@ def zonal_statistics(traced: Traced, bands: Iterable[MeasuredBand], *, width: in
         width: columns of the rasters.
 
     Raises:
-        GridMismatch: where a band is not uint8 or has another shape, or the rasters end above a polygon.
+        GridMismatch: where a band is not uint8 or has another shape, or the rasters end
+            above or left of a part of a polygon.
     """
     sweep = _sweep(traced, width)
     totals = _totals(len(traced), readings=0)

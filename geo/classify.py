@@ -124,7 +124,7 @@ def classify(
     elif Finding.WATER in probabilities:
         label, event = _from_water(probabilities, thresholds, seen, was_wet)
     else:
-        label, event = _from_event(probabilities, thresholds, was_wet)
+        label, event = _from_event(probabilities, thresholds, seen, was_wet)
     label = np.where(seen.valid, label, seen.reason).astype(np.uint8)
     hydrography = np.where(was_wet, _fate(label), 0)
     return Classified(
@@ -157,14 +157,19 @@ def _from_water(
 def _from_event(
     probabilities: Mapping[Finding, FloatArray],
     thresholds: Mapping[Finding, float],
+    seen: Observation,
     was_wet: BoolArray,
 ) -> tuple[CodeArray, FloatArray]:
     finding = Finding.FLOOD if Finding.FLOOD in probabilities else Finding.BURNT
     event = probabilities[finding]
     struck = event >= thresholds[finding]
-    # What was water before is not flooded, whatever the network says of it.
+    # What was water before is not flooded, whatever the network says of it; and what nobody
+    # saw before cannot be told from standing water.
+    undated = struck & ~seen.valid_before & (finding is Finding.FLOOD)
     label = np.select(
-        [was_wet, struck], [Label.REFERENCE_WATER, Label.EVENT], Label.UNAFFECTED
+        [was_wet, undated, struck],
+        [Label.REFERENCE_WATER, Label.UNDATED_WATER, Label.EVENT],
+        Label.UNAFFECTED,
     ).astype(np.uint8)
     return label, event
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyogrio
 import shapely
+from pyogrio.errors import DataLayerError as _LayerError
+from pyogrio.errors import DataSourceError as _SourceError
 
 from geo.antimeridian import polygons_only
 from geo.area import AreaOfInterest, swap_hint
@@ -21,6 +23,11 @@ Geometries: TypeAlias = npt.NDArray[np.object_]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 MAX_FOOTPRINTS = 3_000_000
+
+_MAGIC = (b"{", b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb", b"PAR1")
+"""First bytes of GeoJSON, GeoPackage, Shapefile, FlatGeobuf and GeoParquet. GDAL reads many
+other formats, some of which name further files of the machine, or addresses."""
+_BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +61,7 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     if not polygons.any():
         raise FootprintsInvalid(f"{path} holds no polygon; give the outlines of buildings")
     broken = polygons & ~frame.geometry.is_valid.to_numpy()
-    geometries = np.asarray(frame.geometry.array, dtype=object)
+    geometries = np.asarray(shapely.force_2d(frame.geometry.to_numpy()), dtype=object)
     geometries[broken] = [polygons_only(shapely.make_valid(g)) for g in geometries[broken]]
     meets = polygons & shapely.intersects(geometries, area.geometry)
     if not meets.any():
@@ -68,11 +75,8 @@ def _read(path: Path) -> gpd.GeoDataFrame:
     if not path.is_file():
         raise FootprintsInvalid(f"there is no file of footprints at {path}; check the path")
     try:
-        if path.suffix.lower() in {".parquet", ".geoparquet"}:
-            frame = gpd.read_parquet(path)
-        else:
-            frame = gpd.read_file(path)
-    except (pyogrio.errors.DataSourceError, ValueError, OSError) as error:
+        frame = _opened(path)
+    except (_SourceError, _LayerError, ValueError, OSError) as error:
         raise FootprintsInvalid(
             f"{path} cannot be read as vector data ({error}); give GeoJSON, GeoPackage, "
             "Shapefile, FlatGeobuf or GeoParquet"
@@ -85,6 +89,24 @@ def _read(path: Path) -> gpd.GeoDataFrame:
             "cut it to the area first"
         )
     return frame
+
+
+def _opened(path: Path) -> Any:
+    """Return the features of a file that its first bytes show to be of a known format.
+
+    Raises:
+        ValueError: where they do not.
+    """
+    with path.open("rb") as file:
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    if not start.startswith(_MAGIC):
+        raise ValueError("its first bytes are of another kind")
+    if start.startswith(b"PAR1"):
+        return gpd.read_parquet(path)
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if len(layers) > 1:
+        raise ValueError(f"it has {len(layers)} layers, {', '.join(layers)}; keep one")
+    return gpd.read_file(path, layer=layers[0] if layers else None)
 
 
 def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:
@@ -107,5 +129,11 @@ def _notes(name: str, *, polygons: Flags, broken: Flags, meets: Flags) -> tuple[
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the digest of a file, of a Shapefile with the files that it is made of."""
+    parts = [path]
+    if path.suffix.lower() == ".shp":
+        parts += [part for s in _BESIDE_SHP if (part := path.with_suffix(s)).is_file()]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes())
+    return digest.hexdigest()

@@ -101,12 +101,12 @@ def _nominal_m(scene: Scene) -> float:
 
 
 def _metric(crs: CRS, area: AreaOfInterest) -> bool:
-    """Whether a CRS is projected in metres that are metres on the ground, to a twentieth."""
+    """Whether a CRS is projected in metres that are metres on the ground, to one in fifty."""
     if not (crs.is_projected and all(axis.unit_name == "metre" for axis in crs.axis_info)):
         return False
     # Web Mercator, for one, has 2 "metres" a metre at 60 degrees.
     scale = Proj(crs).get_factors(*area.centroid_lonlat)
-    return all(abs(k - 1) < 0.05 for k in (scale.meridional_scale, scale.parallel_scale))
+    return all(abs(k - 1) < 0.02 for k in (scale.meridional_scale, scale.parallel_scale))
 
 
 def _transform(scene: Scene) -> Affine | None:

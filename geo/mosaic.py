@@ -22,7 +22,7 @@ class RowBand:
     @property
     def stop(self) -> int:
         """One past the last row."""
-        return self.start + self.codes.shape[1]
+        return self.start + int(self.codes.shape[1])
 
 
 class RowMosaic:

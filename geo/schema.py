@@ -136,8 +136,9 @@ FIELDS: tuple[Field, ...] = (
           "says, per cent; null where nothing was decided", limits=(0, 100), nullable=True),
     Field("area_ha", Kind.REAL, "Area on the ground, hectares", limits=(0, float("inf")),
           decimals=6),
-    Field("observed_at", Kind.TEXT, "Time of the newest image that shows it, ISO 8601 UTC, or its date "
-          "where that is all that is known; null where nothing is", nullable=True, pattern=r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"),
+    Field("observed_at", Kind.TEXT, "Time of the newest image that shows it, ISO 8601 UTC, or "
+          "its date where that is all that is known; null where nothing is", nullable=True,
+          pattern=r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"),
     _text("or_src_id", "Scenes before the event, by id, comma-separated", nullable=True),
     _text("dmg_src_id", "Scenes after the event, by id, comma-separated", nullable=True),
     _text("sensor", "Sensors, comma-separated", nullable=True),

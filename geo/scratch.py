@@ -31,8 +31,13 @@ class ScratchRasters:
     @classmethod
     def in_folder(cls, folder: Path, readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> Self:
         """Return the rasters of a workspace."""
-        names = ("class", "hydrography", "probability", "observed")
-        return cls(*(folder / f"{name}.tif" for name in names), readings=tuple(readings))
+        return cls(
+            classes=folder / "class.tif",
+            hydrography=folder / "hydrography.tif",
+            probability=folder / "probability.tif",
+            observed=folder / "observed.tif",
+            readings=tuple(readings),
+        )
 
 
 def observed_kind(readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> RasterKind:

@@ -90,16 +90,19 @@ def _bands(*pairs: str) -> tuple[Band, ...]:
     return tuple(Band(name, tuple(aliases)) for name, *aliases in (p.split("|") for p in pairs))
 
 
-_S2 = _bands(
+_S2_L1C = _bands(
     "coastal|B1|B01", "blue|B2|B02", "green|B3|B03", "red|B4|B04",
     "rededge071|B5|B05", "rededge075|B6|B06", "rededge078|B7|B07", "nir|B8|B08",
-    "nir08|B8A", "nir09|B9|B09", "cirrus|B10", "swir16|B11", "swir22|B12", "scl|SCL",
+    "nir08|B8A", "nir09|B9|B09", "cirrus|B10", "swir16|B11", "swir22|B12",
 )  # fmt: skip
+# The cirrus band sees no ground, and level 2A leaves it out.
+_S2_L2A = (*(band for band in _S2_L1C if band.name != "cirrus"), *_bands("scl|SCL"))
 _LANDSAT = _bands(
     "coastal|B1|SR_B1|Band 1", "blue|B2|SR_B2|Band 2", "green|B3|SR_B3|Band 3",
     "red|B4|SR_B4|Band 4", "nir|B5|SR_B5|Band 5", "swir16|B6|SR_B6|Band 6",
-    "swir22|B7|SR_B7|Band 7", "qa_pixel|QA_PIXEL",
+    "swir22|B7|SR_B7|Band 7",
 )  # fmt: skip
+_LANDSAT_C2 = (*_LANDSAT, *_bands("qa_pixel|QA_PIXEL"))
 _RGB = _bands("red|r", "green|g", "blue|b")
 _RGBN = _bands("red|r", "green|g", "blue|b", "nir|n|near infrared|infrared")
 _RADAR = _bands(
@@ -132,14 +135,14 @@ SENSORS: dict[str, Sensor] = {
                0.0, _S1_RTC),
         # Sentinel-2 Products Specification S2-PDGS-TAS-DI-PSD: 0 is nodata, and from
         # processing baseline 04.00 on the values carry an offset of +1000.
-        Sensor("sentinel-2-l1c", "Sentinel-2 L1C", Family.OPTICAL, Units.REFLECTANCE_10000, _S2,
+        Sensor("sentinel-2-l1c", "Sentinel-2 L1C", Family.OPTICAL, Units.REFLECTANCE_10000, _S2_L1C,
                10.0, 0.0, _S2_LEVEL.format("L1C")),
-        Sensor("sentinel-2-l2a", "Sentinel-2 L2A", Family.OPTICAL, Units.REFLECTANCE_10000, _S2,
+        Sensor("sentinel-2-l2a", "Sentinel-2 L2A", Family.OPTICAL, Units.REFLECTANCE_10000, _S2_L2A,
                10.0, 0.0, _S2_LEVEL.format("L2A"), "scl"),
         # Landsat 8-9 Collection 2 Level 2 Science Product Guide LSDS-1619: scale 0.0000275,
         # offset -0.2, fill 0.
         Sensor("landsat-c2-l2", "Landsat 8/9 Collection 2 L2", Family.OPTICAL, Units.LANDSAT_C2,
-               _LANDSAT, 30.0, 0.0, r"LC0[89]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_", "qa_pixel"),
+               _LANDSAT_C2, 30.0, 0.0, r"LC0[89]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_", "qa_pixel"),
         # Collection 1 surface reflectance, LSDS-1368: reflectance x 10000, fill -9999. The
         # level 1 product has the same name without `sr`, and holds counts.
         Sensor("landsat-c1-sr", "Landsat 8 Collection 1 SR", Family.OPTICAL,

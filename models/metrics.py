@@ -28,9 +28,7 @@ class Counts:
     @property
     def n(self) -> int:
         """Pixels counted."""
-        return (
-            self.true_positive + self.false_positive + self.false_negative + self.true_negative
-        )
+        return self.true_positive + self.false_positive + self.false_negative + self.true_negative
 
     @property
     def iou(self) -> float | None:

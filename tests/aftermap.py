@@ -36,5 +36,6 @@ def aftermap(*arguments: object, home: Path, cwd: Path | None = None) -> Ran:
         cwd=cwd,
         env={**os.environ, "AFTERMAP_HOME": str(home), "COLUMNS": "120"},
         timeout=600,
+        check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -1,7 +1,7 @@
 """What a camera sees: Sentinel-2 L2A, reflectance with texture, cloud and shadow, and the SCL.
 
-Spectra are rounded from Sentinel-2 summer scenes of central Europe: chosen to be like them,
-not fitted to them.
+The spectra were chosen by hand to be plausible for central Europe in June, not fitted to
+data.
 """
 
 from dataclasses import dataclass

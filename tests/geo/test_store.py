@@ -333,7 +333,7 @@ def test_killed_at_any_step_a_reader_sees_old_or_new_and_the_next_run_repairs(
     tmp_path: Path, children: ForkServerContext
 ) -> None:
     # In a child, because it forks: the process of the tests may have threads.
-    child = children.Process(target=_kill_at_every_step, args=(tmp_path,))
+    child = children.Process(target=_kill_at_every_step, args=(tmp_path,), daemon=True)
     child.start()
     child.join(120)
     assert child.exitcode == 0
@@ -358,7 +358,7 @@ def test_the_workspace_of_a_live_run_stays_and_that_of_a_killed_one_goes(
     store: LocalStore, children: ForkServerContext
 ) -> None:
     working = children.Event()
-    child = children.Process(target=_work_until_killed, args=(store.root, working))
+    child = children.Process(target=_work_until_killed, args=(store.root, working), daemon=True)
     child.start()
     assert working.wait(60)
     products = store.root / "events" / EVENT / "products"
@@ -375,7 +375,7 @@ def _race(root: Path, number: int, barrier: Any, results: Any) -> None:
     for trial in range(5):
         with store.workspace(EVENT, f"p{trial}") as workspace:
             fill(workspace.folder, f"run {number}")
-            barrier.wait(60)
+            barrier.wait(20)
             results.put((trial, store.publish(workspace, {}).ours))
 
 
@@ -384,11 +384,12 @@ def test_of_eight_runs_one_publishes_and_the_others_are_told(
 ) -> None:
     barrier, results = children.Barrier(8), children.Queue()
     runs = [
-        children.Process(target=_race, args=(store.root, i, barrier, results)) for i in range(8)
+        children.Process(target=_race, args=(store.root, i, barrier, results), daemon=True)
+        for i in range(8)
     ]
     for run in runs:
         run.start()
-    outcomes = [results.get(timeout=60) for _ in range(8 * 5)]
+    outcomes = [results.get(timeout=30) for _ in range(8 * 5)]
     for run in runs:
         run.join(60)
         assert run.exitcode == 0
@@ -432,7 +433,7 @@ def test_a_disk_that_fills_loses_nothing(
     store: LocalStore, children: ForkServerContext, room: int
 ) -> None:
     publish(store, "p0")
-    child = children.Process(target=_publish_with_little_room, args=(store.root, room))
+    child = children.Process(target=_publish_with_little_room, args=(store.root, room), daemon=True)
     child.start()
     child.join(60)
     assert child.exitcode == 0

@@ -202,7 +202,9 @@ def _write_with_little_room(folder: Path) -> None:
 
 
 def test_a_disk_that_fills_leaves_no_file(tmp_path: Path) -> None:
-    child = get_context("forkserver").Process(target=_write_with_little_room, args=(tmp_path,))
+    child = get_context("forkserver").Process(
+        target=_write_with_little_room, args=(tmp_path,), daemon=True
+    )
     child.start()
     child.join(60)
     assert child.exitcode == 0

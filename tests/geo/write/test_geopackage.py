@@ -113,7 +113,9 @@ def test_a_disk_that_fills_leaves_no_file(
     package: Path, layers: dict[str, gpd.GeoDataFrame], tmp_path: Path
 ) -> None:
     arguments = (layers, tmp_path, package.stat().st_size)
-    child = get_context("forkserver").Process(target=_write_with_little_room, args=arguments)
+    child = get_context("forkserver").Process(
+        target=_write_with_little_room, args=arguments, daemon=True
+    )
     child.start()
     child.join(60)
     assert child.exitcode == 0
