@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -32,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-BAD_INPUT, FAILURE = 2, 1
+BAD_INPUT, FAILURE, STOPPED = 2, 1, 130
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
@@ -226,16 +225,24 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     command = typer.main.get_command(app)
     try:
         result = command.main(list(arguments), prog_name="aftermap", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _failed("stopped; nothing was published", 130)
+    except typer.TyperException as error:
+        return _misused(error)
     except Exception as error:
         if debug:
             raise
         return _report(error)
+    if result == STOPPED:
+        return _failed("stopped; a product that was not finished was not published", STOPPED)
     return result if isinstance(result, int) else 0
+
+
+def _misused(error: typer.TyperException) -> int:
+    """Say how a command was misused; where its help was printed instead, that says enough."""
+    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    if not said:
+        return error.exit_code
+    context: typer.Context | None = getattr(error, "ctx", None)
+    return _failed(f"{said}; see {context.command_path if context else 'aftermap'} --help", 2)
 
 
 def _report(error: Exception) -> int:
@@ -248,7 +255,8 @@ def _report(error: Exception) -> int:
 
 
 def _failed(sentence: str, status: int) -> int:
-    print(f"aftermap: {sentence}", file=sys.stderr)
+    # A library may put a line break into what it says.
+    print(f"aftermap: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return status
 
 

@@ -1,5 +1,6 @@
 """The steps of the walk: plain functions that take and return paths and small records."""
 
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from flows.cost import Cost, Meter
@@ -9,7 +10,7 @@ from flows.map_words import legend_numbers, map_facts
 from flows.published import Published, read_published
 from flows.report import Summary
 from flows.request import MapRequest
-from geo.catalogue import ItemFacts, update_catalogues, write_item
+from geo.catalogue import rebuild, write_item
 from geo.grid import crs_of
 from geo.layers import Provenance
 from geo.patches import Outlines
@@ -44,7 +45,7 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
     product = store.find(plan.request.event, plan.product_id)
     if product is None:
         return None
-    update_catalogues(store, plan.request.event)
+    rebuild(store, plan.request.event)
     return read_published(product.folder, new=False)
 
 
@@ -117,19 +118,25 @@ def write_records(plan: Plan, summary: Summary, workspace: Workspace) -> None:
     """Write `summary.json` and the STAC item."""
     text = summary.model_dump_json(indent=2) + "\n"
     (workspace.folder / "summary.json").write_text(text, encoding="utf-8")
+    times = [scene.taken for scene in plan.scenes if scene.taken is not None]
     write_item(
-        ItemFacts(
-            event_id=summary.event_id,
-            product_id=summary.product_id,
-            title=summary.event_name,
-            hazard=summary.hazard,
-            area=plan.area,
-            scenes=plan.scenes,
-            model=plan.choice.label,
-            observed_share=summary.observed_share,
-            analysed_share=summary.analysed_share,
-        ),
         workspace.folder,
+        event_id=summary.event_id,
+        product_id=summary.product_id,
+        area=plan.area.geometry,
+        bounds=plan.area.bounds,
+        times=times,
+        undated=datetime.now(UTC).replace(microsecond=0),
+        properties={
+            "title": summary.event_name,
+            "gsd": min(scene.gsd_m for scene in plan.scenes),
+            "aftermap:hazard": summary.hazard,
+            "aftermap:model": plan.choice.label,
+            "aftermap:share_observed": summary.observed_share,
+            "aftermap:share_analysed": summary.analysed_share,
+            "aftermap:scenes": [scene.id for scene in plan.scenes],
+            "aftermap:status": "draft",
+        },
     )
 
 
@@ -151,7 +158,7 @@ def publish(
         why = None if share else "no pixel of it was used"
         state = SceneState.PUBLISHED if share else SceneState.DEGRADED
         store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
-    update_catalogues(store, plan.request.event)
+    rebuild(store, plan.request.event)
     return read_published(publication.product.folder, new=publication.ours)
 
 

@@ -1,166 +1,200 @@
-"""STAC 1.1: an item a product, a collection an event, a catalogue of all events.
+"""STAC 1.1: an item a product, a collection an event, a catalog the store.
 
-Links are relative, so that a store can be copied or served anywhere. The item lies inside
-the product and never changes; collection and catalogue are made anew from what is published.
+Links are relative, so that the store can be copied or served from anywhere. The collection
+and the catalog say nothing that does not lie on the disk: making them again changes nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pystac
 import shapely
+from pystac import Asset, Catalog, Collection, Extent, Item, Link, MediaType
 
-from geo.area import AreaOfInterest
+from geo.antimeridian import Polygonal, wrap
 from geo.durable import replace_file, writing
-from geo.manifest import Product, to_json
-from geo.scene import Scene
+from geo.errors import StoreError
+from geo.manifest import MANIFEST, Product, read_json, to_json
+from geo.schema import LAYERS
 from geo.store import LocalStore
 
 ITEM = "item.json"
-_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-_ASSETS: dict[str, tuple[str, str]] = {
-    ".geojson": ("application/geo+json", "data"),
-    ".gpkg": ("application/geopackage+sqlite3", "data"),
-    ".tif": (_COG, "data"),
-    ".png": ("image/png", "overview"),
-    ".json": ("application/json", "metadata"),
+
+_MEDIA_TYPES: dict[str, str] = {
+    ".geojson": MediaType.GEOJSON,
+    ".gpkg": MediaType.GEOPACKAGE,
+    ".tif": MediaType.COG,
+    ".png": MediaType.PNG,
+    ".json": MediaType.JSON,
+    ".html": MediaType.HTML,
+    ".pdf": MediaType.PDF,
+    ".xml": MediaType.XML,
+    ".qml": MediaType.XML,
+    ".sld": "application/vnd.ogc.sld+xml",
 }
-"""Media type and role of the files that are assets, by their ending; styles are none."""
+_ROLES = {".geojson": "data", ".gpkg": "data", ".tif": "data", ".png": "overview",
+          ".html": "overview", ".pdf": "overview", ".qml": "style", ".sld": "style"}  # fmt: skip
+_SUMMARISED = ("aftermap:hazard", "aftermap:model", "aftermap:status", "gsd")
 
 
-@dataclass(frozen=True)
-class ItemFacts:
-    """What the item of a product says besides its files."""
+def write_item(
+    folder: Path,
+    *,
+    event_id: str,
+    product_id: str,
+    area: Polygonal,
+    bounds: Sequence[float],
+    times: Iterable[datetime],
+    undated: datetime,
+    properties: Mapping[str, Any],
+) -> None:
+    """Write `item.json` of a product, with an asset for each file that lies in its folder.
 
-    event_id: str
-    product_id: str
-    title: str
-    hazard: str
-    area: AreaOfInterest
-    scenes: Sequence[Scene]
-    model: str | None
-    """Name of the model and 12 digits of its digest."""
-    observed_share: float
-    """Of the area, 0 to 1."""
-    analysed_share: float
-
-
-def write_item(facts: ItemFacts, folder: Path) -> None:
-    """Write the STAC item of a product beside its files.
-
-    Where no scene says when it was taken, STAC asks for a time all the same: it is then the
-    time of writing, and `aftermap:acquired` says "unknown".
+    Args:
+        folder: of the product, whole but for its manifest.
+        event_id: id of the collection.
+        product_id: id of the item.
+        area: the area of interest, lon-lat WGS 84.
+        bounds: west, south, east, north of the area; west > east across the antimeridian.
+        times: acquisition times of the scenes that have one, UTC.
+        undated: stands for them where none has one, because STAC asks for a time.
+        properties: what else there is to say: `title`, `license` (SPDX), `gsd` in metres,
+            `aftermap:model`, `aftermap:hazard`, `aftermap:share_observed`, ...
 
     Raises:
-        StoreError: where the disk does not take it.
+        StoreError: where it cannot be written.
     """
-    item = pystac.Item(
-        id=facts.product_id,
-        geometry=facts.area.geojson,
-        bbox=[round(float(value), 7) for value in facts.area.geometry.bounds],
-        properties={
-            "title": facts.title,
-            "aftermap:event": facts.event_id,
-            "aftermap:hazard": facts.hazard,
-            "aftermap:model": facts.model,
-            "aftermap:observed_share": facts.observed_share,
-            "aftermap:analysed_share": facts.analysed_share,
-            "aftermap:scenes": [scene.id for scene in facts.scenes],
-        },
-        **_times(facts.scenes),
+    known = sorted(times)
+    start, end = (known[0], known[-1]) if known else (undated, undated)
+    item = Item(
+        product_id,
+        geometry=dict(shapely.geometry.mapping(area)),
+        bbox=list(bounds),
+        datetime=None,
+        start_datetime=start,
+        end_datetime=end,
+        properties={**properties, "aftermap:dated": bool(known)},
+        collection=event_id,
+        assets={_key(name): _asset(name) for name in [*_names(folder), MANIFEST]},
     )
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in _ASSETS):
-        name = path.relative_to(folder).as_posix()
-        media_type, role = _ASSETS[path.suffix]
-        item.add_asset(name, pystac.Asset(f"./{name}", media_type=media_type, roles=[role]))
-    record = item.to_dict(include_self_link=False, transform_hrefs=False)
-    record["collection"] = facts.event_id
-    record["links"] = [
-        _link("root", "../../../../catalog.json"),
-        _link("collection", "../../collection.json"),
-        _link("parent", "../../collection.json"),
-    ]
+    item.add_links(
+        [
+            Link("root", "../../../../catalog.json", MediaType.JSON),
+            Link("parent", "../../collection.json", MediaType.JSON),
+            Link("collection", "../../collection.json", MediaType.JSON),
+        ]
+    )
     with writing(folder / ITEM):
-        (folder / ITEM).write_bytes(to_json(record))
+        (folder / ITEM).write_bytes(_document(item))
 
 
-def update_catalogues(store: LocalStore, event_id: str) -> None:
-    """Bring the collection of an event, and the catalogue, in line with what is published.
-
-    Calling it again changes nothing.
+def rebuild(store: LocalStore, event_id: str) -> None:
+    """Make the collection of an event and the catalog anew from what the store holds.
 
     Raises:
-        StoreError: where the store cannot be written.
+        StoreError: where they cannot be written.
     """
-    with store.locked():
+    with writing(store.root), store.locked(event_id):
         products = store.products(event_id)
         if products:
-            _replace(store.root / "events" / event_id / "collection.json", _collection(products))
-        _replace(store.root / "catalog.json", _catalogue(store.events()))
+            path = store.root / "events" / event_id / "collection.json"
+            _put(path, _document(_collection(event_id, products)))
+    with writing(store.root), store.locked():
+        _put(store.root / "catalog.json", _document(_catalog(store.events())))
 
 
-def _times(scenes: Sequence[Scene]) -> dict[str, Any]:
-    known = sorted(scene.taken for scene in scenes if scene.taken is not None)
-    if not known:
-        now = datetime.now(UTC).replace(microsecond=0)
-        return {"datetime": now}
-    return {"datetime": known[-1], "start_datetime": known[0], "end_datetime": known[-1]}
-
-
-def _collection(products: Sequence[Product]) -> dict[str, Any]:
-    items = [pystac.Item.from_file(str(product.folder / ITEM)) for product in products]
-    newest = items[-1]
-    collection = pystac.Collection(
-        id=products[-1].event_id,
-        description=f"{newest.properties['title']}: layers made by Aftermap",
-        title=newest.properties["title"],
-        # The layers follow the licence of the imagery, which the store does not know.
-        license="other",
-        extent=pystac.Extent(
-            pystac.SpatialExtent([_total_bbox(items)]),
-            pystac.TemporalExtent([[*_interval(items)]]),
+def _collection(event_id: str, products: Sequence[Product]) -> Collection:
+    items = [_item(product) for product in products]
+    newest = items[-1]["properties"]
+    starts = [item["properties"]["start_datetime"] for item in items]
+    ends = [item["properties"]["end_datetime"] for item in items]
+    collection = Collection(
+        event_id,
+        title=event_id,
+        description=f"Products of the event {event_id}, made by Aftermap",
+        extent=Extent.from_dict(
+            {
+                "spatial": {"bbox": [_union([item["bbox"] for item in items])]},
+                "temporal": {"interval": [[min(starts), max(ends)]]},
+            }
         ),
+        license=newest.get("license", "other"),
+        keywords=["disaster", "response", newest.get("aftermap:hazard", "damage")],
+        summaries=pystac.Summaries(_summaries([item["properties"] for item in items])),
+        extra_fields={"updated": products[-1].published},
     )
-    record = collection.to_dict(include_self_link=False, transform_hrefs=False)
-    record["links"] = [
-        _link("root", "../../catalog.json"),
-        _link("parent", "../../catalog.json"),
-        *(_link("item", f"./products/{product.product_id}/{ITEM}") for product in products),
-    ]
-    return record
+    paths = [f"./products/{product.product_id}/{ITEM}" for product in products]
+    collection.add_links(
+        [
+            Link("root", "../../catalog.json", MediaType.JSON),
+            Link("parent", "../../catalog.json", MediaType.JSON),
+            *(Link("item", path, MediaType.GEOJSON) for path in paths),
+            Link("latest-version", paths[-1], MediaType.GEOJSON),
+        ]
+    )
+    return collection
 
 
-def _total_bbox(items: Sequence[pystac.Item]) -> list[float]:
-    shapes = [shapely.geometry.shape(item.geometry) for item in items if item.geometry]
-    return [float(value) for value in shapely.total_bounds(shapes)]
+def _item(product: Product) -> dict[str, Any]:
+    item = read_json(product.folder / ITEM)
+    if item is None:
+        raise StoreError(f"{product.folder} has no {ITEM}, or a damaged one; publish it again")
+    return item
 
 
-def _interval(items: Sequence[pystac.Item]) -> tuple[datetime, datetime]:
-    starts = [item.common_metadata.start_datetime or item.datetime for item in items]
-    ends = [item.common_metadata.end_datetime or item.datetime for item in items]
-    return min(filter(None, starts)), max(filter(None, ends))
+def _catalog(events: Sequence[str]) -> Catalog:
+    catalog = Catalog("aftermap", title="Aftermap", description="Flood and damage layers, by event")
+    catalog.add_links(
+        [
+            Link("root", "./catalog.json", MediaType.JSON),
+            *(Link("child", f"./events/{e}/collection.json", MediaType.JSON) for e in events),
+        ]
+    )
+    return catalog
 
 
-def _catalogue(events: Sequence[str]) -> dict[str, Any]:
-    catalogue = pystac.Catalog("aftermap", "Events mapped by Aftermap", title="Aftermap")
-    record = catalogue.to_dict(include_self_link=False, transform_hrefs=False)
-    record["links"] = [
-        _link("root", "./catalog.json"),
-        *(_link("child", f"./events/{event}/collection.json") for event in events),
-    ]
-    return record
+def _names(folder: Path) -> list[str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in paths if path.name != ITEM]
 
 
-def _link(relation: str, target: str) -> dict[str, str]:
-    media_type = "application/geo+json" if target.endswith(ITEM) else "application/json"
-    return {"rel": relation, "href": target, "type": media_type}
+def _asset(name: str) -> Asset:
+    path = PurePosixPath(name)
+    layer = LAYERS.get(path.stem) if path.suffix == ".geojson" else None
+    return Asset(
+        f"./{name}",
+        title=layer.title if layer else path.name,
+        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+        roles=[_ROLES.get(path.suffix, "metadata")],
+    )
 
 
-def _replace(path: Path, record: dict[str, Any]) -> None:
-    data = to_json(record)
-    if not path.is_file() or path.read_bytes() != data:
-        with writing(path.parent):
-            replace_file(path, data)
+def _key(name: str) -> str:
+    """Return the short name of a layer or raster, and the path of anything else."""
+    path = PurePosixPath(name)
+    return path.stem if _ROLES.get(path.suffix) == "data" else re.sub(r"[/.]", "-", name)
+
+
+def _summaries(properties: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    found = {name: {p[name] for p in properties if p.get(name) is not None} for name in _SUMMARISED}
+    return {name: sorted(values) for name, values in found.items() if values}
+
+
+def _union(boxes: Sequence[Sequence[float]]) -> list[float]:
+    """Return the box around boxes; west > east across the antimeridian."""
+    crossing = any(west > east for west, _, east, _ in boxes)
+    lons = [(lon % 360 if crossing else lon) for box in boxes for lon in (box[0], box[2])]
+    lats = [lat for box in boxes for lat in (box[1], box[3])]
+    return [wrap(min(lons)), min(lats), wrap(max(lons)), max(lats)]
+
+
+def _document(thing: Item | Catalog) -> bytes:
+    return to_json(thing.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def _put(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        replace_file(path, data)

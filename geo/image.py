@@ -12,6 +12,7 @@ from rasterio.io import DatasetReader
 
 from geo.errors import SceneUnreadable, SourceInvalid
 from geo.raster import BoolArray, FloatArray
+from geo.whole import is_whole
 
 _MAGIC = {
     b"II*\0": "GTiff", b"MM\0*": "GTiff",
@@ -46,6 +47,11 @@ def open_image(path: Path) -> DatasetReader:
             f"{path} is not a GeoTIFF or JPEG 2000 image ({found}); give the image itself"
         )
     _check_alone(path)
+    if _MAGIC[magic] == "GTiff" and not is_whole(path):
+        raise SceneUnreadable(
+            f"{path} ends before what its header says it holds: it is truncated; fetch it again "
+            "or leave it out"
+        )
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
             return rasterio.open(path, driver=_MAGIC[magic])

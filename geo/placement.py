@@ -100,7 +100,7 @@ def _warped(dataset: DatasetReader, take: Take, geobox: GeoBox) -> tuple[FloatAr
     finer_by = abs(geobox.resolution.x) / _source_gsd(dataset, geobox, window)
     # Read at most twice as fine as the grid: the warp averages the rest.
     step = 1 if take.nearest else max(1, int(finer_by / 2))
-    source, placed = _coarse(dataset, take, window, step)
+    source, placed = _coarse(dataset, take, _aligned(dataset, window, step), step)
     onto: dict[str, Any] = {
         "src_transform": placed, "src_crs": dataset.crs,
         "dst_transform": geobox.affine, "dst_crs": crs_of(geobox), "num_threads": 1,
@@ -124,11 +124,22 @@ def _warp(mask: BoolArray, geobox: GeoBox, kernel: Resampling, onto: dict[str, A
 def _source_window(dataset: DatasetReader, geobox: GeoBox) -> Any:
     """Return the window of the file that a grid needs, or None where they do not meet."""
     bounds = transform_bounds(crs_of(geobox), dataset.crs, *geobox.boundingbox.bbox)
-    left, bottom, right, top = bounds
+    left, bottom, right, top = _turned(dataset, bounds) if dataset.crs.is_geographic else bounds
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     pixel = [~dataset.transform * corner for corner in corners]
     cols, rows = [p[0] for p in pixel], [p[1] for p in pixel]
     return _clipped(dataset, _padded(rows), _padded(cols))
+
+
+def _turned(
+    dataset: DatasetReader, bounds: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    """Return bounds with longitudes on the file's own turn: it may go on beyond 180 degrees."""
+    left, bottom, right, top = bounds
+    right += 360 if right < left else 0  # across the antimeridian
+    middle = (dataset.transform * (dataset.width / 2, dataset.height / 2))[0]
+    turn = 360 * round((middle - (left + right) / 2) / 360)
+    return left + turn, bottom, right + turn, top
 
 
 def _padded(values: list[float]) -> tuple[int, int]:
@@ -142,6 +153,17 @@ def _clipped(dataset: DatasetReader, rows: tuple[int, int], cols: tuple[int, int
     if bottom <= top or right <= left:
         return None
     return Window(left, top, right - left, bottom - top)
+
+
+def _aligned(dataset: DatasetReader, window: Any, step: int) -> Any:
+    """Return the window grown to blocks of step x step pixels counted from the file's corner.
+
+    All windows of a grid then average the same blocks, and leave no seam.
+    """
+    top, left = window.row_off // step * step, window.col_off // step * step
+    bottom = -(-(window.row_off + window.height) // step) * step
+    right = -(-(window.col_off + window.width) // step) * step
+    return _clipped(dataset, (top, bottom), (left, right))
 
 
 def _source_gsd(dataset: DatasetReader, geobox: GeoBox, window: Any) -> float:

@@ -169,11 +169,11 @@ def _is_no_reflectance(physical: Sample) -> bool:
     """Whether values are too bright, too dark or too negative to be reflectance.
 
     Landsat Collection 2 read as x 10000 begins at 0.73; a deck of cloud keeps a darker band
-    or shadow. x 10000 read as Landsat Collection 2 begins at -0.2; reflectance of water is
-    seldom below -0.05. Reflectance divided twice ends at 0.0002.
+    or shadow, and seldom exceeds 1.2. x 10000 read as Landsat Collection 2 begins at -0.2;
+    reflectance of water is seldom below -0.05. Reflectance divided twice ends at 0.0002.
     """
-    darkest, bright = np.percentile(physical, [2, 99])
-    return bool(darkest > 0.7 or darkest < -0.1 or bright < 0.005)
+    darkest, middle, bright = np.percentile(physical, [2, 50, 99])
+    return bool(darkest > 0.7 or middle > 1.6 or darkest < -0.1 or bright < 0.005)
 
 
 def _radar_contradiction(values: Sample, units: Units, span: str) -> tuple[str, str] | None:

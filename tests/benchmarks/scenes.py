@@ -147,7 +147,7 @@ def _made(
         "zlevel": 1, "num_threads": 2, "interleave": "pixel",
     }  # fmt: skip
     with (
-        rasterio.Env(GDAL_CACHEMAX=64),
+        rasterio.Env(GDAL_CACHEMAX=128 * 2**20),
         rasterio.open(unfinished, "w", **options, **profile) as file,
     ):
         file.descriptions = bands

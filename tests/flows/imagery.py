@@ -8,10 +8,10 @@ import rasterio
 from rasterio.transform import from_origin
 
 SIDE_PX = 128
-AREA = (17.002, 50.933, 17.016, 50.942)
-"""Within the images: west, south, east, north."""
+INSIDE = "15.003,50.938,15.015,50.945"
+"""A box within the images."""
 _CORNER = (500_000.0, 5_644_000.0)
-"""Upper left, EPSG:32633, on a multiple of 10 m: longitude 15 is the middle of the zone."""
+"""Upper left in EPSG:32633: longitude 15 is the middle of the zone."""
 
 
 def radar(path: Path, *, water_cols: int = 40, seed: int = 1, **profile: Any) -> Path:
