@@ -45,8 +45,11 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
     product = store.find(plan.request.event, plan.product_id)
     if product is None:
         return None
+    published = read_published(product.folder, new=False)
+    # A run that was killed once its product was visible left these undone.
+    _record_scenes(store, plan, published.summary, only_missing=True)
     rebuild(store, plan.request.event)
-    return read_published(product.folder, new=False)
+    return published
 
 
 def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
@@ -153,13 +156,23 @@ def publish(
         meter: started with the walk.
     """
     publication = store.publish(workspace, _manifest(plan, mapped, meter.read()))
-    for scene in plan.scenes:
-        share = mapped.scene_pixels.get(scene.id, 0)
-        why = None if share else "no pixel of it was used"
-        state = SceneState.PUBLISHED if share else SceneState.DEGRADED
-        store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
+    published = read_published(publication.product.folder, new=publication.ours)
+    _record_scenes(store, plan, published.summary)
     rebuild(store, plan.request.event)
-    return read_published(publication.product.folder, new=publication.ours)
+    return published
+
+
+def _record_scenes(
+    store: LocalStore, plan: Plan, summary: Summary, *, only_missing: bool = False
+) -> None:
+    """Write down what became of the scenes of a product."""
+    used = {scene.id for scene in summary.scenes if scene.used_share}
+    for scene in plan.scenes:
+        if only_missing and store.has_scene(plan.request.event, scene.acquisition):
+            continue
+        why = None if scene.id in used else "no pixel of it was used"
+        state = SceneState.PUBLISHED if scene.id in used else SceneState.DEGRADED
+        store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
 
 
 def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:

@@ -15,6 +15,7 @@ from flows.published import Published
 from flows.request import MapRequest
 from flows.settings import Settings
 from flows.summary import summarise
+from geo.block_cache import fixed_block_cache
 from models.mapping import Progress
 
 Out = TypeVar("Out")
@@ -33,6 +34,7 @@ def direct(function: Callable[..., Out], /) -> Callable[..., Out]:
     return function
 
 
+@fixed_block_cache()
 def walk(
     request: MapRequest, settings: Settings, progress: Progress, *, step: Step = direct
 ) -> Published:

@@ -7,6 +7,7 @@ synced, too (POSIX fsync; OSDI 2014, "All File Systems Are Not Created Equal").
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,21 +37,36 @@ def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
 
 def unwritable(path: Path, error: Exception) -> StoreError:
     """Return what to say of a path that could not be written."""
-    number = error.errno if isinstance(error, OSError) else None
     if is_full(error):
         return StoreError(
             f"{path} could not be written, the disk is full ({_told(error)}); free space there, "
             "or choose another store"
         )
-    if number in _REFUSED:
+    if isinstance(error, OSError) and error.errno in _REFUSED:
         return StoreError(
             f"{path} cannot be written by this user ({_told(error)}); change its rights, or "
             "choose another store"
         )
-    return StoreError(
-        f"{path} could not be written ({_told(error)}); free space on that disk, or choose "
-        "another store"
-    )
+    # A library that wraps the failure of the disk seldom says that it is full; rasterio wraps
+    # it in an OSError without a number.
+    numbered = isinstance(error, OSError) and error.errno is not None
+    full = "" if numbered else "free space on that disk, or "
+    return StoreError(f"{path} could not be written ({_told(error)}); {full}choose another store")
+
+
+def require_room(folder: Path, needed_bytes: int) -> None:
+    """Check that a disk has room before hours of work end on a full one.
+
+    Raises:
+        StoreError: where it has less than `needed_bytes`.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise StoreError(
+            f"{folder} has {free_bytes / 1e6:,.1f} MB free and the rasters of this map need "
+            f"{needed_bytes / 1e6:,.1f} MB: the disk is full; free space there, choose another "
+            "store, or give a smaller --area or a larger --resolution"
+        )
 
 
 def is_full(error: Exception) -> bool:

@@ -24,7 +24,8 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 
 MAX_FOOTPRINTS = 3_000_000
 
-_MAGIC = (b"{", b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb", b"PAR1")
+_SHP = b"\0\0\x27\x0a"
+_MAGIC = (b"{", b"SQLite format 3\0", _SHP, b"fgb", b"PAR1")
 """First bytes of GeoJSON, GeoPackage, Shapefile, FlatGeobuf and GeoParquet. GDAL reads many
 other formats, some of which name further files of the machine, or addresses."""
 _BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
@@ -103,10 +104,13 @@ def _opened(path: Path) -> Any:
         raise ValueError("its first bytes are of another kind")
     if start.startswith(b"PAR1"):
         return gpd.read_parquet(path)
+    # A shapefile says its length in words of 16 bits; GDAL reads what is cut off as no geometry.
+    if start.startswith(_SHP) and 2 * int.from_bytes(start[24:28]) != path.stat().st_size:
+        raise ValueError("it is truncated")
     layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if len(layers) > 1:
-        raise ValueError(f"it has {len(layers)} layers, {', '.join(layers)}; keep one")
-    return gpd.read_file(path, layer=layers[0] if layers else None)
+    if len(layers) != 1:
+        raise ValueError(f"it has {len(layers)} layers ({', '.join(layers)}); keep one")
+    return gpd.read_file(path, layer=layers[0])
 
 
 def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:

@@ -111,9 +111,10 @@ def read_stored(
     missing = np.zeros(values.shape, np.bool_)
     if any(_has_mask(dataset.mask_flag_enums[index - 1]) for index in indexes):
         missing |= dataset.read_masks(list(indexes), **place) < 128
-    if ColorInterp.alpha in dataset.colorinterp:
+    alpha = [i for i, c in enumerate(dataset.colorinterp, 1) if c is ColorInterp.alpha]
+    if alpha and alpha[0] not in indexes:  # read as a band it is none, whatever it is called
         # The mask of a file with alpha and nodata is its nodata alone.
-        missing |= _transparent(dataset, **place | {"out_shape": values.shape[1:]})
+        missing |= _transparent(dataset, alpha[0], **place | {"out_shape": values.shape[1:]})
     for band, index in enumerate(indexes):
         nodata = dataset.nodatavals[index - 1]
         if nodata is not None and np.isfinite(nodata):
@@ -129,9 +130,8 @@ def _has_mask(flags: list[MaskFlags]) -> bool:
     return not {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha}.intersection(flags)
 
 
-def _transparent(dataset: DatasetReader, **place: Any) -> BoolArray:
+def _transparent(dataset: DatasetReader, index: int, **place: Any) -> BoolArray:
     """Return where the alpha band is less than half opaque, (rows, cols)."""
-    index = dataset.colorinterp.index(ColorInterp.alpha) + 1
     opaque = dataset.read(index, **place)
     full = np.iinfo(opaque.dtype).max if opaque.dtype.kind in "ui" else 1.0
     return np.asarray(opaque < full / 2)

@@ -9,6 +9,13 @@ import pandas as pd
 from geo.errors import LayerInvalid
 from geo.schema import LAYERS
 
+_DTYPES: dict[frozenset[type], str] = {
+    frozenset({bool}): "boolean",
+    frozenset({int}): "Int64",
+    frozenset({float}): "float64",
+    frozenset({int, float}): "float64",
+}
+"""Of columns that hold nothing else but nulls; any other is text."""
 _RESERVED = frozenset({"fid", "geom", "geometry"})
 """Names that GeoPackage and GeoJSON keep for themselves."""
 
@@ -40,8 +47,8 @@ def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[st
 def attach(ours: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Return our columns and, behind them, the user's.
 
-    Numbers and truth values stay; times become text as they read, and lists and mappings
-    become JSON, which every format can hold.
+    Numbers and truth values stay; times, and columns of mixed kinds, become text as they
+    read, and lists and mappings become JSON, which every format can hold.
 
     Raises:
         LayerInvalid: where rows differ in number, or a name is taken.
@@ -59,7 +66,12 @@ def _plain(column: pd.Series) -> pd.Series:
         column = column.astype(column.cat.categories.dtype)
     if pd.api.types.is_numeric_dtype(column):
         return column
-    return pd.Series([_scalar(value) for value in column], dtype=object, name=column.name)
+    values = [_scalar(value) for value in column]
+    kinds = frozenset(type(value) for value in values if value is not None)
+    if kinds in _DTYPES:
+        return pd.Series(values, dtype=_DTYPES[kinds], name=column.name)
+    texts = [None if value is None else str(value) for value in values]
+    return pd.Series(texts, dtype=object, name=column.name)
 
 
 def _scalar(value: Any) -> str | bool | int | float | None:

@@ -103,7 +103,9 @@ def _labelled(header: Header) -> list[tuple[str | None, int]]:
 
 
 def _told(bands: tuple[str, ...], header: Header, sensor: Sensor) -> BandNames:
-    numbers = header.data_bands
+    # GDAL calls the fourth of four bands of 8 bits alpha, unless the writer objects.
+    is_all = len(bands) == len(header.colours)
+    numbers = tuple(range(1, len(bands) + 1)) if is_all else header.data_bands
     if len(bands) != len(numbers):
         raise BandsUnknown(
             f"--bands names {len(bands)} bands ({', '.join(bands)}) and {header.path.name} has "
@@ -154,6 +156,12 @@ def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
         return None
     rest = [i for i in header.data_bands if i not in {number for _, number in named}]
     wanted = [band.name for band in sensor.bands if band.name not in {name for name, _ in named}]
+    if not rest and len(wanted) == 1 and "alpha" in header.colours:
+        raise BandsUnknown(
+            f"{header.path.name} says that one of its bands is alpha, as some programs do of any "
+            f"fourth band, and {sensor.title} has {wanted[0]}; name all {len(header.colours)} with "
+            f"--bands if it is {wanted[0]}, or else correct --sensor"
+        )
     if len(rest) != 1 or len(wanted) != 1:
         return BandNames(_each_once(tuple(named), header))
     note = (

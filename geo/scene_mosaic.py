@@ -50,8 +50,8 @@ class SceneMosaic:
                 break
             values, why = reader.read(geobox)
             wanted = (reason != 0) & (why == 0)
-            pixels[:, wanted] = values[:, wanted]
-            origin[wanted] = number
+            np.copyto(pixels, values, where=wanted)
+            np.copyto(origin, np.uint8(number), where=wanted)
             reason = np.where(wanted, 0, np.where(reason == 0, 0, np.maximum(reason, why)))
         return Raster(
             pixels=pixels,

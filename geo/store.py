@@ -76,6 +76,9 @@ class Store(Protocol):
     ) -> None:
         """Write down what became of an acquisition; each call counts as an attempt."""
 
+    def has_scene(self, event_id: str, acquisition: str) -> bool:
+        """Whether it is written down what became of an acquisition."""
+
     def repair(self, event_id: str) -> None:
         """Finish or clear away what killed runs left."""
 
@@ -181,6 +184,11 @@ class LocalStore:
                     "updated": _now(),
                 }
                 replace_file(path, to_json(record))
+
+    def has_scene(self, event_id: str, acquisition: str) -> bool:
+        """See `Store.has_scene`."""
+        path = self._event(event_id) / "scenes" / f"{_checked_id(acquisition)}.json"
+        return read_json(path) is not None
 
     def repair(self, event_id: str) -> None:
         """See `Store.repair`. What is whole is never touched; a second call does nothing.

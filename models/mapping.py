@@ -18,12 +18,13 @@ from rasterio.features import geometry_mask
 from shapely.geometry.base import BaseGeometry
 
 from geo.classify import REASONS, Classified, Label, Observation, classify
+from geo.durable import require_room
 from geo.errors import NothingObserved
 from geo.mosaic import RowBand, RowMosaic
 from geo.raster import BoolArray, CodeArray
 from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
-from geo.write.cog import PROBABILITY, RowBandWriter
+from geo.write.cog import PROBABILITY, RowBandWriter, scratch_bytes
 from models.reading import Answer, Reader, Reading, read
 from models.survey import Survey
 
@@ -84,6 +85,7 @@ def map_scenes(
     Raises:
         SceneUnreadable: where pixels cannot be decoded.
         NothingObserved: where not one pixel of the area could be used.
+        StoreError: where the disk has no room.
     """
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
@@ -127,6 +129,8 @@ class _Writers:
         self._files: list[RowBandWriter] = []
 
     def __enter__(self) -> Self:
+        bands = sum(n for _, _, n in self._kinds)
+        require_room(self._kinds[0][0].parent, scratch_bytes(self._geobox, bands))
         self._files = [
             self._stack.enter_context(RowBandWriter(path, geobox=self._geobox, kind=kind, bands=n))
             for path, kind, n in self._kinds

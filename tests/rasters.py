@@ -48,6 +48,7 @@ def write_image(
         "driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype,
         "height": pixels.shape[1], "width": pixels.shape[2], "crs": crs,
         "transform": north_up() if transform is None else transform,
+        "photometric": None if len(pixels) == 3 else "minisblack",
     } | options  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from skimage.io import imread
+from skimage.transform import resize
 
 from geo.schema import schema_markdown
 
@@ -29,7 +32,7 @@ def commands() -> Iterator[Command]:
     """Yield the commands of the README's console blocks, in order."""
     for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            match = re.match(r"((?:.*\\\n)*.*)\n?(.*)", part, re.DOTALL)
+            match = re.match(r"((?:[^\n]*\\\n)*[^\n]*)\n?(.*)", part, re.DOTALL)
             assert match is not None
             yield Command(match[1], tuple(line for line in match[2].splitlines() if line.strip()))
 
@@ -54,9 +57,9 @@ def test_every_command_runs_and_prints_what_is_shown(data_dir: Path, tmp_path: P
         if command.text.startswith("make "):
             assert command.text in (ROOT / ".ci" / "run").read_text() or is_covered(command.text)
             continue
-        bounded = command.text.replace(
-            "aftermap serve", "timeout --preserve-status 5 aftermap serve"
-        )
+        # A server runs until it is stopped: five seconds, and it must still be running then.
+        serving = f"timeout 5 {command.text}; test $? -eq 124"
+        bounded = serving if command.text.startswith("aftermap serve") else command.text
         done = subprocess.run(
             ["bash", "-c", bounded], cwd=tmp_path, env=environment, capture_output=True, text=True,
             timeout=300, check=False,
@@ -66,6 +69,15 @@ def test_every_command_runs_and_prints_what_is_shown(data_dir: Path, tmp_path: P
             assert re.search(f"^{pattern(line)}$", done.stdout, re.MULTILINE), (
                 f"{command.text}\nshows: {line}\nprinted:\n{done.stdout}"
             )
+    [drawn] = tmp_path.glob("store/events/demo-flood/products/*/map.png")
+    assert_shows(ROOT / "tests" / "readme" / "demo-map.jpg", drawn)
+
+
+def assert_shows(picture: Path, drawn: Path) -> None:
+    """Compare the README's small picture with what the demo drew, but for the product's name."""
+    shown = imread(picture).astype(float)
+    small = resize(imread(drawn)[..., :3], shown.shape, anti_aliasing=True, preserve_range=True)
+    assert np.abs(shown - small).mean() < 4, "copy the demo's map.png, at half its size"
 
 
 def request_shown() -> str:

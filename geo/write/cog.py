@@ -30,8 +30,6 @@ from geo.write.qml import raster_qml
 
 BLOCK = 512
 """Rows and columns of a tile."""
-CACHE_MB = 64
-"""GDAL's block cache: enough for a row of tiles of the widest scene, and no more."""
 
 
 @dataclass(frozen=True)
@@ -181,14 +179,18 @@ class RowBandWriter:
             )
 
 
+def scratch_bytes(geobox: GeoBox, bands: int) -> int:
+    """Return the size of the scratch GeoTIFFs of so many bands: whole tiles, a byte a pixel."""
+    rows, cols = (-(-side // BLOCK) * BLOCK for side in geobox.shape)
+    return bands * rows * cols
+
+
 def row_bands(path: Path, *, rows: int = BLOCK) -> Iterator[CodeArray]:
     """Yield a raster top to bottom, (bands, at most `rows`, cols)."""
     with rasterio.open(path) as file:
         for top in range(0, file.height, rows):
             window = Window(0, top, file.width, min(rows, file.height - top))
-            # Not around the loop: environments of two readers would not nest.
-            with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
-                band: CodeArray = file.read(window=window)
+            band: CodeArray = file.read(window=window)
             yield band
 
 
@@ -252,10 +254,7 @@ def _check_tiles(path: Path) -> None:
 @contextmanager
 def _writing(path: Path, *, keep: bool = True) -> Iterator[None]:
     # On a full disk rasterio lets GDAL's own errors through, and one that it has no name for.
-    with (
-        writing(path, RasterioError, CPLE_BaseError, SystemError),
-        rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
-    ):
+    with writing(path, RasterioError, CPLE_BaseError, SystemError):
         yield
     if not keep:
         path.unlink(missing_ok=True)

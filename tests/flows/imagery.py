@@ -1,17 +1,15 @@
-"""Small radar images as GeoTIFF, with water where a test wants it."""
+"""Small radar images as files, with water where a test wants it, and the command that maps them."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.transform import from_origin
+
+from tests.rasters import write_image
 
 SIDE_PX = 128
-INSIDE = "15.003,50.938,15.015,50.945"
+INSIDE = "15.003,45.143,15.013,45.150"
 """A box within the images."""
-_CORNER = (500_000.0, 5_644_000.0)
-"""Upper left in EPSG:32633: longitude 15 is the middle of the zone."""
 
 
 def radar(path: Path, *, water_cols: int = 40, seed: int = 1, **profile: Any) -> Path:
@@ -23,18 +21,14 @@ def radar(path: Path, *, water_cols: int = 40, seed: int = 1, **profile: Any) ->
     """
     noise = np.random.default_rng(seed).normal(0, 1.5, (2, SIDE_PX, SIDE_PX))
     level = np.where(np.arange(SIDE_PX) < water_cols, -22.0, -10.0)
-    return write(path, (noise + level).astype(np.float32), **{"nodata": np.nan, **profile})
+    pixels = (noise + level).astype(np.float32)
+    return write_image(path, pixels, descriptions=("VV", "VH"), **{"nodata": np.nan, **profile})
 
 
-def write(path: Path, pixels: Any, **profile: Any) -> Path:
-    """Write pixels, (bands, rows, cols), as a GeoTIFF in EPSG:32633."""
-    bands, rows, cols = pixels.shape
-    made = {
-        "driver": "GTiff", "count": bands, "height": rows, "width": cols, "dtype": pixels.dtype,
-        "crs": "EPSG:32633", "transform": from_origin(*_CORNER, 10, 10),
-        **profile,
-    }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(path, "w", **made) as file:
-        file.write(pixels)
-    return path
+def asked(*after: Path, sensor: str = "sentinel-1-grd", event: str = "drava-2024") -> list[str]:
+    """Return the command that maps a flood on radar images, as words."""
+    images = [text for path in after for text in ("--after", str(path))]
+    return [
+        "map", "--event", event, "--hazard", "flood", "--sensor", sensor, *images,
+        "--direct", "--quiet",
+    ]  # fmt: skip

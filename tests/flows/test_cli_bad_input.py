@@ -4,21 +4,23 @@ import hashlib
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-import rasterio.shutil
+from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 
 from flows.cli import run
 from geo.store import LocalStore
 from tests.aftermap import aftermap
-from tests.flows.imagery import INSIDE, SIDE_PX, radar, write
+from tests.flows.imagery import INSIDE, SIDE_PX, asked, radar
+from tests.rasters import write_image
 
 Refused = Callable[..., str]
-EVENT = "elbe-2024"
+EVENT = "drava-2024"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,7 @@ def refused(
     def check(*arguments: object, status: int = 2) -> str:
         there = tree(store)
         capsys.readouterr()
+        caplog.clear()
         found = run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         assert (found, out) == (status, ""), err
@@ -83,15 +86,6 @@ def tree(store: Path) -> dict[str, str]:
     }
 
 
-def asked(*after: Path, sensor: str = "sentinel-1-grd", event: str = EVENT) -> list[str]:
-    """Return the command that maps a flood on radar images."""
-    images = [text for path in after for text in ("--after", str(path))]
-    return [
-        "map", "--event", event, "--hazard", "flood", "--sensor", sensor, *images,
-        "--direct", "--quiet",
-    ]  # fmt: skip
-
-
 def not_there(path: Path) -> Path:
     return path
 
@@ -116,7 +110,9 @@ def without_crs(path: Path) -> Path:
 
 
 def without_position(path: Path) -> Path:
-    return radar(path, transform=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return radar(path, transform=Affine.identity())
 
 
 def on_the_moon(path: Path) -> Path:
@@ -124,30 +120,23 @@ def on_the_moon(path: Path) -> Path:
 
 
 def all_nan(path: Path) -> Path:
-    return write(path, np.full((2, SIDE_PX, SIDE_PX), np.nan, np.float32), nodata=np.nan)
+    return write_image(path, np.full((2, SIDE_PX, SIDE_PX), np.nan, np.float32), nodata=np.nan)
 
 
 def all_zero(path: Path) -> Path:
-    return write(path, np.zeros((2, SIDE_PX, SIDE_PX), np.float32))
+    return write_image(path, np.zeros((2, SIDE_PX, SIDE_PX), np.float32))
 
 
 def all_transparent(path: Path) -> Path:
-    radar(path)
-    with rasterio.open(path, "r+") as file:
-        file.write_mask(np.zeros((SIDE_PX, SIDE_PX), np.uint8))
-    # GDAL wrote the mask beside the file: inside is where it is read.
-    Path(f"{path}.msk").unlink()
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
-        file.write_mask(np.zeros((SIDE_PX, SIDE_PX), np.uint8))
-    return path
+    return radar(path, mask=np.zeros((SIDE_PX, SIDE_PX), np.bool_))
 
 
 def three_bands(path: Path) -> Path:
-    return write(path, np.full((3, SIDE_PX, SIDE_PX), -12, np.float32))
+    return write_image(path, np.full((3, SIDE_PX, SIDE_PX), -12, np.float32))
 
 
 def linear_power(path: Path) -> Path:
-    return write(path, np.full((2, SIDE_PX, SIDE_PX), 0.08, np.float32))
+    return write_image(path, np.full((2, SIDE_PX, SIDE_PX), 0.08, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -179,22 +168,22 @@ LAYOUTS = {
     "strips": {},
     "deflated": {"compress": "deflate", "predictor": 3},
     "tiles": {"tiled": True, "blockxsize": 64, "blockysize": 64},
-    "cog": {"driver": "COG", "blocksize": 64},
+    "cog": {"driver": "COG", "blocksize": 128},
 }
 
 
-@pytest.mark.parametrize("share", [0.00005, 0.002, 0.05, 0.3, 0.7, 0.99, "all but one byte"])
+@pytest.mark.parametrize("share", [0.00005, 0.002, 0.05, 0.3, 0.7, 0.99, 1])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_truncated_image(
-    refused: Refused, store: Path, tmp_path: Path, layout: str, share: float | str
+    refused: Refused, store: Path, tmp_path: Path, layout: str, share: float
 ) -> None:
     whole = radar(tmp_path / "whole.tif", **LAYOUTS[layout]).read_bytes()
-    length = len(whole) - 1 if isinstance(share, str) else int(len(whole) * share)
     image = tmp_path / "image.tif"
-    image.write_bytes(whole[:length])
+    # A COG ends with four bytes that say nothing new.
+    image.write_bytes(whole[: int(len(whole) * share) - 8 * (share == 1)])
     said = refused(*asked(image), "--store", store)
     assert "image.tif" in said
-    assert "truncated or damaged" in said or "first bytes" in said, said
+    assert "truncated" in said or "first bytes" in said, said
 
 
 def test_one_truncated_image_among_sound_ones(
@@ -204,13 +193,13 @@ def test_one_truncated_image_among_sound_ones(
     cut.write_bytes(after.read_bytes()[:-20_000])
     said = refused(*asked(before, cut), "--store", store)
     assert "cut.tif" in said
-    assert "truncated or damaged" in said
+    assert "truncated" in said
 
 
 def test_no_overlap_says_both_extents(refused: Refused, store: Path, after: Path) -> None:
     said = refused(*asked(after), "--store", store, "--area", "20,10,20.1,10.1")
     assert "longitude 20.0000 to 20.1000, latitude 10.0000 to 10.1000" in said
-    assert "longitude 15.0000 to 15.0182, latitude 50.9361 to 50.9476" in said
+    assert "longitude 15.0000 to 15.0163, latitude 45.1420 to 45.1535" in said
 
 
 def test_before_images_elsewhere_are_told_apart_from_after_images(
@@ -249,7 +238,7 @@ def polygon(ring: object) -> str:
 
 
 AREAS = {
-    "swapped": ("50.937,15.002,50.945,15.016", "with the two swapped; give longitude first"),
+    "swapped": ("45.143,15.003,45.150,15.013", "with the two swapped; give longitude first"),
     "swapped, beyond 90": ("-41,174,-40,175", "longitude and latitude look swapped"),
     "NaN": ("nan,50.9,15.1,51", "(nan, 50.9); give finite degrees"),
     "NaN in GeoJSON": (polygon([[float("nan"), 1], *SQUARE]), "give finite degrees"),
@@ -266,17 +255,12 @@ AREAS = {
     "half of JSON": ('{"type": "Polygon", "coordi', "is not JSON"),
     "not closed": (polygon(SQUARE[:-1]), "is not closed"),
     "nested deep": ("[" * 100_000 + "]" * 100_000, "nested 100,000 deep"),
-    "many vertices": (
-        polygon([[15 + i / 1e6, 50.9] for i in range(9_000)] + [[15, 51], [15, 50.9]]),
-        "",
-    ),
+    "many vertices": (polygon([[15 + i / 1e6, 50.9] for i in range(11_000)]), "11,000 vertices"),
 }
 
 
 @pytest.mark.parametrize("name", AREAS)
-def test_an_area_that_cannot_be_used(
-    refused: Refused, store: Path, after: Path, name: str
-) -> None:
+def test_an_area_that_cannot_be_used(refused: Refused, store: Path, after: Path, name: str) -> None:
     area, words = AREAS[name]
     said = refused(*asked(after), "--store", store, "--area", area)
     assert words in said
@@ -330,7 +314,7 @@ def test_before_and_after_swapped_in_time(
         ("--simplify", "-1", ["simplify_m"]),
         ("--crs", "EPSG:1", ["EPSG:1", "EPSG:32633"]),
         ("--crs", "EPSG:4326", ["EPSG:4326", "metres", "EPSG:32633"]),
-        ("--event", "Elbe 2024", ["event", "a-z"]),
+        ("--event", "Drava 2024", ["event", "a-z"]),
         ("--event", "../../etc", ["event"]),
         ("--after-date", "yesterday", ["after", "taken"]),
         ("--buildings", "no.gpkg", ["no file of footprints at no.gpkg"]),
@@ -348,7 +332,10 @@ def test_what_is_missing_is_named(refused: Refused, store: Path) -> None:
     assert "--event and --after must be given" in said
 
 
-REQUEST = {"event": EVENT, "hazard": "flood", "after": ["after.tif"], "store": "store"}
+REQUEST = {
+    "event": EVENT, "hazard": "flood", "store": "store",
+    "after": [{"path": "after.tif", "sensor": "sentinel-1-grd"}],
+}  # fmt: skip
 
 REQUESTS = {
     "not JSON": (b"{'event': 1}", ["request.json is not valid", "JSON"]),
@@ -388,14 +375,14 @@ def test_an_option_over_a_request_file_is_checked_as_well(
     refused: Refused, tmp_path: Path, after: Path
 ) -> None:
     shutil.copy(after, tmp_path / "after.tif")
-    (tmp_path / "request.json").write_text(json.dumps({**REQUEST, "after": ["after.tif"]}))
+    (tmp_path / "request.json").write_text(json.dumps(REQUEST))
     said = refused("map", tmp_path / "request.json", "--direct", "--prefer", "prettiest")
     assert "prefer" in said
 
 
 def test_other_commands_say_what_is_wrong(refused: Refused, store: Path, tmp_path: Path) -> None:
     (product,) = LocalStore(store).products(EVENT)
-    assert "no event 'rhine'; it has elbe-2024" in refused("products", "rhine", "--store", store)
+    assert "no event 'rhine'; it has drava-2024" in refused("products", "rhine", "--store", store)
     assert "no model is named 'oracle'" in refused("models", "oracle")
     assert "is no product" in refused("score", tmp_path, "--truth", "truth.tif")
     assert "truth.tif" in refused("score", product.folder, "--truth", tmp_path / "truth.tif")
@@ -414,20 +401,15 @@ def test_a_store_that_cannot_be_made(
     store = tmp_path / parent / "store"
     said = refused(*asked(after), "--store", store, status=1)
     assert str(store) in said
-    assert "choose another store" in said
-    assert refused("demo", "--direct", "--store", store, status=1)
+    assert said.endswith("; choose another store")
 
 
-def test_the_process_says_the_same_and_debug_shows_where(tmp_path: Path) -> None:
+def test_debug_shows_where(tmp_path: Path) -> None:
     image = a_text(tmp_path / "image.tif")
-    arguments = [*asked(image), "--store", tmp_path / "store"]
-    ran = aftermap(*arguments, home=tmp_path / "home")
-    assert (ran.status, ran.out) == (2, "")
-    assert "is not a GeoTIFF" in one_sentence(ran.err)
-    debugged = aftermap("--debug", *arguments, home=tmp_path / "home")
-    assert debugged.status != 0
-    assert "Traceback (most recent call last)" in debugged.err
-    assert "SceneUnreadable" in debugged.err
+    ran = aftermap("--debug", *asked(image), "--store", tmp_path / "store", home=tmp_path / "home")
+    assert ran.status != 0
+    assert "Traceback (most recent call last)" in ran.err
+    assert "SceneUnreadable" in ran.err
 
 
 def test_a_truncated_image_says_nothing_but_the_sentence_in_a_process(
@@ -438,5 +420,5 @@ def test_a_truncated_image_says_nothing_but_the_sentence_in_a_process(
     image.write_bytes(after.read_bytes()[:100_000])
     ran = aftermap(*asked(image), "--store", tmp_path / "store", home=tmp_path / "home")
     assert (ran.status, ran.out) == (2, "")
-    assert "truncated or damaged" in one_sentence(ran.err)
+    assert "truncated" in one_sentence(ran.err)
     assert LocalStore(tmp_path / "store").events() == []

@@ -228,6 +228,10 @@ def test_buildings_carry_the_columns_of_the_user() -> None:
             "storeys": [2.0, np.nan],
             "tags": [{"roof": "tin"}, ["a"]],
             "surveyed": pd.to_datetime(["2020-01-02", None]),
+            "use": pd.Series(["shop", None], dtype="category"),
+            "open": pd.Series([True, None], dtype=object),
+            "rooms": pd.Series([3, None], dtype=object),
+            "code": pd.Series([3, "3b"], dtype=object),
         }
     )
     renamed, names = rename_clashes("built_up", own)
@@ -241,6 +245,10 @@ def test_buildings_carry_the_columns_of_the_user() -> None:
     assert layer["name"].tolist() == ["school", None]
     assert layer["tags"].tolist() == ['{"roof": "tin"}', '["a"]']
     assert layer["surveyed"].tolist() == ["2020-01-02 00:00:00", None]
+    assert layer["use"].tolist() == ["shop", None]
+    assert layer["open"].tolist() == [True, pd.NA]
+    assert layer["rooms"].tolist() == [3, pd.NA]
+    assert layer["code"].tolist() == ["3", "3b"]
 
 
 def test_clashes_are_renamed_whatever_their_case() -> None:

@@ -254,6 +254,14 @@ def test_told_bands_go_before_descriptions_and_leave_the_alpha_band_out() -> Non
     assert told.names == (("red", 1), ("nir", 3))
 
 
+def test_a_fourth_band_that_is_called_alpha_is_near_infrared_where_the_user_says_so() -> None:
+    file = header(colours=("red", "green", "blue", "alpha"), dtype="uint8")
+    bands = ("red", "green", "blue", "nir")
+    assert band_names(Source("x", bands=bands), file, RGBN).names[3] == ("nir", 4)
+    with pytest.raises(BandsUnknown, match=r"one of its bands is alpha.* name all 4 with --bands"):
+        band_names(ANYWHERE, file, RGBN)
+
+
 def test_a_band_that_is_described_twice_is_refused() -> None:
     with pytest.raises(BandsUnknown, match="names band red more than once"):
         band_names(ANYWHERE, header(colours=plain(2), descriptions=("B4", "red")), S2)

@@ -40,6 +40,8 @@ def layers() -> dict[str, gpd.GeoDataFrame]:
             "storeys": [1.0, None, 2.5, float("inf"), 3.0],
             "public": [True, False, True, True, False],
             "osm": [2**53, 1, 2, 3, 4],
+            "open": pd.Series([True, None, False, None, True], dtype=object),
+            "tags": [{"roof": "tin"}, [], None, [1, 2], {}],
         }
     )
     return {

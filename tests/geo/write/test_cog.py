@@ -161,7 +161,7 @@ def test_other_types_than_bytes_are_refused(tmp_path: Path) -> None:
         pytest.raises(GridMismatch, match="float32"),
         RowBandWriter(tmp_path / "s.tif", geobox=grid(100, 100), kind=FLOOD) as writer,
     ):
-        writer.write(np.zeros((1, 10, 100), np.float32))  # type: ignore[arg-type]  # on purpose
+        writer.write(np.zeros((1, 10, 100), np.float32))
 
 
 def test_missing_rows_are_refused_and_nothing_stays(tmp_path: Path) -> None:
