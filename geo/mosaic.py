@@ -1,8 +1,11 @@
 """Blend windows into row bands, in memory that depends on the width and not on the height."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geo.raster import CodeArray, FloatArray
 from geo.windows import Window
@@ -23,6 +26,12 @@ class RowBand:
     def stop(self) -> int:
         """One past the last row."""
         return self.start + int(self.codes.shape[1])
+
+    def strips(self, rows: int) -> Iterator["RowBand"]:
+        """Yield the band in strips of at most so many rows, from the top."""
+        for top in range(0, self.codes.shape[1], rows):
+            part = slice(top, top + rows)
+            yield RowBand(self.start + top, self.values[:, part], self.codes[:, part])
 
 
 class RowMosaic:
@@ -47,7 +56,8 @@ class RowMosaic:
         """
         rows = slice(window.rows.start - self._top, window.rows.stop - self._top)
         _, cols = window.slices
-        weighted = np.nan_to_num(values, nan=0.0) * window.weight
+        weighted = values * window.weight
+        np.copyto(weighted, np.float32(0), where=np.isnan(weighted))
         self._values[:, rows, cols] += weighted
         own_rows = slice(window.rows.core_start - self._top, window.rows.core_stop - self._top)
         own_cols = slice(window.cols.core_start, window.cols.core_stop)
@@ -56,10 +66,15 @@ class RowMosaic:
     def drain(self, upto: int) -> RowBand:
         """Hand out the rows above `upto`, which no window to come may touch."""
         count = upto - self._top
-        band = RowBand(self._top, self._values[:, :count].copy(), self._codes[:, :count].copy())
-        for store in (self._values, self._codes):
-            kept = store.shape[1] - count
-            store[:, :kept] = store[:, count:].copy()
-            store[:, kept:] = 0
+        band = RowBand(self._top, self._values[:, :count], self._codes[:, :count])
+        self._values = _moved_up(self._values, count)
+        self._codes = _moved_up(self._codes, count)
         self._top = upto
         return band
+
+
+def _moved_up(store: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """Return the rows from `count` on, with zeros below; what was handed out stays as it is."""
+    moved = np.zeros(store.shape, store.dtype)
+    moved[:, : store.shape[1] - count] = store[:, count:]
+    return moved

@@ -82,11 +82,11 @@ class SceneReader:
         if self.scene.sensor.family is Family.RADAR:
             pixels = to_decibel(pixels)
         valid = np.isfinite(pixels).all(axis=0)
-        reason = np.where(inside, Label.NO_DATA, Label.NO_IMAGERY).astype(np.uint8)
+        reason = np.where(inside, np.uint8(Label.NO_DATA), np.uint8(Label.NO_IMAGERY))
         reason[valid] = 0
         for layer in self._quality:
             reason = np.where(reason == 0, self._mask(layer, geobox), reason)
-        pixels[:, reason != 0] = np.nan
+        np.copyto(pixels, np.float32(np.nan), where=reason != 0)
         return pixels, reason
 
     def _mask(self, layer: _Layer, geobox: GeoBox) -> CodeArray:
@@ -116,13 +116,12 @@ class SceneReader:
     def _physical(self, stored: FloatArray, missing: BoolArray) -> FloatArray:
         """Return physical values with NaN at every pixel that is no observation."""
         scene = self.scene
-        valid = _observed(stored, missing, scene)
-        stored = np.where(valid, stored, np.float32(np.nan))
+        stored = np.where(_observed(stored, missing, scene), stored, np.float32(np.nan))
         values = to_physical(stored, units=scene.units, offset=scene.offset)
-        if scene.sensor.family is Family.RADAR:
-            valid = valid & np.all(values > 0, axis=0)
-            valid = valid & ~radar_border(values, valid)
-        return np.where(valid, values, np.float32(np.nan))
+        if scene.sensor.family is not Family.RADAR:
+            return values
+        valid = np.all(values > 0, axis=0)
+        return np.where(valid & ~radar_border(values, valid), values, np.float32(np.nan))
 
 
 def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:

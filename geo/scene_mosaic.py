@@ -42,10 +42,9 @@ class SceneMosaic:
         A pixel that no scene saw keeps the most telling reason: cloud before "no data"
         before "no imagery".
         """
-        pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
-        origin = np.zeros(geobox.shape, np.uint8)
-        reason = np.full(geobox.shape, Label.NO_IMAGERY, np.uint8)
-        for number, reader in enumerate(self._readers, 1):
+        pixels, reason = self._readers[0].read(geobox)
+        origin = (reason == 0).astype(np.uint8)
+        for number, reader in enumerate(self._readers[1:], 2):
             if (reason == 0).all():
                 break
             values, why = reader.read(geobox)

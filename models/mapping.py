@@ -33,6 +33,8 @@ Out = TypeVar("Out")
 
 READERS = 2
 """Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
+STRIP_ROWS = 64
+"""Rows classified at once: few, so that what is made on the way stays in the processor's cache."""
 SURVEY_PIXELS = 16 * 2**20
 """Pixels of whole-resolution windows, spread over the grid, that a survey looks at."""
 
@@ -94,14 +96,13 @@ def map_scenes(
     count = _Count(reader.readings)
     progress.start(_title(reader), len(grid))
     with _Writers(out, geobox) as write:
-        for band in _bands(reader, surveys, grid, geobox, progress):
-            inside = _inside(area, geobox, band)
+        for strip, inside in _strips(_bands(reader, surveys, grid, geobox, progress), area, geobox):
             done = classify(
-                dict(zip(reader.thresholds, band.values, strict=True)),
+                dict(zip(reader.thresholds, strip.values, strict=True)),
                 reader.thresholds,
-                Observation(inside, band.codes[0] > 0, band.codes[1] > 0, band.codes[2]),
+                Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
             )
-            observed = np.where(inside, band.codes[3:], 0).astype(np.uint8)
+            observed = np.where(inside, strip.codes[3:], np.uint8(0))
             write(done, observed)
             count.add(done.label, observed)
     count.require_something()
@@ -209,6 +210,16 @@ def _batches(items: Iterator[Out], total: int, size: int) -> Iterator[list[Out]]
     """Yield `total` items in lists of at most `size`, leaving the iterator where it stands."""
     for start in range(0, total, size):
         yield [next(items) for _ in range(min(size, total - start))]
+
+
+def _strips(
+    bands: Iterable[RowBand], area: BaseGeometry, geobox: GeoBox
+) -> Iterator[tuple[RowBand, BoolArray]]:
+    """Yield strips of row bands, and which of their pixel centres lie in the area."""
+    for band in bands:
+        inside = _inside(area, geobox, band)
+        for strip in band.strips(STRIP_ROWS):
+            yield strip, inside[strip.start - band.start : strip.stop - band.start]
 
 
 def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:

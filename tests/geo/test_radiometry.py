@@ -71,7 +71,7 @@ def test_the_user_goes_before_the_name() -> None:
 
 def test_two_witnesses_are_believed_of_an_image_without_dark_pixels() -> None:
     hazy = np.full((4, 64, 64), 1100, np.float32)
-    with pytest.raises(UnitsMismatch, match="keep 02[.]13 both in the product's name"):
+    with pytest.raises(UnitsMismatch, match=r"keep 02[.]13 both in the product's name"):
         offset_of(hazy, named="N0213")
     assert offset_of(hazy, told="02.13", named="N0213") == 0
     assert offset_of(hazy + 700, named="N0213") == 0  # a desert says nothing
