@@ -125,11 +125,11 @@ def classify(
         label, event = _from_water(probabilities, thresholds, seen, was_wet)
     else:
         label, event = _from_event(probabilities, thresholds, seen, was_wet)
-    label = np.where(seen.valid, label, seen.reason).astype(np.uint8)
-    hydrography = np.where(was_wet, _fate(label), 0)
+    label = np.where(seen.valid, label, seen.reason)
+    outside = np.uint8(Label.OUTSIDE)
     return Classified(
-        label=np.where(seen.inside, label, Label.OUTSIDE).astype(np.uint8),
-        hydrography=np.where(seen.inside, hydrography, 0).astype(np.uint8),
+        label=np.where(seen.inside, label, outside),
+        hydrography=np.where(seen.inside & was_wet, _fate(label), outside),
         event_percent=_percent(event, seen.valid & seen.inside & bool(probabilities)),
         reference_percent=_percent(before, seen.valid_before & seen.inside & foreseen),
     )
@@ -177,8 +177,8 @@ def _from_event(
 def _fate(label: CodeArray) -> CodeArray:
     """Return what became of water that was there before."""
     gone = (label == Label.RECEDED_WATER) | (label == Label.UNAFFECTED)
-    fate = np.where(gone, Label.RECEDED_WATER, Label.REFERENCE_WATER)
-    return np.where(label >= Label.NO_IMAGERY, label, fate).astype(np.uint8)
+    fate = np.where(gone, np.uint8(Label.RECEDED_WATER), np.uint8(Label.REFERENCE_WATER))
+    return np.where(label >= Label.NO_IMAGERY, label, fate)
 
 
 def _percent(probability: FloatArray, valid: BoolArray) -> CodeArray:

@@ -63,7 +63,7 @@ def pixel_offset(dataset: DatasetReader, geobox: GeoBox) -> tuple[int, int] | No
     """Return (row, col) of the grid's corner in the file where both share a pixel grid, or None."""
     if dataset.crs != CRS.from_wkt(crs_of(geobox)):
         return None
-    relative: Affine = ~dataset.transform * geobox.affine
+    relative: Affine = ~dataset.transform @ geobox.affine
     scale = (relative.a, relative.b, relative.d, relative.e)
     if not np.allclose(scale, (1, 0, 0, 1), rtol=0, atol=1e-6):
         return None
@@ -126,7 +126,7 @@ def _source_window(dataset: DatasetReader, geobox: GeoBox) -> Any:
     bounds = transform_bounds(crs_of(geobox), dataset.crs, *geobox.boundingbox.bbox)
     left, bottom, right, top = _turned(dataset, bounds) if dataset.crs.is_geographic else bounds
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    pixel = [~dataset.transform * corner for corner in corners]
+    pixel = [~dataset.transform @ corner for corner in corners]
     cols, rows = [p[0] for p in pixel], [p[1] for p in pixel]
     return _clipped(dataset, _padded(rows), _padded(cols))
 
@@ -137,7 +137,7 @@ def _turned(
     """Return bounds with longitudes on the file's own turn: it may go on beyond 180 degrees."""
     left, bottom, right, top = bounds
     right += 360 if right < left else 0  # across the antimeridian
-    middle = (dataset.transform * (dataset.width / 2, dataset.height / 2))[0]
+    middle = (dataset.transform @ (dataset.width / 2, dataset.height / 2))[0]
     turn = 360 * round((middle - (left + right) / 2) / 360)
     return left + turn, bottom, right + turn, top
 
@@ -170,7 +170,7 @@ def _source_gsd(dataset: DatasetReader, geobox: GeoBox, window: Any) -> float:
     """Return the side of a source pixel in the middle of a window, in units of the grid."""
     col, row = window.col_off + window.width / 2, window.row_off + window.height / 2
     beside = (col, row), (col + 1, row), (col, row + 1)
-    corners = [dataset.transform * corner for corner in beside]
+    corners = [dataset.transform @ corner for corner in beside]
     xs, ys = transform(dataset.crs, crs_of(geobox), *zip(*corners, strict=True))
     right, down = (xs[1] - xs[0], ys[1] - ys[0]), (xs[2] - xs[0], ys[2] - ys[0])
     return float(np.sqrt(abs(right[0] * down[1] - right[1] * down[0])))
@@ -204,7 +204,7 @@ def _averaged(
         for top in range(window.row_off, window.row_off + window.height, rows)
     ]
     means = [block_mean(_physical(dataset, take, strip), step) for strip in strips]
-    return np.concatenate(means, axis=1), dataset.window_transform(window) * Affine.scale(step)
+    return np.concatenate(means, axis=1), dataset.window_transform(window) @ Affine.scale(step)
 
 
 def block_mean(values: FloatArray, step: int) -> FloatArray:

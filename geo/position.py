@@ -54,7 +54,7 @@ def _is_on_earth(crs: str) -> bool:
 def gsd_m(dataset: DatasetReader) -> float:
     """Return the ground distance between pixel centres down the middle column, metres."""
     row, col = dataset.height / 2, dataset.width / 2
-    corners = [dataset.transform * point for point in ((col, row), (col, row + 1))]
+    corners = [dataset.transform @ point for point in ((col, row), (col, row + 1))]
     to_lonlat = Transformer.from_crs(dataset.crs, "EPSG:4326", always_xy=True)
     (lon0, lat0), (lon1, lat1) = (to_lonlat.transform(*corner) for corner in corners)
     return float(Geod(ellps="WGS84").inv(lon0, lat0, lon1, lat1)[2])
@@ -63,7 +63,7 @@ def gsd_m(dataset: DatasetReader) -> float:
 def footprint(dataset: DatasetReader) -> Polygonal:
     """Return the extent of the pixels in lon-lat, its edges followed in their own CRS."""
     rows, cols = dataset.shape
-    corners = [dataset.transform * c for c in ((0, 0), (0, rows), (cols, rows), (cols, 0))]
+    corners = [dataset.transform @ c for c in ((0, 0), (0, rows), (cols, rows), (cols, 0))]
     outline = Polygon(corners)
     outline = outline.segmentize(max(outline.length / 200, 1e-9))
     lonlat = shape(transform_geom(dataset.crs, "EPSG:4326", mapping(outline)))

@@ -486,7 +486,7 @@ def test_a_footprint_across_the_antimeridian_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_rotated_footprint_has_its_corners(tmp_path: Path) -> None:
-    transform = Affine.translation(WEST, NORTH) * Affine.rotation(30) * Affine.scale(10, -10)
+    transform = Affine.translation(WEST, NORTH) @ Affine.rotation(30) @ Affine.scale(10, -10)
     path = write_image(tmp_path / "x.tif", picture(3, 100, 100), transform=transform)
     scene = scene_of(path, sensor="vhr-rgb")
     assert scene.gsd_m == pytest.approx(10, rel=1e-3)

@@ -129,7 +129,7 @@ def test_only_metres_on_the_ground_are_kept(
 
 @pytest.mark.parametrize("transform", [
     Affine(10, 0, WEST, 0, 10, NORTH),
-    Affine.translation(WEST, NORTH) * Affine.rotation(20) * Affine.scale(10, -10),
+    Affine.translation(WEST, NORTH) @ Affine.rotation(20) @ Affine.scale(10, -10),
     Affine(10, 0, WEST, 0, -12, NORTH),
 ])  # fmt: skip
 def test_the_grid_is_north_up_with_square_pixels_whatever_the_scene(

@@ -178,7 +178,7 @@ def test_damage_behind_the_header_is_found_when_it_is_read(tmp_path: Path) -> No
 # --- resampled -------------------------------------------------------------------------------
 
 SOUTH_UP = Affine(10, 0, WEST, 0, 10, NORTH - 1200)
-ROTATED = Affine.translation(WEST, NORTH) * Affine.rotation(30) * Affine.scale(10, -10)
+ROTATED = Affine.translation(WEST, NORTH) @ Affine.rotation(30) @ Affine.scale(10, -10)
 OBLONG = Affine(10, 0, WEST, 0, -14, NORTH)
 DEGREES = Affine(1e-4, 0, 15, 0, -0.9e-4, 45.15)
 
@@ -189,7 +189,7 @@ DEGREES = Affine(1e-4, 0, 15, 0, -0.9e-4, 45.15)
         (north_up(west=WEST + 3, north=NORTH + 4), UTM),
         (SOUTH_UP, UTM),
         (ROTATED, UTM),
-        (ROTATED * Affine.rotation(15), UTM),  # by 45 degrees its corners have one easting
+        (ROTATED @ Affine.rotation(15), UTM),  # by 45 degrees its corners have one easting
         (OBLONG, UTM),
         (DEGREES, "EPSG:4326"),
         (north_up(west=25_000, north=5_010_000), "EPSG:32634"),
@@ -201,7 +201,7 @@ def test_every_pixel_lands_where_it_belongs(
 ) -> None:
     scene = ramp_image(tmp_path / "x.tif", affine, crs=crs)
     with rasterio.open(tmp_path / "x.tif") as dataset:
-        xs, ys = transform(dataset.crs, UTM, *zip(*[affine * (60, 60)], strict=True))
+        xs, ys = transform(dataset.crs, UTM, *zip(*[affine @ (60, 60)], strict=True))
     geobox = grid(40, 40, west=xs[0] - 20 * step + 0.7, north=ys[0] + 20 * step, step=step)
     pixels, reason = read(scene, geobox)
     assert (reason == 0).all()
@@ -214,7 +214,7 @@ def test_every_pixel_lands_where_it_belongs(
 def test_coarser_grids_stay_in_place(tmp_path: Path, affine: Affine, crs: str, step: float) -> None:
     scene = ramp_image(tmp_path / "x.tif", affine, crs=crs, size=400)
     with rasterio.open(tmp_path / "x.tif") as dataset:
-        (x,), (y,) = transform(dataset.crs, UTM, *zip(affine * (200, 200), strict=True))
+        (x,), (y,) = transform(dataset.crs, UTM, *zip(affine @ (200, 200), strict=True))
     geobox = grid(8, 8, west=x - 4 * step, north=y + 4 * step, step=step)
     pixels, reason = read(scene, geobox)
     assert (reason == 0).all()
@@ -608,7 +608,7 @@ def test_the_corners_of_joplin_lie_where_rasterio_says(data_dir: Path, tile: str
         stored = dataset.read()
         xs, ys = centres(box.affine, *box.shape)
         there = transform("EPSG:26915", dataset.crs, xs.ravel(), ys.ravel())
-        cols, rows = ~dataset.transform * (np.array(there[0]), np.array(there[1]))
+        cols, rows = ~dataset.transform @ (np.array(there[0]), np.array(there[1]))
     cols, rows = cols.reshape(box.shape), rows.reshape(box.shape)
     to_edge = np.minimum.reduce([rows, cols, 1024 - rows, 1024 - cols])  # > 0 inside
     assert (reason[to_edge > 0.5] == 0).all()
