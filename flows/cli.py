@@ -114,9 +114,7 @@ def demo(  # noqa: PLR0917 (typer reads options from parameters)
 
     event = make_demo(store or Settings().store, seed=seed, model=model)
     published = _run(event.request, direct=direct, quiet=quiet)
-    print_product(
-        published, as_json=as_json, extra={"score": score_demo(event, published)}
-    )
+    print_product(published, as_json=as_json, extra={"score": score_demo(event, published)})
 
 
 @app.command()
@@ -293,7 +291,7 @@ def _from_options(given: dict[str, Any]) -> MapRequest:
     if missing:
         options = " and ".join(f"--{name}" for name in missing)
         raise RequestInvalid(f"{options} must be given, or a REQUEST.json that says it")
-    return make_request(**{"store": Settings().store, **given})
+    return make_request(**given)
 
 
 if __name__ == "__main__":

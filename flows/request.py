@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from flows.errors import RequestInvalid
+from flows.settings import Settings
 from geo.scene_mosaic import Preference
 from geo.schema import Hazard
 from geo.sensors import SENSORS, Units
@@ -86,7 +87,10 @@ class MapRequest(BaseModel):
         default=None,
         description="Name or folder of a model; without one, the first that fits; 'none' for none",
     )
-    store: Path = Field(default=Path("store"), description="Folder that products are published in")
+    store: Path = Field(
+        default_factory=lambda: Settings().store,
+        description="Folder that products are published in; without one, AFTERMAP_STORE, or store",
+    )
     resolution_m: PositiveFloat | None = Field(
         default=None,
         description="Pixel of the map, metres; without one, the model's or the image's",
@@ -191,8 +195,9 @@ def _rooted(request: MapRequest, folder: Path) -> MapRequest:
     changes: dict[str, Any] = {
         "before": tuple(map(spec, request.before)),
         "after": tuple(map(spec, request.after)),
-        "store": rooted(request.store),
     }
+    if "store" in request.model_fields_set:
+        changes["store"] = rooted(request.store)
     if request.buildings is not None:
         changes["buildings"] = rooted(request.buildings)
     if isinstance(request.area, str) and request.area.lower().endswith(_AREA_FILES):

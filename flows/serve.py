@@ -11,7 +11,10 @@ import copy
 import hashlib
 import os
 import re
+import signal
 import socket
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +123,12 @@ def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> Non
         StoreError: where there is no such folder, or the address cannot be had.
     """
     config = uvicorn.Config(app(store_root), log_config=_log_to_stderr(), server_header=False)
-    with listen(host, port) as bound:
+    # A service manager stops it with SIGTERM, people with Ctrl+C: both are a good end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with listen(host, port) as bound, suppress(KeyboardInterrupt):
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}/"
+        print(f"{store_root} is served at {address} until Ctrl+C", file=sys.stderr, flush=True)
         uvicorn.Server(config).run(sockets=[bound])
 
 

@@ -62,6 +62,7 @@ def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
             area=plan.area.projected(crs_of(plan.geobox)),
             geobox=plan.geobox,
             folder=workspace.scratch,
+            notation=event_notation(plan.request.hazard),
             progress=progress,
         )
     finally:

@@ -5,10 +5,10 @@ import numpy as np
 
 from flows.find import Plan
 from flows.report import ClassFound, ModelUsed, NotAnalysed, SceneUsed, Summary
-from geo.classify import REASONS, Label
+from geo.classify import NOTATION, REASONS, Label
 from geo.scene import Phase, Scene
 from geo.schema import Hazard
-from geo.vectorise import NOTATION, Layers, event_notation
+from geo.vectorise import Layers, event_notation
 from models.mapping import Mapped
 
 _FOUND_IN = ("observed_event", "hydrography")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import rasterio
 
-CACHE_BYTES = 256 * 2**20
+CACHE_BYTES = 128 * 2**20
 """Holds a row of tiles of the widest scenes, twice over; GDAL's own choice is a twentieth of the
 machine's memory."""
 

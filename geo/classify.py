@@ -53,6 +53,13 @@ REASONS: dict[Label, str] = {
 }
 """`reason` of the layer `not_analysed`, by label (design: the layers and their fields)."""
 
+NOTATION: dict[int, str] = {
+    Label.UNDATED_WATER: "Flooded area or standing water",
+    Label.REFERENCE_WATER: "Reference water",
+    Label.RECEDED_WATER: "Reference water, receded",
+}
+"""`notation` by label; that of `EVENT` follows from the hazard."""
+
 
 NODATA_PERCENT = 255
 """Value of a probability raster where nothing was seen."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 from geo.antimeridian import Polygonal
 from geo.errors import BandsMissing, BandsUnknown, UnitsMismatch
@@ -24,6 +25,8 @@ from geo.source import Source, files_of
 
 _SAMPLE_PX = 512
 """Side of the sample that units are checked on."""
+_STRIP_ROWS = 16
+"""Rows of the sample read at once."""
 
 
 @dataclass(frozen=True)
@@ -274,12 +277,25 @@ def read_sample(path: Path, indexes: list[int], shape_px: tuple[int, int]) -> Fl
     Raises:
         SceneUnreadable: where the file breaks off or is damaged.
     """
+    rows, cols = shape_px
     with open_image(path) as dataset:
+        step = dataset.height / rows
         try:
-            values, missing = read_stored(dataset, indexes, shape=shape_px)
+            # In strips, so that GDAL decodes a block once for all bands and then forgets it.
+            strips = [
+                read_stored(
+                    dataset,
+                    indexes,
+                    window=Window(0, top * step, dataset.width, height * step),
+                    shape=(height, cols),
+                )
+                for top in range(0, rows, _STRIP_ROWS)
+                for height in (min(_STRIP_ROWS, rows - top),)
+            ]
         except RasterioIOError as error:
             raise unreadable(path, error) from error
-    return np.where(missing, np.float32(np.nan), values)
+    looks = [np.where(missing, np.float32(np.nan), values) for values, missing in strips]
+    return np.concatenate(looks, axis=1)
 
 
 def _revision(files: list[_File]) -> str:

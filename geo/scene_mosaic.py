@@ -7,7 +7,6 @@ from enum import StrEnum
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from geo.classify import Label
 from geo.errors import SourceInvalid
 from geo.raster import Raster
 from geo.read import SceneReader

@@ -11,7 +11,7 @@ import pandas as pd
 from odc.geo.geobox import GeoBox
 
 from geo.area import AreaOfInterest
-from geo.classify import REASONS, Label
+from geo.classify import NOTATION, REASONS, Label
 from geo.footprints import Footprints
 from geo.layers import Column, Provenance, build_layer, empty_layer
 from geo.own_columns import rename_clashes
@@ -28,13 +28,6 @@ WATER_CLASS: dict[int, int] = {
     Label.RECEDED_WATER: 0,
 }
 """UNOSAT `Water_Class` by label."""
-
-NOTATION: dict[int, str] = {
-    Label.UNDATED_WATER: "Flooded area or standing water",
-    Label.REFERENCE_WATER: "Reference water",
-    Label.RECEDED_WATER: "Reference water, receded",
-}
-"""`notation` by label; that of `EVENT` follows from the hazard."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from geo.mosaic import RowBand, RowMosaic
 from geo.raster import BoolArray, CodeArray
 from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
-from geo.write.cog import PROBABILITY, RowBandWriter, scratch_bytes
+from geo.write.cog import PROBABILITY, RowBandWriter, class_kind, scratch_bytes
 from models.reading import Answer, Reader, Reading, read
 from models.survey import Survey
 
@@ -75,6 +75,7 @@ def map_scenes(
     area: BaseGeometry,
     geobox: GeoBox,
     folder: Path,
+    notation: str,
     progress: Progress,
 ) -> Mapped:
     """Read, predict, blend and classify a grid, window by window.
@@ -83,6 +84,7 @@ def map_scenes(
         reader: the scenes as the model wants them, and the model.
         area: the area of interest in the CRS of the grid.
         folder: where the scratch rasters go.
+        notation: what the event is called in the class raster, "Flooded area" say.
 
     Raises:
         SceneUnreadable: where pixels cannot be decoded.
@@ -95,7 +97,7 @@ def map_scenes(
     out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.readings])
     count = _Count(reader.readings)
     progress.start(_title(reader), len(grid))
-    with _Writers(out, geobox) as write:
+    with _Writers(out, geobox, notation) as write:
         for strip, inside in _strips(_bands(reader, surveys, grid, geobox, progress), area, geobox):
             done = classify(
                 dict(zip(reader.thresholds, strip.values, strict=True)),
@@ -118,10 +120,10 @@ def map_scenes(
 class _Writers:
     """The scratch rasters, open side by side."""
 
-    def __init__(self, out: ScratchRasters, geobox: GeoBox) -> None:
+    def __init__(self, out: ScratchRasters, geobox: GeoBox, notation: str) -> None:
         self._stack = ExitStack()
         self._kinds = (
-            (out.classes, CODES, 1),
+            (out.classes, class_kind(notation), 1),
             (out.hydrography, CODES, 1),
             (out.probability, PROBABILITY, 2),
             (out.observed, observed_kind(out.readings), len(out.readings)),

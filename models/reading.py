@@ -117,8 +117,8 @@ def available(scene: Scene) -> Available:
 
 
 @dataclass(frozen=True)
-class SingleDate:
-    """A model that sees one image at a time, on the after and the before image."""
+class _WithModel:
+    """What a model's card says of its windows."""
 
     model: Model
     readings: tuple[Reading, ...]
@@ -136,7 +136,13 @@ class SingleDate:
     @property
     def batch(self) -> int:
         """Windows that are predicted at once."""
-        return _batch(self.model.card)
+        network = isinstance(self.model.card.architecture, NetworkArchitecture)
+        return NETWORK_BATCH if network else 1
+
+
+@dataclass(frozen=True)
+class SingleDate(_WithModel):
+    """A model that sees one image at a time, on the after and the before image."""
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
@@ -180,26 +186,8 @@ class SingleDate:
 
 
 @dataclass(frozen=True)
-class Joint:
+class Joint(_WithModel):
     """A model that sees all its images together."""
-
-    model: Model
-    readings: tuple[Reading, ...]
-
-    @property
-    def window_px(self) -> int:
-        """Side of a window."""
-        return self.model.card.window_px
-
-    @property
-    def overlap_px(self) -> int:
-        """Pixels that neighbouring windows share."""
-        return self.model.card.overlap_px
-
-    @property
-    def batch(self) -> int:
-        """Windows that are predicted at once."""
-        return _batch(self.model.card)
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
@@ -224,7 +212,7 @@ class Joint:
             probabilities=planes,
             valid=valid,
             valid_before=np.any([np.zeros_like(valid), *before], axis=0),
-            reason=_reason(valid, sorted_by_need(seen, required)),
+            reason=_reason(valid, _by_need(seen, required)),
             origins=_origins(self.readings, seen),
         )
 
@@ -272,14 +260,10 @@ class SightOnly:
 _FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
 
 
-def sorted_by_need(seen: Seen, required: set[str]) -> list[Raster]:
+def _by_need(seen: Seen, required: set[str]) -> list[Raster]:
     """Return the rasters whose reasons count, the required ones first."""
     names = sorted(seen, key=lambda name: (name not in required, name))
     return [seen[name] for name in names]
-
-
-def _batch(card: ModelCard) -> int:
-    return NETWORK_BATCH if isinstance(card.architecture, NetworkArchitecture) else 1
 
 
 def _readings(

@@ -21,12 +21,12 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
-from geo.classify import REASONS, Label
+from geo.classify import NOTATION, REASONS, Label
 from geo.durable import writing
 from geo.errors import GridMismatch, MissingCRS
 from geo.raster import CodeArray
-from geo.write.palette import class_colours, rgb
-from geo.write.qml import raster_qml
+from geo.write.palette import PERCENT_RAMP, class_colours, rgb
+from geo.write.qml import ramp_qml, raster_qml
 
 BLOCK = 512
 """Rows and columns of a tile."""
@@ -47,6 +47,8 @@ class RasterKind:
     """What the values of a raster of codes mean."""
     colours: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     """Red, green, blue of the codes."""
+    ramp: Mapping[int, str] = field(default_factory=dict)
+    """Of a raster of shares: colours as #rrggbb by value; those between are mixed."""
 
 
 PROBABILITY = RasterKind(
@@ -54,6 +56,7 @@ PROBABILITY = RasterKind(
     ("probability of the event, per cent", "probability of reference water, per cent"),
     nodata=255,
     resampling="average",
+    ramp=PERCENT_RAMP,
 )
 ORIGIN = RasterKind(
     "origin",
@@ -77,7 +80,7 @@ def _label_name(label: Label, notation: str) -> str:
         return notation
     if label in REASONS:
         return f"Not analysed: {REASONS[label]}"
-    return label.name.replace("_", " ").capitalize()
+    return NOTATION.get(label, label.name.capitalize())
 
 
 class RowBandWriter:
@@ -213,14 +216,21 @@ def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
             file.update_tags(1, **{f"VALUE_{v}": name for v, name in kind.categories.items()})
     with _writing(path):
         rasterio.shutil.copy(scratch, path, driver="COG", **options)
+    for sidecar, text in _beside(path, kind).items():
+        with writing(sidecar):
+            sidecar.write_text(text, encoding="utf-8")
+
+
+def _beside(path: Path, kind: RasterKind) -> dict[Path, str]:
+    """Return the files beside a raster that say how it is named and drawn."""
+    if kind.ramp:
+        return {path.with_suffix(".qml"): ramp_qml(kind.ramp)}
     if kind.categories:
-        beside = {
+        return {
             path.with_name(f"{path.name}.aux.xml"): _categories_xml(kind.categories),
             path.with_suffix(".qml"): raster_qml(kind.categories, kind.colours),
         }
-        for sidecar, text in beside.items():
-            with writing(sidecar):
-                sidecar.write_text(text, encoding="utf-8")
+    return {}
 
 
 def _categories_xml(categories: Mapping[int, str]) -> str:

@@ -87,6 +87,10 @@ CLASS_COLOURS: dict[Label, str] = {
 """Of a class raster, by label; `Label.EVENT` is drawn as its notation, OUTSIDE not at all."""
 
 
+PERCENT_RAMP: dict[int, str] = {0: "#fcfbfd", 50: "#9e9ac8", 100: "#3f007d"}
+"""Of a probability, per cent: of no hazard's own colour."""
+
+
 def class_colours(notation: str) -> dict[Label, str]:
     """Return the colours of a class raster whose event is that notation, "Flooded area" say."""
     fills = {symbol.label: symbol.fill for symbol in THEMES["observed_event"].symbols}

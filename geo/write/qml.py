@@ -52,6 +52,31 @@ def raster_qml(names: Mapping[int, str], colours: Mapping[int, tuple[int, int, i
     return _document(root)
 
 
+def ramp_qml(ramp: Mapping[int, str]) -> str:
+    """Return the style of the first band of a raster of shares.
+
+    Without it QGIS mixes the bands as red and green.
+
+    Args:
+        ramp: colours as #rrggbb by value; those between are mixed.
+    """
+    low, high = str(min(ramp)), str(max(ramp))
+    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
+    renderer = ET.SubElement(
+        ET.SubElement(root, "pipe"), "rasterrenderer", type="singlebandpseudocolor", band="1",
+        opacity="1", alphaBand="-1", classificationMin=low, classificationMax=high,
+    )  # fmt: skip
+    shader = ET.SubElement(
+        ET.SubElement(renderer, "rastershader"), "colorrampshader", minimumValue=low,
+        maximumValue=high, colorRampType="INTERPOLATED", classificationMode="1", clip="0",
+    )  # fmt: skip
+    for value in sorted(ramp):
+        ET.SubElement(
+            shader, "item", value=str(value), label=f"{value} %", color=ramp[value], alpha="255"
+        )
+    return _document(root)
+
+
 def _document(root: ET.Element) -> str:
     ET.indent(root, " ")
     head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"

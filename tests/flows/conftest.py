@@ -1,12 +1,15 @@
 """The demo's product, made once: what the tests of the command line and of the clients look at."""
 
+import json
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from geo.workspace import locked
 from tests.aftermap import Ran, aftermap
 
 
@@ -32,11 +35,17 @@ class Demo:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The demo, as a user runs it."""
-    folder = tmp_path_factory.mktemp("demo")
-    ran = aftermap("demo", "--direct", "--json", "--store", folder / "store", home=folder / "home")
-    assert ran.status == 0, ran.err
-    return Demo(folder / "store", ran, folder / "home")
+    """The demo, as a user runs it; the processes of a test run share one."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    store, home, told = folder / "demo-store", folder / "demo-home", folder / "demo.json"
+    with locked(folder / "demo.lock"):
+        if not told.exists():
+            ran = aftermap("demo", "--direct", "--json", "--store", store, home=home)
+            assert ran.status == 0, ran.err
+            told.write_text(json.dumps(asdict(ran)))
+    return Demo(store, Ran(**json.loads(told.read_text())), home)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The command line as people and scripts use it: results on stdout, progress on stderr."""
 
 import json
-import os
 import re
-import shutil
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import geopandas as gpd
@@ -18,7 +16,7 @@ from flows.cli import run
 from geo.schema import LAYERS
 from geo.store import LocalStore
 from models.registry import all_cards
-from tests.aftermap import aftermap
+from tests.aftermap import started
 from tests.flows.conftest import Demo
 from tests.flows.imagery import INSIDE, radar
 
@@ -38,11 +36,11 @@ def test_the_demo_makes_a_product_and_says_how_good_it_is(demo: Demo) -> None:
     assert demo.result["new"]
     assert demo.result["event"] == "demo-flood"
     assert (demo.product / "map.png").stat().st_size > 50_000
-    score = demo.result["against the truth"]
-    assert 0.8 < score["iou"] <= 1
-    assert score["iou"] == pytest.approx(
-        score["tp"] / (score["tp"] + score["fp"] + score["fn"]), abs=1e-6
-    )
+    score = demo.result["score"]
+    # Flood under trees and between houses is missed, and nothing dry is called flooded.
+    assert score["precision"] > 0.97
+    assert 0.55 < score["iou"] < 0.8
+    assert score["iou"] == pytest.approx(score["f1"] / (2 - score["f1"]), abs=1e-3)
     assert demo.result["summary"]["observed_share"] < 1
     layers = {path.stem for path in (demo.product / "layers").glob("*.geojson")}
     assert layers == set(LAYERS)
@@ -60,7 +58,7 @@ def test_the_demo_again_finds_its_product(
 ) -> None:
     again = json.loads(printed(capsys, "demo", "--direct", "--json", "--store", demo.store))
     assert not again["new"]
-    for key in ("product", "summary", "against the truth"):
+    for key in ("product", "summary", "score"):
         assert again[key] == demo.result[key]
 
 
@@ -212,21 +210,10 @@ def test_the_store_of_the_office_holds_for_a_request_that_names_none(
 
 
 def test_serve_offers_the_product_until_it_is_told_to_stop(demo: Demo) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "flows.cli",
-        "serve",
-        "--store",
-        str(demo.store),
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    with started("serve", "--store", demo.store, "--port", 0, home=demo.home) as server:
         assert server.stderr is not None
-        address = next(
-            found[0] for line in server.stderr if (found := re.search(r"http://127\S+\d", line))
-        )
+        said = server.stderr.readline()
+        address = re.findall(r"http://127\.0\.0\.1:\d+/", said)[0]
         with httpx.Client(base_url=address, trust_env=False) as client:
             product = demo.product.relative_to(demo.store)
             for name in LAYERS:
@@ -235,7 +222,7 @@ def test_serve_offers_the_product_until_it_is_told_to_stop(demo: Demo) -> None:
             assert client.get("/catalog.json").json()["type"] == "Catalog"
         server.send_signal(signal.SIGTERM)
         rest = server.stderr.read()
-        assert server.wait(20) == 0
+        assert server.wait() == 0
     assert "Traceback" not in rest
 
 
@@ -246,18 +233,20 @@ def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str]) -> 
         assert f"aftermap {command}" in printed(capsys, command, "--help")
 
 
-def test_listing_is_quick(tmp_path: Path) -> None:
+def test_listing_is_quick() -> None:
     """Nothing that lists needs torch or Prefect, which take seconds to import."""
-    began = time.monotonic()
-    ran = aftermap("models", "--json", home=tmp_path)
-    took = time.monotonic() - began
-    print(f"aftermap models: {took:.1f} s")
-    assert ran.status == 0
-    # 1.5 s on two idle cores; others may be at work on them.
-    assert took < 6
-    code = "import sys, flows.cli; print([m for m in ('torch', 'prefect') if m in sys.modules])"
+    code = (
+        "import sys; from flows.cli import run; status = run(['models', '--json']);"
+        "print(status, {'torch', 'prefect'}.intersection(sys.modules), file=sys.stderr)"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"aftermap models: {took_s:.1f} s of a processor")
+    assert len(json.loads(done.stdout)) == len(all_cards())
+    assert done.stderr == "0 set()\n"
+    assert took_s < 4
 
 
 def test_output_that_nobody_reads_ends_quietly(demo: Demo) -> None:
@@ -269,21 +258,14 @@ def test_output_that_nobody_reads_ends_quietly(demo: Demo) -> None:
 def test_an_interrupt_says_that_nothing_is_half_published(
     request_file: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "flows.cli", "map", str(request_file), "--direct"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "AFTERMAP_HOME": str(tmp_path)},
-    ) as process:  # fmt: skip
+    with started("map", request_file, "--direct", home=tmp_path) as process:
         assert process.stderr is not None
-        assert process.stdout is not None
         assert "window to do" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
-        assert process.stdout.read() == ""
-        assert process.wait(20) == 130
-    assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("aftermap: stopped")
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("aftermap: stopped")
     store = LocalStore(request_file.parent / "maps")
     assert store.events() == []
     assert not list(store.root.rglob(".tmp-*"))
-    shutil.rmtree(store.root)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
-from flows.cli import run
+from flows.cli import main, run
+from geo.errors import SceneUnreadable
 from geo.store import LocalStore
 from tests.aftermap import aftermap
 from tests.flows.imagery import INSIDE, SIDE_PX, asked, radar
@@ -404,12 +406,14 @@ def test_a_store_that_cannot_be_made(
     assert said.endswith("; choose another store")
 
 
-def test_debug_shows_where(tmp_path: Path) -> None:
-    image = a_text(tmp_path / "image.tif")
-    ran = aftermap("--debug", *asked(image), "--store", tmp_path / "store", home=tmp_path / "home")
-    assert ran.status != 0
-    assert "Traceback (most recent call last)" in ran.err
-    assert "SceneUnreadable" in ran.err
+def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = [*asked(a_text(tmp_path / "image.tif")), "--store", str(tmp_path / "store")]
+    monkeypatch.setattr(sys, "argv", ["aftermap", "--debug", *arguments])
+    with pytest.raises(SceneUnreadable):
+        main()
+    monkeypatch.setattr(sys, "argv", ["aftermap", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
 
 
 def test_a_truncated_image_says_nothing_but_the_sentence_in_a_process(

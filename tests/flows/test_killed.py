@@ -17,6 +17,7 @@ from flows import steps
 from flows.cli import run
 from geo import store as stores
 from geo.store import LocalStore
+from tests.aftermap import started
 from tests.flows.imagery import asked, radar
 
 EVENT = "drava-2024"
@@ -77,22 +78,17 @@ def hidden(store: Path) -> list[Path]:
     return [path for path in left if path.parent.name == "products" or path.is_file()]
 
 
-def kill_when_it_maps(arguments: list[str]) -> None:
-    """Start a command in a process group of its own, and kill that once it says it maps."""
-    command = [sys.executable, "-m", "flows.cli", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stderr is not None
-        assert b"window to do" in process.stderr.readline()
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-
-
 def test_killed_at_any_moment_nothing_half_is_visible_and_the_next_run_repairs(
     tmp_path: Path, image: Path, children: ForkServerContext, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / "store"
     arguments = [*asked(image), "--store", str(store)]
-    kill_when_it_maps([word for word in arguments if word != "--quiet"])
+    loud = [word for word in arguments if word != "--quiet"]
+    with started(*loud, home=tmp_path) as process:
+        assert process.stderr is not None
+        assert "window to do" in process.stderr.readline()
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     assert visible(store, capsys) == []
     assert len(hidden(store)) == 1
     seen = []

@@ -369,7 +369,6 @@ S1 = {"sensor": "sentinel-1-grd"}
         (counts(2, 20, 20), {"mask": ~LOST}, MEASURED),
     ],
 )  # fmt: skip
-@pytest.mark.filterwarnings("ignore::RuntimeWarning:numpy")
 def test_what_is_lost_is_lost_to_the_pixel(
     tmp_path: Path, pixels: np.ndarray, options: dict[str, Any], said: dict[str, Any]
 ) -> None:
