@@ -34,5 +34,8 @@ def quiet_prefect(home: Path) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_CLI_COLORS": "false",
     }
+    if "PREFECT_LOGGING_LEVEL" not in os.environ:
+        # An error is kept with its run, and the command line says it in one sentence.
+        wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)

@@ -130,11 +130,7 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
         names = band_names(source, header, sensor)
         _check_depth(header, sensor, names.names)
     except (BandsUnknown, UnitsMismatch) as error:
-        if (
-            Path(source.path).is_file()
-            or source.bands is not None
-            or not _is_beside(header, sensor)
-        ):
+        if source.bands is not None or not _is_beside(header, sensor):
             raise
         return _NoBand(path, error, sensor.title)
     notes = tuple(note for note in (sensor_note, names.note) if note)

@@ -28,10 +28,11 @@ class RowBand:
         return self.start + int(self.codes.shape[1])
 
     def strips(self, rows: int) -> Iterator["RowBand"]:
-        """Yield the band in strips of at most so many rows, from the top."""
+        """Yield copies of at most so many rows at a time, from the top."""
         for top in range(0, self.codes.shape[1], rows):
             part = slice(top, top + rows)
-            yield RowBand(self.start + top, self.values[:, part], self.codes[:, part])
+            values, codes = self.values[:, part].copy(), self.codes[:, part].copy()
+            yield RowBand(self.start + top, values, codes)
 
 
 class RowMosaic:

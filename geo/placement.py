@@ -24,7 +24,7 @@ NaN where there is no observation."""
 
 _PAD_PX = 4
 """Source pixels read around a warped window, for the resampling kernel."""
-_CHUNK_PX = 4_000_000
+_CHUNK_PX = 1_000_000
 """Source pixels that are held at once while an image is averaged."""
 
 

@@ -222,6 +222,7 @@ def _strips(
         inside = _inside(area, geobox, band)
         for strip in band.strips(STRIP_ROWS):
             yield strip, inside[strip.start - band.start : strip.stop - band.start]
+        del band  # before the next one comes together
 
 
 def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:

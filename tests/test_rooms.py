@@ -19,7 +19,7 @@ FORBIDDEN = {
 
 DOORS = {
     "area_input",  # the area that somebody hands in
-    "source", "image", "discover",  # imagery: which files, their headers, their bytes
+    "source", "image", "whole", "discover",  # imagery: which files, whole or not, their headers
     "footprints",  # buildings
     "durable", "workspace", "manifest", "store",  # products
     "catalogue",  # STAC

@@ -1,6 +1,7 @@
 """GeoJSON as RFC 7946 has it, the same bytes every time."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import shapely
 
 from geo.durable import writing
 
+_LONG = re.compile(r"\.\d{8,}")
+"""Decimals that GEOS may have written with more digits than the number needs: one in a thousand."""
 _CHUNK = 5_000
 """Features turned into text at once."""
 
@@ -46,9 +49,19 @@ def _features(layer: gpd.GeoDataFrame) -> Iterator[str]:
             properties = dict(zip(names, row, strict=True))
             yield (
                 f'{separator}{{"type":"Feature","id":{_compact(properties["id"])},'
-                f'"geometry":{geometry},"properties":{_compact(properties)}}}'
+                f'"geometry":{_shortest(geometry)},"properties":{_compact(properties)}}}'
             )
             separator = ",\n"
+
+
+def _shortest(geometry: str) -> str:
+    """Return GeoJSON with the fewest digits that give the same numbers."""
+    parts, done = [], 0
+    for long in _LONG.finditer(geometry):
+        start = 1 + max(geometry.rfind(mark, done, long.start()) for mark in "[,")
+        parts += [geometry[done:start], repr(float(geometry[start : long.end()]))]
+        done = long.end()
+    return "".join([*parts, geometry[done:]])
 
 
 def _values(column: pd.Series) -> list[object]:

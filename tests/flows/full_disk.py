@@ -1,11 +1,9 @@
 """Runs a command on a disk that is too small, a little less so each time; a script.
 
-    unshare --map-root-user --mount python full_disk.py mount FOLDER ARGUMENT ... < SIZES
-    python full_disk.py limit FOLDER ARGUMENT ... < SIZES
-
-SIZES is a JSON list of kilobytes. With `mount` the disk is a tmpfs at FOLDER that only this
-process sees; with `limit`, where that is not permitted, no file may grow beyond the size.
-Prints for each size what came of it, as JSON.
+`unshare --map-root-user --mount python full_disk.py mount FOLDER ARGUMENT ... < SIZES` makes the
+disk a tmpfs at FOLDER that only this process sees. With `limit` in place of `mount`, where that
+is not permitted, no file may grow beyond the size. SIZES is a JSON list of kilobytes; what came
+of each is printed as JSON.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Opens a product in QGIS and tells what QGIS made of it, as JSON; run by the system's Python.
 
-QT_QPA_PLATFORM=offscreen /usr/bin/python3 qgis_script.py PRODUCT PICTURE.png
+`QT_QPA_PLATFORM=offscreen /usr/bin/python3 qgis_script.py PRODUCT PICTURES` draws layers.png into
+the folder PICTURES, and each raster pixel by pixel.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 from qgis.core import (
     Qgis,
     QgsApplication,
+    QgsMapLayer,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsRasterLayer,
@@ -60,23 +62,23 @@ def raster(layer: QgsRasterLayer) -> dict[str, Any]:
     }
 
 
-def draw(layers: list[QgsVectorLayer], extent: QgsRectangle, picture: str) -> None:
-    """Draw layers, the first on top."""
+def draw(layers: list[QgsMapLayer], extent: QgsRectangle, size: QSize, picture: Path) -> None:
+    """Draw layers on white in the CRS of the first, which lies on top."""
     settings = QgsMapSettings()
     settings.setLayers(layers)
     settings.setDestinationCrs(layers[0].crs())
     settings.setBackgroundColor(QColor("white"))
-    settings.setOutputSize(QSize(SIDE_PX, SIDE_PX))
+    settings.setOutputSize(size)
     settings.setExtent(extent)
     job = QgsMapRendererParallelJob(settings)
     job.start()
     job.waitForFinished()
-    job.renderedImage().save(picture)
+    job.renderedImage().save(str(picture))
 
 
 def main() -> None:
     """Open, tell, draw."""
-    product, picture = Path(sys.argv[1]), sys.argv[2]
+    product, pictures = Path(sys.argv[1]), Path(sys.argv[2])
     application = QgsApplication([], False)
     application.initQgis()
     names = sorted(path.stem for path in product.glob("layers/*.geojson"))
@@ -85,7 +87,11 @@ def main() -> None:
     inside = {n: QgsVectorLayer(f"{package}|layername={n}", n, "ogr") for n in names}
     rasters = {p.stem: QgsRasterLayer(str(p), p.stem) for p in product.glob("rasters/*.tif")}
     extent = beside["area_of_interest"].extent()
-    draw([beside[name] for name in ON_TOP_FIRST], extent, picture)
+    size = QSize(SIDE_PX, SIDE_PX)
+    draw([beside[name] for name in ON_TOP_FIRST], extent, size, pictures / "layers.png")
+    for name, layer in rasters.items():
+        own = QSize(layer.width(), layer.height())
+        draw([layer], layer.extent(), own, pictures / f"{name}.png")
     told = {
         "qgis": Qgis.QGIS_VERSION,
         "geojson": {name: vector(layer) for name, layer in beside.items()},

@@ -34,10 +34,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-def mapped(*arguments: object, store: Path, home: Path, direct: bool = True) -> dict[str, Any]:
-    """Map, and return what the command printed as JSON."""
-    flags = ["--direct"] if direct else []
-    done = aftermap("map", *arguments, "--store", store, "--json", *flags, home=home)
+def mapped(*arguments: object, store: Path, home: Path) -> dict[str, Any]:
+    """Map without Prefect, and return what the command printed as JSON."""
+    done = aftermap("map", *arguments, "--store", store, "--json", "--direct", home=home)
     assert done.status == 0, done.err
     result: dict[str, Any] = done.json
     return result
@@ -59,17 +58,16 @@ def score(product: dict[str, Any], truth: Path, *arguments: object, home: Path) 
 
 @pytest.fixture(scope="module")
 def naip(data_dir: Path, store: Path, home: Path) -> dict[str, Any]:
-    """Wetlands of North Dakota, July 2014 and September 2015, through Prefect."""
+    """Wetlands of North Dakota, July 2014 and September 2015."""
     folder = data_dir / "naip_wetland"
     return mapped(
         "--event", "naip-wetland", "--hazard", "flood", "--sensor", "aerial-rgbn",
         "--before", folder / "m_4709963_se_14_1_20140720.tif",
         "--after", folder / "m_4709963_se_14_1_20150926.tif",
-        store=store, home=home, direct=False,
+        store=store, home=home,
     )  # fmt: skip
 
 
-@pytest.mark.flow
 def test_wetland_water_is_gained_and_lost(naip: dict[str, Any]) -> None:
     flooded = layer(naip, "observed_event")
     water = layer(naip, "hydrography").groupby("notation")["area_ha"].sum()

@@ -72,6 +72,8 @@ def safe(folder: Path) -> Path:
     write_image(
         images / "R20m" / f"{TILE}_SCL_20m.jp2", vegetation, transform=north_up(step=20), **JP2
     )
+    detectors = np.full((1, 60, 60), 2, np.uint8)
+    write_image(images.parent / "QI_DATA" / "MSK_DETFOO_B04.jp2", detectors, **JP2)
     write_image(images / "R10m" / f"{TILE}_AOT_10m.jp2", counts(1, 60, 60), **JP2)
     write_image(
         images / "R10m" / f"{TILE}_TCI_10m.jp2", picture(3, 60, 60),
@@ -96,7 +98,8 @@ def test_a_safe_is_one_scene_with_each_band_from_its_sharpest_file(tmp_path: Pat
     assert scene.offset == 0.0
     (note,) = scene.notes
     assert "left out, being no band of Sentinel-2 L2A" in note
-    assert f"{TILE}_AOT_10m.jp2" in note and f"{TILE}_TCI_10m.jp2" in note
+    for name in (f"{TILE}_AOT_10m.jp2", f"{TILE}_TCI_10m.jp2", "MSK_DETFOO_B04.jp2"):
+        assert name in note
 
 
 def test_bands_in_a_folder_are_one_scene_a_name(tmp_path: Path) -> None:
@@ -302,16 +305,16 @@ def test_a_vrt_reads_no_other_file_whatever_its_name(tmp_path: Path) -> None:
 
 
 def test_no_overview_beside_an_image_is_read(tmp_path: Path) -> None:
-    secret = write_image(tmp_path / "secret.tif", np.full((1, 300, 300), 77, np.float32))
+    secret = write_image(tmp_path / "secret.tif", np.full((3, 600, 600), 200, np.uint8))
     copy(secret, tmp_path / "vrt", driver="VRT")
-    image = write_image(tmp_path / f"{S1}_VV.tif", decibels(1, 600, 600))
+    image = write_image(tmp_path / "x.tif", np.full((3, 1200, 1200), 50, np.uint8))
     (tmp_path / "vrt").rename(image.with_name(f"{image.name}.ovr"))
     with rasterio.open(image) as dataset:
-        assert dataset.overviews(1)  # GDAL left to itself would read it
-    scene = scene_of(image)  # a sample of 77 dB is refused
+        assert dataset.read(1, out_shape=(300, 300)).max() == 200  # GDAL left to itself reads it
+    scene = scene_of(image, sensor="vhr-rgb")
     grid = lay_grid(parse_area(scene.footprint.__geo_interface__), [scene], GridChoice(UTM, 80.0))
-    pixels, _ = SceneReader(scene, ["vv"]).read(grid)
-    assert np.nanmax(pixels) < 5
+    pixels, _ = SceneReader(scene, ["red"]).read(grid)
+    assert np.nanmin(pixels) == np.nanmax(pixels) == 50
 
 
 @pytest.mark.parametrize(
