@@ -117,6 +117,7 @@ def _normalised(entry: CardInput, raster: Raster) -> FloatArray:
     if entry.mean is not None and entry.std is not None:
         mean = np.asarray(entry.mean, np.float32)[:, None, None]
         std = np.asarray(entry.std, np.float32)[:, None, None]
-        pixels = (pixels - mean) / std
+        pixels = pixels - mean
+        pixels /= std
     usable = raster.valid & np.isfinite(pixels)
     return np.where(usable, pixels, np.float32(0))

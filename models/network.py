@@ -146,4 +146,4 @@ def _padded(pixels: FloatArray, *, stride: int) -> FloatArray:
     """Return windows mirrored at their lower and right edge up to multiples of the stride."""
     rows, cols = pixels.shape[2:]
     edges = ((0, 0), (0, 0), (0, -rows % stride), (0, -cols % stride))
-    return np.pad(pixels, edges, mode="reflect")
+    return np.pad(pixels, edges, mode="reflect") if np.any(edges) else pixels
