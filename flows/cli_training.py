@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.learning import EvaluateRequest, TrainRequest, assess, learn
+from flows.learning import EvaluateRequest, TrainRequest, assess, checked, learn
 from flows.printing import print_json, print_rows
 from flows.progress import progress_on
 from flows.quiet import quiet_prefect
@@ -69,14 +69,16 @@ def evaluate(  # noqa: PLR0917 (typer reads options from parameters)
     quiet: Quiet = False,
 ) -> None:
     """Score a model on labelled imagery."""
-    request = EvaluateRequest(
-        model=model,
-        dataset=dataset,
-        root=root,
-        split=split,
-        drop=tuple(drop or ()),
-        options=SetOptions(sensor=sensor, bands=tuple(bands.split(",")), block=block),
-        device=device,
+    request = checked(
+        lambda: EvaluateRequest(
+            model=model,
+            dataset=dataset,
+            root=root,
+            split=split,
+            drop=tuple(drop or ()),
+            options=SetOptions(sensor=sensor, bands=tuple(bands.split(",")), block=block),
+            device=device,
+        )
     )
     scores = _evaluate(request, direct=direct, quiet=quiet)
     if as_json:

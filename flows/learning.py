@@ -1,10 +1,13 @@
 """What `train` and `evaluate` ask for, and the steps that they take."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flows.cost import Meter
+from flows.errors import RequestInvalid
 from flows.progress import Progress
 from flows.settings import Settings
 from models.card import ModelCard
@@ -13,6 +16,7 @@ from models.evaluation import Number, evaluate
 from models.predict import load
 from models.registry import find
 
+Request = TypeVar("Request", bound=BaseModel)
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 
 
@@ -38,6 +42,21 @@ class EvaluateRequest(BaseModel):
     drop: tuple[str, ...] = Field(default=(), description="Images that it is not given")
     options: SetOptions = PICTURES
     device: str = Field(default="auto", pattern=DEVICE)
+
+
+def checked(make: Callable[[], Request]) -> Request:
+    """Return a request, or say which field is wrong.
+
+    Raises:
+        RequestInvalid: with the first field that is wrong.
+    """
+    try:
+        return make()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise RequestInvalid(f"{place} is not valid: {said}") from error
 
 
 def learn(request: TrainRequest, progress: Progress) -> ModelCard:
