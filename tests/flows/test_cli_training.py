@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import run
 from models.registry import find
 from tests.aftermap import aftermap
 from tests.models.data.made import write_ombria
@@ -48,15 +49,19 @@ def test_train_prints_the_model_and_tells_its_progress(trained):
     assert "epoch 1 of 1: " in done.err
 
 
+def scored(model, folder, *more):
+    """Return the options of `evaluate` on the test tiles."""
+    root = ["--dataset", "ombria", "--root", folder / "tiles", "--split", "test"]
+    return [str(part) for part in ("evaluate", "--model", model, *root, *more)]
+
+
+DROPPED = ("--drop", "s1-before", "--drop", "s2-before", "--json")
+
+
 @pytest.mark.flow
-@pytest.mark.parametrize("direct", [True, False])
-def test_evaluate_prints_one_object(trained, folder, home, direct):
+def test_evaluate_prints_one_object_with_prefect_and_without(trained, folder, home, capsys):
     _, out = trained
-    done = aftermap(
-        "evaluate", "--model", out, "--dataset", "ombria", "--root", folder / "tiles",
-        "--split", "test", "--drop", "s1-before", "--drop", "s2-before", "--json",
-        *(["--direct"] if direct else []), home=home,
-    )  # fmt: skip
+    done = aftermap(*scored(out, folder, *DROPPED), home=home)
     assert done.status == 0, done.err
     scores = done.json
     assert scores["n"] == 2
@@ -64,39 +69,37 @@ def test_evaluate_prints_one_object(trained, folder, home, direct):
     assert scores["inputs"] == ["s1-after", "s2-after"]
     assert {"iou", "precision", "recall", "f1", "iou_per_tile_mean", "ece"} <= scores.keys()
     assert scores["digest"] == find(out).card.digest
+    assert run(scored(out, folder, *DROPPED, "--direct")) == 0
+    assert json.loads(capsys.readouterr().out) == scores
 
 
-def test_evaluate_prints_a_table(trained, folder, home):
-    _, out = trained
-    done = aftermap(
-        "evaluate", "--model", out, "--dataset", "ombria", "--root", folder / "tiles",
-        "--split", "test", "--direct", "--quiet", home=home,
-    )  # fmt: skip
-    assert "iou_per_tile_mean" in done.out
-    assert not done.err
+def test_evaluate_prints_a_table(folder, capsys):
+    assert run(scored("sar-change-vv", folder, "--direct", "--quiet")) == 0
+    out, err = capsys.readouterr()
+    assert "iou_per_tile_mean" in out
+    assert not err
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--split", "valid"], "ombria has the splits train, test, not 'valid'"),
-        (["--split", "test", "--drop", "s3"], "s3 cannot be dropped"),
-        (["--split", "test", "--model", "nothing"], "no model is named 'nothing'"),
-        (["--split", "test", "--root", "nowhere"], "there is no folder nowhere"),
-        (["--split", "test", "--device", "tpu"], "device is not valid"),
+        (["--drop", "s3"], "s3 cannot be dropped"),
+        (["--model", "nothing"], "no model is named 'nothing'"),
+        (["--root", "nowhere"], "there is no folder nowhere"),
+        (["--device", "tpu"], "device is not valid"),
         (["--dataset", "pairs", "--sensor", "x"], "no sensor 'x'"),
         (["--dataset", "coco"], "'coco' is not one of"),
     ],
 )
-def test_bad_input_is_one_sentence(folder, home, options, said):
-    given = ["--model", "sar-change-vv", "--dataset", "ombria", "--root", folder / "tiles"]
-    done = aftermap("evaluate", *given, *options, "--direct", home=home)
-    assert done.status == 2
-    assert said in done.err
-    assert len(done.err.strip().splitlines()) == 1
+def test_bad_input_is_one_sentence(folder, capsys, options, said):
+    assert run(scored("sar-change-vv", folder, *options, "--direct")) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
 
 
-def test_a_config_that_is_not_there_is_one_sentence(tmp_path, home):
-    done = aftermap("train", tmp_path / "no.toml", "--out", tmp_path, "--direct", home=home)
-    assert done.status == 2
-    assert "no.toml cannot be read" in done.err
+def test_a_config_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    arguments = ["train", tmp_path / "no.toml", "--out", tmp_path, "--direct"]
+    assert run([str(argument) for argument in arguments]) == 2
+    assert "no.toml cannot be read" in capsys.readouterr().err
