@@ -120,7 +120,7 @@ class Calibration(Part):
 class Training(Part):
     """How a network was trained, so that it can be repeated, and what that took."""
 
-    config_sha256: str = Field(description="Of the canonical JSON of the training's config.")
+    config_sha256: str = Field(description="See `models.training.TrainingConfig.digest`.")
     data_sha256: str = Field(description="Of the names and bytes of the files that it read.")
     seed: NonNegativeInt
     epochs: PositiveInt

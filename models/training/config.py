@@ -23,6 +23,8 @@ from models.data.kinds import PICTURES, Kind, SetOptions
 from models.errors import TrainingInvalid
 from models.terms import Physical, Task
 
+_WORDS = {"version", "summary", "licence", "limits", "references"}
+
 
 class CardPlan(Part):
     """What the card will say; the rest is measured."""
@@ -134,8 +136,8 @@ class TrainingConfig(Part):
 
     @property
     def digest(self) -> str:
-        """sha256 of its canonical JSON, without where the data lies."""
-        plain = self.model_dump(mode="json", exclude={"data": {"root"}})
+        """sha256 of its canonical JSON, without what changes no weight: words and places."""
+        plain = self.model_dump(mode="json", exclude={"data": {"root"}, "card": _WORDS})
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -21,9 +21,12 @@ def test_the_root_of_the_data_is_relative_to_the_config(tmp_path):
     assert read_config(written(tmp_path, fields)).data.root == tmp_path / "tiles"
 
 
-def test_the_digest_follows_every_field_but_the_place_of_the_data(tmp_path):
+def test_the_digest_follows_what_changes_the_weights_and_not_words_or_places(tmp_path):
     one = config(tmp_path)
     assert at_root(one, Path("elsewhere")).digest == one.digest
+    words = plan(tmp_path)["card"] | {"limits": ["Other words."], "version": "0.2.0"}
+    assert config(tmp_path, card=words).digest == one.digest
+    assert config(tmp_path, card=words | {"overlap_px": 24}).digest != one.digest
     assert config(tmp_path, seed=4).digest != one.digest
 
 
