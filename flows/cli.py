@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from flows import cli_training
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.printing import print_json, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
@@ -205,6 +206,9 @@ def doctor(store: StoreAt = None, as_json: Json = False) -> None:
         Console().print(as_table(findings))
     if not healthy(findings):
         raise typer.Exit(FAILURE)
+
+
+cli_training.register(app)
 
 
 def main() -> None:

@@ -24,6 +24,14 @@ CARD_NAME = "card.json"
 WEIGHTS_NAME = "weights.safetensors"
 
 
+class BandStatistics(Part):
+    """What the values of a band were in training, in the units of the slot."""
+
+    mean: float
+    std: PositiveFloat
+    percentiles: tuple[float, float, float] = Field(description="1st, 50th and 99th.")
+
+
 class CardInput(Part):
     """One slot of a model: the image that it wants there."""
 
@@ -36,7 +44,15 @@ class CardInput(Part):
         default=None, description="Subtracted, by band; null: not normalised (detectors)."
     )
     std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
+    normalised_by: Literal["card", "scene"] = Field(
+        default="card",
+        description="card: the constants above; scene: mean and standard deviation of the whole "
+        "scene, see `models.scene_statistics`, so that a gain and an offset change nothing.",
+    )
     required: bool = True
+    learned_from: tuple[BandStatistics, ...] | None = Field(
+        default=None, description="By band; null where it did not learn from images."
+    )
 
     @model_validator(mode="after")
     def _check_slot(self) -> Self:
@@ -53,7 +69,9 @@ class CardInput(Part):
                 )
         if len(set(self.bands)) < len(self.bands):
             raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
-        for name in ("mean", "std"):
+        if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
+            raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
+        for name in ("mean", "std", "learned_from"):
             constants = getattr(self, name)
             if constants is not None and len(constants) != len(self.bands):
                 raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
@@ -99,6 +117,20 @@ class Calibration(Part):
     ece: float = Field(ge=0, le=1, description="Expected calibration error after fitting.")
 
 
+class Training(Part):
+    """How a network was trained, so that it can be repeated, and what that took."""
+
+    config_sha256: str = Field(description="See `models.training.TrainingConfig.digest`.")
+    data_sha256: str = Field(description="Of the names and bytes of the files that it read.")
+    seed: NonNegativeInt
+    epochs: PositiveInt
+    tiles: PositiveInt = Field(description="That it learned from; those left out not counted.")
+    libraries: tuple[str, ...] = Field(description="Name and version.")
+    device: str
+    wall_s: float = Field(ge=0)
+    energy_wh: float | None = Field(default=None, description="null: nothing measured it.")
+
+
 class ModelCard(Part):
     """Everything that is known of a model; lies beside its weights as `card.json`."""
 
@@ -121,6 +153,7 @@ class ModelCard(Part):
     )
     classes: tuple[CardClass, ...] = Field(min_length=1)
     trained_on: str
+    training: Training | None = Field(default=None, description="null: it was not trained.")
     tested_on: str
     scores: tuple[Score, ...] = ()
     calibration: Calibration | None = Field(
@@ -209,8 +242,11 @@ class ModelCard(Part):
     def _check_network(self, network: NetworkArchitecture) -> None:
         if self.weights_sha256 is None:
             raise ValueError(f"a network needs weights_sha256, the sha256 of its {WEIGHTS_NAME}")
-        if any(entry.mean is None or entry.std is None for entry in self.inputs):
-            raise ValueError("every input of a network needs mean and std")
+        if any(
+            entry.normalised_by == "card" and (entry.mean is None or entry.std is None)
+            for entry in self.inputs
+        ):
+            raise ValueError("every input of a network needs mean and std, or the scene's own")
         channels = sum(len(entry.bands) for entry in self.inputs)
         if network.availability_channels:
             channels += len(self.inputs)

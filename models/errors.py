@@ -7,7 +7,9 @@
     ├── WeightsMismatch   the weights are not the ones that the card describes
     ├── InputsMismatch    the imagery is not what the card wants
     ├── DeviceMissing     the device that was asked for is not there
-    └── TruthInvalid      the truth that a product is held against cannot be used
+    ├── TruthInvalid      the truth that a product is held against cannot be used
+    ├── DataInvalid       a labelled data set cannot be read, or has no such split
+    └── TrainingInvalid   a training's config or its checkpoint cannot be used
 
 Every message is one sentence or two: what is wrong, both sides, and the cure.
 """
@@ -43,3 +45,11 @@ class DeviceMissing(ModelError):
 
 class TruthInvalid(ModelError):
     """The truth that a product is held against cannot be used."""
+
+
+class DataInvalid(ModelError):
+    """A labelled data set cannot be read, or has no such split."""
+
+
+class TrainingInvalid(ModelError):
+    """A training's config or its checkpoint cannot be used."""

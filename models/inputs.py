@@ -9,6 +9,7 @@ from geo.raster import BoolArray, FloatArray, Raster
 from models.architecture import NetworkArchitecture
 from models.card import CardInput, ModelCard
 from models.errors import InputsMismatch
+from models.survey import NOTHING_LEARNED, Survey
 
 Inputs: TypeAlias = Mapping[str, Raster | None]
 """One window: the raster of each slot, None where there is no image for it."""
@@ -65,21 +66,27 @@ def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
     return seen & required
 
 
-def stack(card: ModelCard, batch: Sequence[Inputs]) -> FloatArray:
+def stack(card: ModelCard, batch: Sequence[Inputs], survey: Survey = NOTHING_LEARNED) -> FloatArray:
     """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
 
     The channels are the bands of the slots in the card's order, then, where the card asks
     for them, one channel a slot that is 1 where it was observed. Pixels that were not, and
     slots without an image, are 0, the mean of what the network learned from. The constants
-    are the card's own: never a statistic of the window.
+    are the card's own or, where it says so, those of the whole scene: never of the window.
+
+    Args:
+        card: of a network.
+        batch: windows.
+        survey: of the scene that they belong to.
 
     Raises:
-        InputsMismatch: where a window does not fill the slots, or the shapes differ.
+        InputsMismatch: where a window does not fill the slots, the shapes differ, or the survey
+            lacks a level that the card asks for.
     """
     shapes = {shape_of(card, inputs) for inputs in batch}
     if len(shapes) != 1:
         raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
-    return np.stack([_channels(card, inputs) for inputs in batch])
+    return np.stack([_channels(card, inputs, survey) for inputs in batch])
 
 
 def _check_bands(entry: CardInput, raster: Raster) -> None:
@@ -95,7 +102,7 @@ def _check_bands(entry: CardInput, raster: Raster) -> None:
         )
 
 
-def _channels(card: ModelCard, inputs: Inputs) -> FloatArray:
+def _channels(card: ModelCard, inputs: Inputs, survey: Survey) -> FloatArray:
     shape = shape_of(card, inputs)
     bands: list[FloatArray] = []
     flags: list[FloatArray] = []
@@ -105,19 +112,33 @@ def _channels(card: ModelCard, inputs: Inputs) -> FloatArray:
             bands.append(np.zeros((len(entry.bands), *shape), np.float32))
             flags.append(np.zeros((1, *shape), np.float32))
         else:
-            bands.append(_normalised(entry, raster))
+            bands.append(_normalised(entry, raster, survey))
             flags.append(raster.valid[None].astype(np.float32))
     network = card.architecture
     flagged = isinstance(network, NetworkArchitecture) and network.availability_channels
     return np.concatenate(bands + flags if flagged else bands)
 
 
-def _normalised(entry: CardInput, raster: Raster) -> FloatArray:
+def _normalised(entry: CardInput, raster: Raster, survey: Survey) -> FloatArray:
     pixels = select(entry, raster)
-    if entry.mean is not None and entry.std is not None:
-        mean = np.asarray(entry.mean, np.float32)[:, None, None]
-        std = np.asarray(entry.std, np.float32)[:, None, None]
-        pixels = pixels - mean
-        pixels /= std
-    usable = raster.valid & np.isfinite(pixels)
-    return np.where(usable, pixels, np.float32(0))
+    if not raster.valid.any():
+        return np.zeros_like(pixels)
+    mean, std = (
+        np.asarray(values, np.float32)[:, None, None] for values in _constants(entry, survey)
+    )
+    scaled = pixels - mean
+    scaled /= std
+    return np.where(raster.valid & np.isfinite(scaled), scaled, np.float32(0))
+
+
+def _constants(entry: CardInput, survey: Survey) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and standard deviation by band."""
+    if entry.normalised_by == "scene":
+        levels = survey.levels.get(entry.slot)
+        if levels is None:
+            raise InputsMismatch(
+                f"{entry.slot} is normalised by the whole scene, and the survey of the scene "
+                "saw no value of it; survey windows that were observed"
+            )
+        return [level.mean for level in levels], [level.std for level in levels]
+    return (entry.mean or (0.0,) * len(entry.bands), entry.std or (1.0,) * len(entry.bands))

@@ -19,6 +19,7 @@ from models.card import ModelCard
 from models.errors import CardInvalid, DeviceMissing
 from models.inputs import Inputs, answered, shape_of, stack
 from models.registry import CardRef
+from models.scene_statistics import scene_levels
 from models.survey import Survey
 from models.units import ValueSample
 from models.weights import fill, read_weights
@@ -46,18 +47,17 @@ class NetworkModel:
         return cls(ref.card, network, place)
 
     def survey(self, samples: Iterable[Inputs]) -> Survey:
-        """Check the units of the scene; a network learns nothing from it."""
+        """Check the units of the scene, and measure the levels that the card asks for."""
         values = ValueSample(self.card)
         for inputs in samples:
             shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
-        return Survey()
+        return Survey(levels=scene_levels(self.card, values))
 
     def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
         """Answer a batch of windows; see `models.predict.Model.predict`."""
-        del survey
-        pixels = stack(self.card, batch)
+        pixels = stack(self.card, batch, survey)
         rows, cols = pixels.shape[2:]
         logits = self._logits(_padded(pixels, stride=self.card.stride_px))[:, :, :rows, :cols]
         probabilities = expit(logits / self._temperature())

@@ -1,6 +1,7 @@
 """Survey: what a model learned from the scene as a whole before it mapped any of it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from geo.histogram import GaussianPair
@@ -27,10 +28,20 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Level:
+    """Where the values of a band lie in the whole scene, and how far they spread."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class Survey:
     """What holds for the whole scene; goes into the manifest."""
 
     thresholds: tuple[Threshold, ...] = ()
+    levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    """By slot, in the order of its bands, where the card normalises it by the scene."""
     notes: tuple[str, ...] = ()
     """Sentences for the reader of the product, such as that a threshold was not learned."""
 
@@ -41,3 +52,7 @@ class Survey:
     def as_json(self) -> dict[str, Any]:
         """Return it as plain dicts, lists, strings and finite numbers."""
         return asdict(self)
+
+
+NOTHING_LEARNED = Survey()
+"""The survey of a model that takes every constant from its card."""

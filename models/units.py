@@ -55,6 +55,12 @@ class ValueSample:
                 seen = select(entry, raster)[:, raster.valid]
                 self._kept[entry.slot].append(seen[:, :: max(1, seen.shape[1] // _PER_SAMPLE)])
 
+    def kept(self, entry: CardInput) -> FloatArray:
+        """Return what was kept of a slot, (bands, values); without values where it is empty."""
+        return np.concatenate(
+            [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.slot]], axis=1
+        )
+
     def check(self) -> None:
         """Compare what was kept with the units of the card.
 
@@ -63,8 +69,7 @@ class ValueSample:
         """
         for entry in self._card.inputs:
             if self._kept[entry.slot]:
-                values = np.concatenate(self._kept[entry.slot], axis=1)
-                for band, row in zip(entry.bands, values, strict=True):
+                for band, row in zip(entry.bands, self.kept(entry), strict=True):
                     _check_band(entry, band, row[np.isfinite(row)])
 
 

@@ -1,0 +1,112 @@
+"""LabelledSet: images with labels, and nothing of how a source lays out its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from geo.raster import BoolArray, Raster
+from geo.scene import Phase
+from models.card import CardInput
+from models.errors import InputsMismatch
+from models.inputs import Inputs
+from models.registry import Available, accepts
+from models.terms import InputPhase
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """What the images of one name are, in every sample of a set."""
+
+    phase: Phase
+    sensor: str
+    """Name in `geo.sensors.SENSORS`."""
+    bands: tuple[str, ...]
+    """Common names, in the order of the pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One labelled place."""
+
+    name: str
+    group: str
+    """Neighbours share it: they are learned from together or left out together."""
+    images: Mapping[str, Raster]
+    """By the names of the set, such as "s1-before"; all on one grid."""
+    target: BoolArray
+    """(rows, cols); True where the label says flood, or water."""
+    known: BoolArray
+    """(rows, cols); True where there is a label: nothing is learned or scored elsewhere."""
+
+
+class LabelledSet(Protocol):
+    """Labelled places, in an order that never changes."""
+
+    @property
+    def kinds(self) -> Mapping[str, ImageKind]:
+        """What its images are, by name."""
+        ...
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each sample, without reading it."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that it reads, in order."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        ...
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Read a sample.
+
+        Raises:
+            DataInvalid: where a file is missing, damaged or of another shape than its label.
+        """
+        ...
+
+
+def fill_slots(
+    slots: Sequence[CardInput], kinds: Mapping[str, ImageKind], *, model: str
+) -> dict[str, str]:
+    """Return, by slot of a model, the name of the images that fill it.
+
+    A slot takes images of its phase and sensor that have its bands; one that sees any phase
+    takes the image after the event. Slots that nothing fills are left out.
+
+    Args:
+        slots: of the model's card.
+        kinds: the images of a set, by name.
+        model: its name, for the message.
+
+    Raises:
+        InputsMismatch: where a required slot, or every slot, stays empty.
+    """
+    filled = {entry.slot: name for entry in slots if (name := _image_for(entry, kinds))}
+    empty = [entry for entry in slots if entry.required and entry.slot not in filled]
+    if empty or not filled:
+        wanted = (empty or list(slots))[0]
+        there = [f"{name}: {kind.sensor} ({', '.join(kind.bands)})" for name, kind in kinds.items()]
+        raise InputsMismatch(
+            f"{model} wants {' or '.join(wanted.sensors)} with the bands "
+            f"{', '.join(wanted.bands)} for {wanted.slot}; there is {'; '.join(there) or 'nothing'}"
+        )
+    return filled
+
+
+def inputs_of(sample: Sample, filled: Mapping[str, str]) -> Inputs:
+    """Return the images of a sample by slot, as `fill_slots` says."""
+    return {slot: sample.images[name] for slot, name in filled.items()}
+
+
+def _image_for(entry: CardInput, kinds: Mapping[str, ImageKind]) -> str | None:
+    for name, kind in kinds.items():
+        dated_right = entry.phase is not InputPhase.EACH or kind.phase is Phase.AFTER
+        if dated_right and accepts(entry, Available(kind.phase, kind.sensor, kind.bands)):
+            return name
+    return None

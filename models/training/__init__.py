@@ -1,0 +1,6 @@
+"""Training of networks: a config in, a card and its weights out."""
+
+from models.training.config import TrainingConfig, at_root, read_config
+from models.training.run import train
+
+__all__ = ["TrainingConfig", "at_root", "read_config", "train"]

@@ -1,0 +1,98 @@
+"""Random changes under which a tile stays the same place; all chance comes from torch."""
+
+from dataclasses import dataclass
+
+import torch
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
+from torchvision.tv_tensors import Image, Mask
+
+from models.card import CardInput
+from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.tiles import Layout, Tile
+
+Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Channels (channels, rows, cols), target (rows, cols), known (rows, cols)."""
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Turns a tile into an example, another one each time."""
+
+    inputs: tuple[CardInput, ...]
+    layout: Layout
+    plan: Augmentation
+    subsets: tuple[InputSubset, ...]
+    tile_px: int
+
+    def __call__(self, tile: Tile) -> Example:
+        """Move, change the values of, and drop images of a tile."""
+        channels, seen, target, known = self._moved(tile)
+        slots = _draw(self.subsets)
+        for index, entry in enumerate(self.inputs):
+            kept = seen[index] & (entry.slot in slots)
+            seen[index] = kept
+            bands = self.layout.bands[entry.slot]
+            jitter = self.plan.jitter.get(entry.units, Jitter())
+            channels[bands] = changed(channels[bands], jitter) * kept
+        return with_flags(channels, seen, self.layout), target, known & seen.any(dim=0)
+
+    def _moved(self, tile: Tile) -> tuple[torch.Tensor, ...]:
+        """Flip, turn, scale and cut; what comes in at the edges was never seen."""
+        masks = torch.cat([tile.seen, tile.target[None], tile.known[None]]).to(torch.uint8)
+        image, mask = _geometry(self.plan, self.tile_px)(Image(tile.channels.float()), Mask(masks))
+        channels, flags = torch.Tensor(image).clone(), torch.Tensor(mask) > 0
+        return channels, flags[:-2].clone(), flags[-2], flags[-1]
+
+
+def _geometry(plan: Augmentation, tile_px: int) -> v2.Compose:
+    """Return what is done to the image and its masks alike."""
+    turns = [v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)]
+    moves: list[v2.Transform] = []
+    if plan.flips:
+        moves += [v2.RandomHorizontalFlip(), v2.RandomChoice([v2.Identity(), *turns])]
+    if plan.affine:
+        affine = v2.RandomAffine(
+            degrees=45, scale=plan.scale, interpolation=v2.InterpolationMode.BILINEAR
+        )
+        moves.append(v2.RandomApply([affine], p=plan.affine))
+    moves.append(v2.RandomCrop(tile_px, pad_if_needed=True))
+    return v2.Compose(moves)
+
+
+def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:
+    """Return the bands of a slot with another gain, offset, noise or sharpness.
+
+    Args:
+        bands: (bands, rows, cols), normalised.
+        jitter: how much.
+    """
+    if jitter.blur and torch.rand(()) < jitter.blur:
+        bands = functional.gaussian_blur(bands, [5, 5], [float(0.5 + torch.rand(()))])
+    if jitter.noise:
+        bands = bands + torch.randn_like(bands) * torch.rand(()) * jitter.noise
+    gain = torch.exp(torch.randn(()) * jitter.gain)
+    offset = torch.randn(len(bands), 1, 1) * jitter.offset
+    return bands * gain + offset
+
+
+def with_flags(channels: torch.Tensor, seen: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """Return the channels with what was seen of each slot in its flag, if it has one."""
+    for channel, flag in zip(layout.flags.values(), seen, strict=False):
+        channels[channel] = flag
+    return channels
+
+
+def only(tile: Tile, slots: tuple[str, ...], layout: Layout) -> Example:
+    """Return a tile as it is, without the slots that are not named."""
+    channels, seen = tile.channels.float().clone(), tile.seen.clone()
+    for index, (slot, bands) in enumerate(layout.bands.items()):
+        if slot not in slots:
+            seen[index] = False
+            channels[bands] = 0
+    return with_flags(channels, seen, layout), tile.target, tile.known & seen.any(dim=0)
+
+
+def _draw(subsets: tuple[InputSubset, ...]) -> tuple[str, ...]:
+    weights = torch.tensor([subset.weight for subset in subsets])
+    return subsets[int(torch.multinomial(weights, 1))].slots

@@ -1,0 +1,200 @@
+"""TrainingConfig: everything that a training depends on, read from a TOML or JSON file."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from geo.classify import Finding
+from models.architecture import NetworkArchitecture, Part
+from models.card import CardInput
+from models.data.kinds import PICTURES, Kind, SetOptions
+from models.errors import TrainingInvalid
+from models.terms import Physical, Task
+
+_WORDS = {"version", "summary", "licence", "limits", "references"}
+
+
+class CardPlan(Part):
+    """What the card will say; the rest is measured."""
+
+    name: str
+    version: str
+    summary: str
+    task: Task
+    finding: Finding
+    architecture: NetworkArchitecture
+    inputs: tuple[CardInput, ...] = Field(
+        min_length=1, description="Without mean and std, which are measured."
+    )
+    resolution_m: PositiveFloat | None = None
+    window_px: PositiveInt
+    overlap_px: NonNegativeInt
+    stride_px: PositiveInt
+    licence: str
+    limits: tuple[str, ...] = Field(min_length=1)
+    references: tuple[str, ...] = ()
+
+
+class DataPlan(Part):
+    """What is learned from, and what is left out to choose and to calibrate by."""
+
+    kind: Kind
+    root: Path = Field(description="Relative to the folder of the config.")
+    split: str = "all"
+    options: SetOptions = PICTURES
+    folds: int = Field(ge=2, description="One of so many is left out, neighbours together.")
+    fold: NonNegativeInt = 0
+
+
+class InputSubset(Part):
+    """Slots that a tile is seen with; the others are dropped."""
+
+    slots: tuple[str, ...] = Field(min_length=1)
+    weight: PositiveFloat = Field(description="How often, against the other subsets.")
+
+
+class Optimiser(Part):
+    """AdamW with a warm-up and a cosine, and a running average of the weights."""
+
+    epochs: PositiveInt
+    batch: PositiveInt = 8
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps.")
+    average: float = Field(
+        default=0.99, ge=0, lt=1, description="Decay a step of the average that is kept."
+    )
+    clip: PositiveFloat = Field(default=1.0, description="Largest norm of the gradient.")
+
+
+class Jitter(Part):
+    """Random changes of normalised values, drawn for each slot of each tile."""
+
+    gain: NonNegativeFloat = Field(default=0.0, description="Deviation of the gain's logarithm.")
+    offset: NonNegativeFloat = Field(default=0.0, description="Deviation, in deviations.")
+    noise: NonNegativeFloat = Field(
+        default=0.0, description="Largest deviation of noise a pixel; in dB that is speckle."
+    )
+    blur: float = Field(default=0.0, ge=0, le=1, description="Share of tiles that are smoothed.")
+
+
+class Augmentation(Part):
+    """What a tile may look like and still be the same place."""
+
+    flips: bool = True
+    affine: float = Field(default=0.0, ge=0, le=1, description="Share of tiles turned, scaled.")
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    jitter: dict[Physical, Jitter] = Field(
+        default_factory=dict, description="By the units of the slot."
+    )
+
+
+class LossPlan(Part):
+    """Binary cross entropy and Dice, summed."""
+
+    cross_entropy: NonNegativeFloat = 1.0
+    dice: NonNegativeFloat = 1.0
+    smoothing: float = Field(
+        default=0.0, ge=0, lt=0.5, description="Labels become s and 1 - s: outlines are coarse."
+    )
+
+    @model_validator(mode="after")
+    def _check_any(self) -> Self:
+        if self.cross_entropy + self.dice == 0:
+            raise ValueError("cross_entropy and dice are both 0; one of them must count")
+        return self
+
+
+class TrainingConfig(Part):
+    """A training that can be repeated."""
+
+    seed: NonNegativeInt
+    card: CardPlan
+    data: DataPlan
+    subsets: tuple[InputSubset, ...] = Field(
+        default=(), description="Empty: every tile with all of its images."
+    )
+    optimiser: Optimiser
+    augmentation: Augmentation = Augmentation()
+    loss: LossPlan = LossPlan()
+    tile_px: PositiveInt = Field(description="Tiles are cut or padded to it.")
+    validate_every: PositiveInt = Field(default=5, description="Epochs.")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its canonical JSON, without what changes no weight: words and places."""
+        plain = self.model_dump(mode="json", exclude={"data": {"root"}, "card": _WORDS})
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def seen_with(self) -> tuple[InputSubset, ...]:
+        """The subsets, or the one of all slots where none is named."""
+        every = InputSubset(slots=tuple(entry.slot for entry in self.card.inputs), weight=1)
+        return self.subsets or (every,)
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        slots = {entry.slot for entry in self.card.inputs}
+        unknown = sorted({slot for entry in self.subsets for slot in entry.slots} - slots)
+        if unknown:
+            raise ValueError(
+                f"a subset names {', '.join(unknown)}; the slots are {', '.join(sorted(slots))}"
+            )
+        if self.card.architecture.classes != 1:
+            raise ValueError(
+                f"the network has {self.card.architecture.classes} classes; one finding is trained"
+            )
+        if self.tile_px % self.card.stride_px:
+            raise ValueError(
+                f"tiles of {self.tile_px} px are no multiple of the stride {self.card.stride_px}"
+            )
+        return self
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read a config; a relative root is taken from the folder of the file.
+
+    Raises:
+        TrainingInvalid: where it cannot be read, or a field is wrong.
+    """
+    try:
+        config = TrainingConfig.model_validate(_fields(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise TrainingInvalid(f"{path}: {place}: {said}" if place else f"{path}: {said}") from error
+    return at_root(config, path.parent / config.data.root)
+
+
+def at_root(config: TrainingConfig, root: Path) -> TrainingConfig:
+    """Return the config with its data at another place."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise TrainingInvalid(
+            f"the config {path} cannot be read as TOML or JSON: {error}"
+        ) from error
+    if not isinstance(fields, dict):
+        raise TrainingInvalid(f"the config {path} holds no table of fields")
+    return fields

@@ -1,0 +1,119 @@
+"""The loop: epochs of steps, and what the network says of the tiles that were left out."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from models.reliability import LogitTally
+from models.training.augment import Augmenter, Example, only
+from models.training.config import InputSubset, TrainingConfig
+from models.training.objective import Objective, learning_rate
+from models.training.tiles import Layout, Tile
+
+Tick = Callable[[int], None]
+"""Told after every step how many tiles are done."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network, the average of its weights, and what moves them."""
+
+    network: torch.nn.Module
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    device: torch.device
+    config: TrainingConfig
+
+    @classmethod
+    def of(
+        cls, network: torch.nn.Module, *, config: TrainingConfig, device: torch.device
+    ) -> "Learner":
+        """Return a learner that has learned nothing yet."""
+        network = network.to(device).to(memory_format=torch.channels_last)
+        decay = config.optimiser.average
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), weight_decay=config.optimiser.weight_decay
+        )
+        return cls(network, average, optimiser, device, config)
+
+
+def train_epoch(
+    learner: Learner, tiles: Sequence[Tile], augment: Augmenter, *, epoch: int, tick: Tick
+) -> dict[str, float]:
+    """Go once over the tiles, in an order and with changes that seed and epoch decide.
+
+    Returns:
+        The row of the log: mean loss, last learning rate, seconds.
+    """
+    config, began = learner.config, time.monotonic()
+    torch.manual_seed(config.seed * 1_000_003 + epoch)
+    batches = torch.randperm(len(tiles)).split(config.optimiser.batch)
+    objective = Objective(config.loss)
+    steps = config.optimiser.epochs * len(batches)
+    learner.network.train()
+    total, rate = 0.0, 0.0
+    for number, batch in enumerate(batches):
+        rate = learning_rate(epoch * len(batches) + number, steps=steps, plan=config.optimiser)
+        examples = [augment(tiles[int(index)]) for index in batch]
+        total += _step(learner, examples, objective, rate=rate)
+        tick(len(batch))
+    return {
+        "epoch": epoch + 1,
+        "loss": total / len(batches),
+        "learning_rate": rate,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _step(
+    learner: Learner, examples: Sequence[Example], objective: Objective, *, rate: float
+) -> float:
+    for group in learner.optimiser.param_groups:
+        group["lr"] = rate
+    channels, target, known = (torch.stack(parts) for parts in zip(*examples, strict=True))
+    logits = _logits(learner, learner.network, channels)
+    loss = objective(logits, target.to(learner.device), known.to(learner.device))
+    learner.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(learner.network.parameters(), learner.config.optimiser.clip)
+    learner.optimiser.step()
+    learner.average.update_parameters(learner.network)
+    return float(loss.detach())
+
+
+def tally(
+    learner: Learner, tiles: Sequence[Tile], layout: Layout, subsets: Sequence[InputSubset]
+) -> list[LogitTally]:
+    """Return, by subset of the slots, what the averaged network says of the tiles."""
+    learner.average.eval()
+    counted = [LogitTally.empty() for _ in subsets]
+    for tile in tiles:
+        seen = [only(tile, subset.slots, layout) for subset in subsets]
+        channels = _padded(torch.stack([channels for channels, _, _ in seen]), learner)
+        with torch.inference_mode():
+            logits = _logits(learner, learner.average, channels).float().cpu()
+        rows, cols = tile.target.shape
+        for index, (_, target, known) in enumerate(seen):
+            answer = logits[index, 0, :rows, :cols][known].numpy()
+            counted[index] += LogitTally.of(answer, target[known].numpy())
+    return counted
+
+
+def _padded(channels: torch.Tensor, learner: Learner) -> torch.Tensor:
+    """Return tiles mirrored up to multiples of the stride, as `models.network` does."""
+    rows, cols = channels.shape[2:]
+    stride = learner.config.card.stride_px
+    edges = (0, -cols % stride, 0, -rows % stride)
+    return torch.nn.functional.pad(channels, edges, mode="reflect")
+
+
+def _logits(learner: Learner, network: torch.nn.Module, channels: torch.Tensor) -> torch.Tensor:
+    channels = channels.to(learner.device, memory_format=torch.channels_last)
+    half = learner.config.precision == "bfloat16"
+    with torch.autocast(learner.device.type, torch.bfloat16, enabled=half):
+        logits: torch.Tensor = network(channels)
+    return logits

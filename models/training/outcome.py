@@ -1,0 +1,185 @@
+"""What a training leaves: weights, card, log."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from geo.durable import replace_file, writing
+from models.card import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    BandStatistics,
+    Calibration,
+    CardClass,
+    CardInput,
+    ModelCard,
+    Score,
+    TemperatureParameters,
+    Training,
+)
+from models.metrics import Counts
+from models.reliability import LogitTally
+from models.training.checkpoint import Standing
+from models.training.config import CardPlan, InputSubset, TrainingConfig
+
+LOG_NAME = "log.csv"
+_NO_WEIGHTS_YET = "0" * 64
+_LIBRARIES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "numpy")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the tiles that were left out decided, and how well it did on them."""
+
+    temperature: float
+    threshold: float
+    ece: float
+    by_subset: tuple[Counts, ...]
+
+    @classmethod
+    def by(cls, tallies: Sequence[LogitTally]) -> "Chosen":
+        """Choose by all subsets together, each as often as the others."""
+        together = sum(tallies, LogitTally.empty())
+        temperature = together.temperature()
+        threshold = together.threshold(temperature=temperature)
+        return cls(
+            temperature,
+            threshold,
+            together.ece(temperature=temperature),
+            tuple(t.counts(threshold=threshold, temperature=temperature) for t in tallies),
+        )
+
+
+def draft_card(
+    plan: CardPlan, statistics: dict[str, tuple[BandStatistics, ...]], *, trained_on: str
+) -> ModelCard:
+    """Return the card as far as it is known before the training."""
+    fields = dict(plan)
+    finding = fields.pop("finding")
+    return ModelCard(
+        **{**fields, "inputs": tuple(_measured(entry, statistics) for entry in plan.inputs)},
+        weights_sha256=_NO_WEIGHTS_YET,
+        classes=(CardClass(name=finding, threshold=0.5),),
+        trained_on=trained_on,
+        tested_on="nothing yet",
+    )
+
+
+def _measured(entry: CardInput, statistics: dict[str, tuple[BandStatistics, ...]]) -> CardInput:
+    """Return a slot with the statistics of its bands; those of the card are its constants."""
+    bands = statistics.get(entry.slot)
+    if bands is None or entry.normalised_by == "scene":
+        return entry.model_copy(update={"learned_from": bands})
+    constants = {
+        "mean": tuple(round(band.mean, 6) for band in bands),
+        "std": tuple(round(band.std, 6) for band in bands),
+    }
+    return entry.model_copy(update={"learned_from": bands, **constants})
+
+
+def write_outcome(
+    folder: Path,
+    draft: ModelCard,
+    *,
+    network: torch.nn.Module,
+    chosen: Chosen,
+    config: TrainingConfig,
+    standing: Standing,
+    tiles: tuple[int, int],
+    device: torch.device,
+) -> ModelCard:
+    """Write weights, then the card that names their digest.
+
+    Args:
+        folder: exists.
+        draft: of the training.
+        network: what is shipped.
+        chosen: on the tiles that were left out.
+        config: of the training.
+        standing: at its end.
+        tiles: learned from, left out.
+        device: that it was trained on.
+
+    Raises:
+        StoreError: where they cannot be written.
+    """
+    content = save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()})
+    left_out = f"fold {config.data.fold} of {config.data.folds} of {config.data.split}"
+    where = f"{config.data.kind} {left_out}, whole groups of neighbours, never learned from"
+    fields = {
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "classes": (CardClass(name=config.card.finding, threshold=chosen.threshold),),
+        "tested_on": where,
+        "calibration": Calibration(
+            method="temperature",
+            parameters=TemperatureParameters(temperature=(round(chosen.temperature, 4),)),
+            fitted_on=where,
+            ece=round(chosen.ece, 4),
+        ),
+        "scores": _scores(config, chosen, split=left_out, n=tiles[1]),
+        "training": _training(config, standing, tiles=tiles[0], device=device),
+    }
+    card = ModelCard.model_validate({**dict(draft), **fields})
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, f"{text}\n".encode())):
+        with writing(folder / name):
+            replace_file(folder / name, data)
+    return card
+
+
+def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write the log anew: one row an epoch; a column is empty where it was not measured.
+
+    Raises:
+        StoreError: where it cannot be written.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    with writing(folder / LOG_NAME):
+        replace_file(folder / LOG_NAME, text.getvalue().encode())
+
+
+def subset_name(subset: InputSubset) -> str:
+    """Return how a subset is called in the log and in the scores."""
+    return " + ".join(subset.slots)
+
+
+def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            dataset=config.data.kind,
+            split=split,
+            metric=f"IoU of {config.card.finding}, pooled pixels, from {subset_name(subset)}",
+            value=round(counts.iou, 4),
+            n=n,
+        )
+        for subset, counts in zip(config.seen_with, chosen.by_subset, strict=True)
+        if counts.iou is not None
+    )
+
+
+def _training(
+    config: TrainingConfig, standing: Standing, *, tiles: int, device: torch.device
+) -> Training:
+    return Training(
+        config_sha256=config.digest,
+        data_sha256=standing.data_sha256,
+        seed=config.seed,
+        epochs=config.optimiser.epochs,
+        tiles=tiles,
+        libraries=tuple(f"{name} {version(name)}" for name in _LIBRARIES),
+        device=str(device),
+        wall_s=round(standing.wall_s, 1),
+        energy_wh=standing.energy_wh and round(standing.energy_wh, 2),
+    )

@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.data import Kind, data_digest, left_out, open_set
+from models.data.pairs import group_of
+from models.data.splits import fold
+from models.errors import DataInvalid
+from tests.models.data.made import write_ombria
+
+GROUPS = st.lists(st.integers(0, 30).map("g{:02d}".format), min_size=5, max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(groups=GROUPS, folds=st.integers(2, 5))
+def test_every_sample_is_left_out_once_and_never_apart_from_its_neighbours(groups, folds):
+    if len(set(groups)) < folds:
+        with pytest.raises(DataInvalid, match="do not make"):
+            left_out(groups, folds=folds, number=0)
+        return
+    out = [left_out(groups, folds=folds, number=number) for number in range(folds)]
+    assert sorted(index for part in out for index in part) == list(range(len(groups)))
+    for part in out:
+        inside = {groups[index] for index in part}
+        outside = {group for index, group in enumerate(groups) if index not in part}
+        assert not inside & outside
+
+
+@pytest.mark.parametrize(
+    ("stem", "block", "group"),
+    [
+        ("101", 10, "000010"),
+        ("109", 10, "000010"),
+        ("110", 10, "000011"),
+        ("river_12_b", 10, "river_000001"),
+        ("river_12_b", 1, "river_12_b"),
+        ("no number", 10, "no number"),
+    ],
+)
+def test_neighbours_by_name(stem, block, group):
+    assert group_of(stem, block=block) == group
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_the_digest_of_the_data_follows_one_changed_file(tmp_path):
+    labelled = open_set(Kind.OMBRIA, write_ombria(tmp_path, [1, 41]), split="train")
+    before = data_digest(labelled)
+    assert data_digest(fold(labelled, folds=2, number=0).learned_from) == before
+    image = labelled.files[1]
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert data_digest(labelled) != before

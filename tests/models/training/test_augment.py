@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from models.training.augment import Augmenter, changed, only
+from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.tiles import Layout, Tile
+from tests.models.training.plans import config
+
+ALL = InputSubset(slots=("s1-before", "s1-after", "s2-after"), weight=1)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return config(tmp_path).card.inputs
+
+
+@pytest.fixture
+def layout(inputs):
+    return Layout.of(inputs, availability=True)
+
+
+def tile(size=32, *, seen=1.0):
+    """A tile whose channels all say where it is flooded."""
+    rng = np.random.default_rng(4)
+    flood = torch.from_numpy(rng.random((size, size)) < 0.4)
+    observed = torch.from_numpy(rng.random((3, size, size)) < seen)
+    per_band = observed[[0, 1, 2, 2]]
+    channels = torch.cat([flood.float().expand(4, -1, -1) * per_band, observed.float()])
+    return Tile(channels.half(), observed, flood, torch.ones_like(flood))
+
+
+def test_the_layout_is_the_order_of_the_stack(layout):
+    assert layout.bands == {
+        "s1-before": slice(0, 1),
+        "s1-after": slice(1, 2),
+        "s2-after": slice(2, 4),
+    }
+    assert layout.flags == {"s1-before": 4, "s1-after": 5, "s2-after": 6}
+
+
+def test_image_and_label_move_together(inputs, layout):
+    augment = Augmenter(inputs, layout, Augmentation(), (ALL,), 32)
+    torch.manual_seed(0)
+    for _ in range(20):
+        channels, target, known = augment(tile())
+        assert known.all()
+        for band in range(4):
+            np.testing.assert_array_equal(channels[band] > 0.5, target)
+
+
+def test_all_eight_flips_and_turns_come_up(inputs, layout):
+    augment = Augmenter(inputs, layout, Augmentation(), (ALL,), 32)
+    torch.manual_seed(0)
+    seen = {augment(tile())[1].numpy().tobytes() for _ in range(120)}
+    flood = tile().target.numpy()
+    assert seen == {
+        np.ascontiguousarray(np.rot90(side, k)).tobytes()
+        for side in (flood, flood[:, ::-1])
+        for k in range(4)
+    }
+
+
+def test_what_comes_in_at_the_edges_is_not_seen_and_not_learned(inputs, layout):
+    plan = Augmentation(affine=1.0, scale=(0.5, 0.5))
+    channels, _, known = Augmenter(inputs, layout, plan, (ALL,), 32)(tile())
+    assert 0.1 < known.float().mean() < 0.5
+    assert not channels[:, ~known].any()
+
+
+def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
+    subset = InputSubset(slots=("s1-after",), weight=1)
+    jitter = {units: Jitter(offset=1.0) for units in ("dB", "reflectance")}
+    augment = Augmenter(inputs, layout, Augmentation(jitter=jitter), (subset,), 32)
+    for channels, _, known in (augment(tile()), only(tile(), subset.slots, layout)):
+        assert not channels[[0, 2, 3, 4, 6]].any()
+        assert (channels[5] == 1).all()
+        assert known.all()
+
+
+def test_a_pixel_that_no_kept_slot_saw_is_not_learned(layout):
+    made = tile(seen=0.5)
+    channels, _, known = only(made, ("s2-after",), layout)
+    np.testing.assert_array_equal(known, made.seen[2])
+    assert not channels[2:4, ~known].any()
+
+
+def test_subsets_come_up_by_their_weights(inputs, layout):
+    subsets = (ALL.model_copy(update={"weight": 3}), InputSubset(slots=("s1-after",), weight=1))
+    augment = Augmenter(inputs, layout, Augmentation(flips=False), subsets, 32)
+    torch.manual_seed(0)
+    whole = np.mean([bool(augment(tile())[0][6].any()) for _ in range(400)])
+    assert whole == pytest.approx(0.75, abs=0.07)
+
+
+def test_jitter_is_one_gain_and_one_offset_a_band():
+    torch.manual_seed(1)
+    bands = torch.randn(2, 16, 16)
+    moved = changed(bands, Jitter(gain=0.5, offset=1.0))
+    for before, after in zip(bands, moved, strict=True):
+        slope, offset = np.polyfit(before.ravel(), after.ravel(), 1)
+        np.testing.assert_allclose(before * slope + offset, after, atol=1e-4)
+    assert not torch.equal(moved, bands)
+    assert torch.equal(changed(bands, Jitter()), bands)
+
+
+def test_a_larger_tile_is_cut_and_a_smaller_one_is_padded(inputs, layout):
+    augment = Augmenter(inputs, layout, Augmentation(), (ALL,), 32)
+    for size in (20, 50):
+        channels, target, known = augment(tile(size))
+        assert channels.shape == (7, 32, 32)
+        assert target.shape == known.shape == (32, 32)
+        assert known.sum() == min(size, 32) ** 2

@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from models.errors import TrainingInvalid
+from models.training import at_root, read_config
+from tests.models.training.plans import config, plan
+
+SHIPPED = sorted((Path(__file__).parents[3] / "models" / "shelf").glob("*/training.toml"))
+
+
+def written(folder, fields):
+    path = folder / "config.json"
+    path.write_text(json.dumps(fields))
+    return path
+
+
+def test_the_root_of_the_data_is_relative_to_the_config(tmp_path):
+    fields = plan(Path("tiles"))
+    assert read_config(written(tmp_path, fields)).data.root == tmp_path / "tiles"
+
+
+def test_the_digest_follows_what_changes_the_weights_and_not_words_or_places(tmp_path):
+    one = config(tmp_path)
+    assert at_root(one, Path("elsewhere")).digest == one.digest
+    words = plan(tmp_path)["card"] | {"limits": ["Other words."], "version": "0.2.0"}
+    assert config(tmp_path, card=words).digest == one.digest
+    assert config(tmp_path, card=words | {"overlap_px": 24}).digest != one.digest
+    assert config(tmp_path, seed=4).digest != one.digest
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+def test_the_shipped_configs_can_be_read(path):
+    assert read_config(path).card.name == path.parent.name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tile_px": 33}, "tiles of 33 px are no multiple of the stride 8"),
+        ({"subsets": [{"slots": ["s3"], "weight": 1}]}, "a subset names s3; the slots are"),
+        ({"loss": {"cross_entropy": 0, "dice": 0}}, "loss: cross_entropy and dice are both 0"),
+        ({"device": "tpu"}, "device: "),
+        ({"sed": 3}, "sed: Extra inputs"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path, change, said):
+    with pytest.raises(TrainingInvalid, match=said):
+        read_config(written(tmp_path, plan(tmp_path, **change)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "= 3"])
+def test_a_file_that_is_no_config_is_said_so(tmp_path, text):
+    for name in ("config.json", "config.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(TrainingInvalid, match=name):
+            read_config(path)
+    with pytest.raises(TrainingInvalid, match="cannot be read"):
+        read_config(tmp_path / "missing.toml")

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+from models.training.config import LossPlan, Optimiser
+from models.training.objective import Objective, learning_rate
+
+torch.manual_seed(0)
+LOGITS = torch.randn(2, 1, 8, 8)
+TARGET = torch.rand(2, 8, 8) < 0.4
+KNOWN = torch.rand(2, 8, 8) < 0.7
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels_of_smoothed_labels():
+    loss = Objective(LossPlan(dice=0, smoothing=0.1))(LOGITS, TARGET, KNOWN)
+    soft = torch.where(TARGET, 0.9, 0.1)[KNOWN]
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(LOGITS[:, 0][KNOWN], soft)
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_dice_is_its_definition_over_labelled_pixels():
+    loss = Objective(LossPlan(cross_entropy=0))(LOGITS, TARGET, KNOWN)
+    probability, truth = LOGITS[:, 0].sigmoid()[KNOWN], TARGET[KNOWN].float()
+    wanted = 1 - 2 * (probability * truth).sum() / (probability.sum() + truth.sum())
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_what_has_no_label_gives_no_gradient():
+    logits = LOGITS.clone().requires_grad_()
+    Objective(LossPlan(smoothing=0.1))(logits, TARGET, KNOWN).backward()
+    assert not logits.grad[:, 0][~KNOWN].any()
+    assert logits.grad[:, 0][KNOWN].all()
+
+
+def test_a_batch_without_one_label_is_learned_from_without_harm():
+    loss = Objective(LossPlan())(LOGITS, TARGET, torch.zeros_like(KNOWN))
+    assert float(loss) == 0
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    plan = Optimiser(epochs=1, learning_rate=0.1, warm_up=0.1)
+    rates = np.array([learning_rate(step, steps=100, plan=plan) for step in range(101)])
+    assert rates[0] == pytest.approx(0.01)
+    assert rates.argmax() in (9, 10)
+    assert rates.max() == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0)
+    assert (np.diff(rates[10:]) < 0).all()
