@@ -36,7 +36,7 @@ def to_lonlat(polygons: PolygonArray, crs: CRS | str, *, decimals: int = 7) -> P
     Raises:
         AreaInvalid: where a polygon holds a pole.
     """
-    dense = shapely.segmentize(polygons, _LONGEST_EDGE_M)
+    dense = _densified(polygons, _LONGEST_EDGE_M)
     lonlat = _cut(_project(dense, crs, to="EPSG:4326"))
     oriented: PolygonArray = shapely.orient_polygons(_rounded(lonlat, decimals))
     return oriented
@@ -51,9 +51,22 @@ def area_ha(polygons: PolygonArray) -> npt.NDArray[np.float64]:
     Args:
         polygons: Polygons or MultiPolygons, lon-lat WGS 84.
     """
-    dense = shapely.segmentize(polygons, _LONGEST_EDGE_DEG)
+    dense = _densified(polygons, _LONGEST_EDGE_DEG)
     area_m2: npt.NDArray[np.float64] = shapely.area(_project(dense, "EPSG:4326", to="EPSG:6933"))
     return area_m2 / 1e4
+
+
+def _densified(polygons: PolygonArray, longest: float) -> PolygonArray:
+    """Return the polygons with no edge longer than that; most have none and are not touched."""
+    parts, of_part = shapely.get_parts(polygons, return_index=True)
+    rings, of_ring = shapely.get_rings(parts, return_index=True)
+    coords, of_vertex = shapely.get_coordinates(rings, return_index=True)
+    length = np.hypot(*np.diff(coords, axis=0).T)
+    ends = of_vertex[1:][(length >= longest) & (of_vertex[1:] == of_vertex[:-1])]
+    long = np.unique(of_part[of_ring[ends]])
+    dense = polygons.copy()
+    dense[long] = shapely.segmentize(polygons[long], longest)
+    return dense
 
 
 def _project(polygons: PolygonArray, crs: CRS | str, *, to: str) -> PolygonArray:
