@@ -7,7 +7,8 @@ from models.errors import TrainingInvalid
 from models.training import at_root, read_config
 from tests.models.training.plans import config, plan
 
-SHIPPED = sorted((Path(__file__).parents[3] / "models" / "shelf").glob("*/training.toml"))
+TRAINING = Path(__file__).parents[3] / "models" / "training"
+SHIPPED = [TRAINING / "flood-s1s2.toml"]
 
 
 def written(folder, fields):
@@ -30,9 +31,9 @@ def test_the_digest_follows_what_changes_the_weights_and_not_words_or_places(tmp
     assert config(tmp_path, seed=4).digest != one.digest
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_configs_can_be_read(path):
-    assert read_config(path).card.name == path.parent.name
+    assert read_config(path).card.name == path.stem
 
 
 @pytest.mark.parametrize(
