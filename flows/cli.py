@@ -1,5 +1,6 @@
 """The command line: thin; results on stdout, progress on stderr, one sentence for an error."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -215,6 +216,9 @@ def main() -> None:
     """Run a command; an error is one sentence on stderr and an exit status."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv[1:])
+    # Service managers and schedulers stop with SIGTERM: as by Ctrl+C, what was begun is cleared
+    # away, and the server that Prefect started for the run goes with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments, debug=debug))
 
 

@@ -11,7 +11,6 @@ import copy
 import hashlib
 import os
 import re
-import signal
 import socket
 import sys
 from contextlib import suppress
@@ -123,8 +122,7 @@ def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> Non
         StoreError: where there is no such folder, or the address cannot be had.
     """
     config = uvicorn.Config(app(store_root), log_config=_log_to_stderr(), server_header=False)
-    # A service manager stops it with SIGTERM, people with Ctrl+C: both are a good end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # To be told to stop is its good end.
     with listen(host, port) as bound, suppress(KeyboardInterrupt):
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{bound.getsockname()[1]}/"

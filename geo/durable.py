@@ -20,19 +20,29 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
-    """Turn a failure to write into one sentence with its cure.
+    """Turn a failure to write into one sentence with its cure; what was there stays.
 
     Args:
-        path: what is written; where it is a file, no part of it is left behind.
+        path: what is written, a file or a folder.
         also: exceptions of the library that writes, beside OSError.
     """
     failures: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
     except failures as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def making(path: Path, *also: type[Exception]) -> Iterator[None]:
+    """Do as `writing`, for a file that is only now made: no part of it is left behind."""
+    try:
+        with writing(path, *also):
+            yield
+    except StoreError:
         if path.is_file():
             path.unlink()
-        raise unwritable(path, error) from error
+        raise
 
 
 def unwritable(path: Path, error: Exception) -> StoreError:

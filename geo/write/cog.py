@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
 from geo.classify import NOTATION, REASONS, Label
-from geo.durable import writing
+from geo.durable import making
 from geo.errors import GridMismatch, MissingCRS
 from geo.raster import CodeArray
 from geo.write.palette import PERCENT_RAMP, class_colours, rgb
@@ -217,7 +217,7 @@ def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
     with _writing(path):
         rasterio.shutil.copy(scratch, path, driver="COG", **options)
     for sidecar, text in _beside(path, kind).items():
-        with writing(sidecar):
+        with making(sidecar):
             sidecar.write_text(text, encoding="utf-8")
 
 
@@ -264,7 +264,7 @@ def _check_tiles(path: Path) -> None:
 @contextmanager
 def _writing(path: Path, *, keep: bool = True) -> Iterator[None]:
     # On a full disk rasterio lets GDAL's own errors through, and one that it has no name for.
-    with writing(path, RasterioError, CPLE_BaseError, SystemError):
+    with making(path, RasterioError, CPLE_BaseError, SystemError):
         yield
     if not keep:
         path.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from shapely import Polygon
 
-from geo.durable import make_folder, writing
+from geo.durable import make_folder, making, writing
 from geo.landscape import BANDS, Landscape
 
 OCCURRED = datetime(2024, 6, 16, tzinfo=UTC)
@@ -115,7 +115,7 @@ def _write_image(
 ) -> None:
     """Write a GeoTIFF with overviews; pixels are (bands, rows, cols)."""
     radar = pixels.dtype.kind == "f"
-    with writing(path, RasterioError):
+    with making(path, RasterioError):
         make_folder(path.parent)
         with rasterio.open(
             path, "w", driver="GTiff", count=len(bands), height=geobox.height, width=geobox.width,
@@ -144,7 +144,7 @@ def _write_polygons(path: Path, polygons: Iterable[tuple[str, Polygon]]) -> None
     """Write named polygons as GeoJSON, a feature a line."""
     features = [json.dumps(_feature(name, polygon)) for name, polygon in polygons]
     text = '{"type": "FeatureCollection", "features": [\n' + ",\n".join(features) + "\n]}\n"
-    with writing(path):
+    with making(path):
         path.write_text(text, encoding="utf-8", newline="\n")
 
 

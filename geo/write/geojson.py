@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from geo.durable import writing
+from geo.durable import making
 
 _LONG = re.compile(r"\.\d{8,}")
 """Decimals that GEOS may have written with more digits than the number needs: one in a thousand."""
@@ -29,7 +29,7 @@ def write_geojson(layer: gpd.GeoDataFrame, path: Path) -> None:
     Raises:
         StoreError: where the disk does not take it.
     """
-    with writing(path), path.open("w", encoding="utf-8", newline="\n") as file:
+    with making(path), path.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type":"FeatureCollection",')
         if len(layer):
             file.write(f'"bbox":{_compact(_bbox(layer))},')

@@ -9,7 +9,7 @@ import geopandas as gpd
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
-from geo.durable import writing
+from geo.durable import making
 from geo.schema import LAYERS
 from geo.write.palette import THEMES
 from geo.write.qml import qml
@@ -40,7 +40,7 @@ def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: Path) -> None
     Raises:
         StoreError: where the disk does not take it.
     """
-    with writing(path, DataSourceError, DataLayerError, FeatureError, sqlite3.Error):
+    with making(path, DataSourceError, DataLayerError, FeatureError, sqlite3.Error):
         with _fixed_date():
             for name, layer in layers.items():
                 _add_layer(path, name, layer)

@@ -61,11 +61,11 @@ def _look(pid: int, peaks: dict[int, float]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         for each in [process, *process.children(recursive=True)]:
-            if (mark := _high_water_mb(each.pid)) is not None:
+            if (mark := high_water_mb(each.pid)) is not None:
                 peaks[each.pid] = mark
 
 
-def _high_water_mb(pid: int) -> float | None:
+def high_water_mb(pid: int) -> float | None:
     """Return VmHWM, None where the process is gone; Linux counts in kilobytes."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")

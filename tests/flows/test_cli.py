@@ -255,13 +255,13 @@ def test_output_that_nobody_reads_ends_quietly(demo: Demo) -> None:
     assert done.stderr == ""
 
 
-def test_an_interrupt_says_that_nothing_is_half_published(
+def test_told_to_stop_it_says_that_nothing_is_half_published(
     request_file: Path, tmp_path: Path
 ) -> None:
     with started("map", request_file, "--direct", home=tmp_path) as process:
         assert process.stderr is not None
         assert "window to do" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err

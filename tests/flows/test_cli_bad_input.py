@@ -394,16 +394,17 @@ def test_other_commands_say_what_is_wrong(refused: Refused, store: Path, tmp_pat
     assert "nowhere" in said
 
 
-@pytest.mark.parametrize("parent", ["file", "/proc"])
+@pytest.mark.parametrize("where", ["file", "file/store", "/proc/store"])
 def test_a_store_that_cannot_be_made(
-    refused: Refused, tmp_path: Path, after: Path, parent: str
+    refused: Refused, tmp_path: Path, after: Path, where: str
 ) -> None:
     # Tests may run as root, whom no rights stop; a file is no folder, and /proc takes nothing.
-    (tmp_path / "file").touch()
-    store = tmp_path / parent / "store"
+    (tmp_path / "file").write_text("somebody's")
+    store = tmp_path / where
     said = refused(*asked(after), "--store", store, status=1)
     assert str(store) in said
     assert said.endswith("; choose another store")
+    assert (tmp_path / "file").read_text() == "somebody's"
 
 
 def test_debug_shows_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

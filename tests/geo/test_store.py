@@ -229,6 +229,22 @@ def test_scenes_keep_their_state_and_count_their_attempts(store: LocalStore) -> 
     assert [path.name for path in scenes.iterdir()] == ["s2-a.json"]
 
 
+def test_a_record_that_cannot_be_replaced_stays(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record_scene(EVENT, "s1", state=SceneState.QUARANTINED, why="damaged")
+    path = store.root / "events" / EVENT / "scenes" / "s1.json"
+    before = path.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        store.record_scene(EVENT, "s1", state=SceneState.PUBLISHED)
+    assert path.read_bytes() == before
+
+
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with (

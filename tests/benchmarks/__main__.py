@@ -1,0 +1,31 @@
+"""Benchmarks as tables: `python -m tests.benchmarks [pipeline] [polygons] [memory]`."""
+
+import sys
+import time
+
+from tests.benchmarks import memory, pipeline, polygons
+from tests.benchmarks.measure import machine
+
+TITLES = {
+    "pipeline": ("The pipeline around a model", pipeline.benchmark),
+    "polygons": ("Polygons", polygons.benchmark),
+    "memory": ("Memory and time of the walk", memory.benchmark),
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks of these names, or all."""
+    if unknown := sorted(set(names) - set(TITLES)):
+        print(f"no benchmark {', '.join(unknown)}; there is {', '.join(TITLES)}", file=sys.stderr)
+        return 2
+    print(f"Machine: {machine()}. Other work on it slows all rows; compare within a table.\n")
+    for name in names or TITLES:
+        title, benchmark = TITLES[name]
+        start = time.perf_counter()
+        print(f"## {title}\n\n{benchmark()}\n")
+        print(f"({time.perf_counter() - start:.0f} s with making the scenes)\n", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
