@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,7 +21,7 @@ from flows.settings import Settings
 from geo.scene_mosaic import Preference
 from geo.schema import Hazard
 from geo.sensors import SENSORS, Units
-from geo.source import Source
+from geo.source import Source, expanded
 
 _AREA_FILES = (".geojson", ".json")
 EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -31,6 +32,12 @@ def _date(value: Any) -> Any:
     if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
         raise ValueError(f"{value} is no date; write it as 2019-07-23 or 2019-07-23T17:38:00Z")
     return value
+
+
+def _plausible(taken: datetime | None) -> datetime | None:
+    if taken is not None and not 1900 <= taken.year <= 2100:
+        raise ValueError(f"no image was taken in the year {taken.year}; correct the date")
+    return taken
 
 
 class SourceSpec(BaseModel):
@@ -44,7 +51,7 @@ class SourceSpec(BaseModel):
         default=None, description="Names of the bands in the order of the file"
     )
     units: Units | None = Field(default=None, description="How the values are stored")
-    taken: Annotated[datetime | None, BeforeValidator(_date)] = Field(
+    taken: Annotated[datetime | None, BeforeValidator(_date), AfterValidator(_plausible)] = Field(
         default=None, description="Acquisition time, UTC"
     )
     baseline: str | None = Field(
@@ -93,14 +100,18 @@ class MapRequest(BaseModel):
     )
     resolution_m: PositiveFloat | None = Field(
         default=None,
+        le=100_000,
         description="Pixel of the map, metres; without one, the model's or the image's",
     )
     crs: str | None = Field(default=None, description="A projected CRS, such as EPSG:32633")
     min_area_m2: float | None = Field(
-        default=None, ge=0, description="Minimum mapping unit; without one, ten pixels"
+        default=None, ge=0, le=1e12, description="Minimum mapping unit; without one, ten pixels"
     )
     simplify_m: float | None = Field(
-        default=None, ge=0, description="Tolerance of the outlines; without one, one pixel"
+        default=None,
+        ge=0,
+        le=100_000,
+        description="Tolerance of the outlines, metres; without one, one pixel",
     )
     prefer: Preference = Field(
         default=Preference.NEWEST, description="Which scene a pixel is taken from"
@@ -187,7 +198,7 @@ def _rooted(request: MapRequest, folder: Path) -> MapRequest:
     """Return the request with relative paths taken from the folder of its file."""
 
     def rooted(path: str | Path) -> Path:
-        return folder / Path(path).expanduser()
+        return folder / expanded(Path(path))
 
     def spec(entry: SourceSpec) -> SourceSpec:
         return entry.model_copy(update={"path": str(rooted(entry.path))})

@@ -155,6 +155,11 @@ def _is_beside(header: Header, sensor: Sensor) -> bool:
 
 def _check_depth(header: Header, sensor: Sensor, bands: tuple[tuple[str, int], ...]) -> None:
     """Refuse 8 bits for a measurement: the product's preview has the bands' names and colours."""
+    if any(dtype.startswith("complex") for dtype in header.dtypes):
+        raise UnitsMismatch(
+            f"{header.path.name} holds complex values, as a single-look complex radar image does; "
+            "detect, calibrate and terrain-correct it first"
+        )
     measured = [band for band, _ in bands if band != sensor.quality]
     if measured and sensor.family is not Family.PICTURE and "uint8" in header.dtypes:
         raise UnitsMismatch(

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import shapely
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError
 from rasterio.io import DatasetReader
-from rasterio.warp import transform_geom
-from shapely.geometry import Polygon, mapping, shape
+from shapely.geometry import Polygon
 
 from geo.antimeridian import Polygonal, cut, polygons_only, unwrap
-from geo.errors import MissingCRS
+from geo.errors import MissingCRS, SourceInvalid
 
 
 def crs_text(dataset: DatasetReader, path: Path) -> str:
@@ -61,13 +61,31 @@ def gsd_m(dataset: DatasetReader) -> float:
 
 
 def footprint(dataset: DatasetReader) -> Polygonal:
-    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS."""
+    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS.
+
+    Raises:
+        MissingCRS: where that CRS has no such place.
+        SourceInvalid: where it lies around a pole.
+    """
     rows, cols = dataset.shape
     corners = [dataset.transform @ c for c in ((0, 0), (0, rows), (cols, rows), (cols, 0))]
     outline = Polygon(corners)
     outline = outline.segmentize(max(outline.length / 200, 1e-9))
-    lonlat = shape(transform_geom(dataset.crs, "EPSG:4326", mapping(outline)))
-    ring = Polygon(unwrap(shapely.get_coordinates(lonlat)))
+    to_lonlat = Transformer.from_crs(dataset.crs, "EPSG:4326", always_xy=True)
+    lonlat = np.column_stack(to_lonlat.transform(*shapely.get_coordinates(outline).T))
+    if not np.isfinite(lonlat).all() or np.abs(lonlat[:, 1]).max() > 90:
+        raise MissingCRS(
+            f"{dataset.name} lies outside of its own coordinate reference system, with a corner "
+            f"at {corners[0][0]:.10g}, {corners[0][1]:.10g}; give it the right one with "
+            "`gdal_edit.py -a_srs`"
+        )
+    continuous = unwrap(lonlat)
+    if abs(continuous[0, 0] - continuous[-1, 0]) > 180:
+        raise SourceInvalid(
+            f"{dataset.name} lies around a pole, and images are mapped up to the poles and not "
+            "across; cut it into parts that leave the pole out"
+        )
+    ring = Polygon(continuous)
     # Points are dropped that leave the line by less than a twentieth of a pixel.
     followed = ring.simplify(gsd_m(dataset) / 20 / 111_320)
     return polygons_only(shapely.orient_polygons(cut(polygons_only(followed))))

@@ -36,13 +36,21 @@ def files_of(source: Source) -> tuple[Path, ...]:
     Raises:
         SourceInvalid: where there is no such file, or none with an ending that is read.
     """
-    path = Path(source.path).expanduser()
+    path = expanded(Path(source.path))
     if path.is_file():
         return (path,)
     found = _in_folder(path) if path.is_dir() else _glob(path)
     if not found:
         raise SourceInvalid(_nothing_at(path))
     return tuple(sorted(found))
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with the user's home for ~; of a user who is not there, it stays."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _in_folder(folder: Path) -> set[Path]:

@@ -21,6 +21,7 @@ from geo.durable import (
 )
 from geo.errors import StoreError
 from geo.manifest import MANIFEST, Product, read_json, read_product, seal, to_json
+from geo.source import expanded
 from geo.workspace import (
     Workspace,
     close_workspace,
@@ -88,7 +89,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         """Take the folder; it is made when something is first written."""
-        self.root = root.expanduser().resolve()
+        self.root = expanded(root).resolve()
 
     def events(self) -> list[str]:
         """See `Store.events`."""

@@ -3,9 +3,7 @@
 Memory follows the width of the grid and the window, never its height.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +23,12 @@ from geo.raster import BoolArray, CodeArray
 from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
 from geo.write.cog import PROBABILITY, RowBandWriter, class_kind, scratch_bytes
-from models.reading import Answer, Reader, Reading, read
+from models.ahead import windows_ahead
+from models.reading import Answer, Reader, Reading
 from models.survey import Survey
 
-In = TypeVar("In")
 Out = TypeVar("Out")
 
-READERS = 2
-"""Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
 STRIP_ROWS = 64
 """Rows classified at once: few, so that what is made on the way stays in the processor's cache."""
 SURVEY_PIXELS = 16 * 2**20
@@ -177,35 +173,21 @@ def _bands(
         layers=len(reader.thresholds),
         code_layers=3 + len(reader.readings),
     )
-    with ThreadPoolExecutor(READERS) as pool:
-        ahead = _ahead(pool, lambda w: (w, read(reader, geobox[w.slices])), grid)
-        for number, span in enumerate(grid.rows):
-            for batch in _batches(ahead, len(grid.cols), reader.batch):
-                answers = reader.predict([seen for _, seen in batch], surveys)
-                for (window, _), answer in zip(batch, answers, strict=True):
-                    mosaic.feed(window, answer.probabilities, _codes(answer))
-                progress.advance(len(batch))
-            last = number == len(grid.rows) - 1
-            yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
+    ahead = windows_ahead(reader, grid, geobox)
+    for number, span in enumerate(grid.rows):
+        for batch in _batches(ahead, len(grid.cols), reader.batch):
+            answers = reader.predict([seen for _, seen in batch], surveys)
+            for (window, _), answer in zip(batch, answers, strict=True):
+                mosaic.feed(window, answer.probabilities, _codes(answer))
+            progress.advance(len(batch))
+        last = number == len(grid.rows) - 1
+        yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
 
 
 def _codes(answer: Answer) -> npt.NDArray[np.uint8]:
     """Return (3 + readings, rows, cols): valid, valid before, reason, origins."""
     flags = (answer.valid, answer.valid_before, answer.reason)
     return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[In], Out], items: Iterable[In]
-) -> Iterator[Out]:
-    """Yield function(item) in order, a few items being worked on before they are asked for."""
-    waiting: deque[Future[Out]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > 2 * READERS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _batches(items: Iterator[Out], total: int, size: int) -> Iterator[list[Out]]:
@@ -269,6 +251,11 @@ class _Count:
         if any(value < Label.NO_IMAGERY or value in seen for value in self.labels):
             return
         total = sum(self.labels.values())
+        if not total:
+            raise NothingObserved(
+                "no pixel of the map has its centre in the area; give a smaller --resolution, or "
+                "a larger --area"
+            )
         raise NothingObserved(
             f"none of the {total} pixels of the area could be used: "
             + ", ".join(f"{count} {REASONS[Label(value)]}" for value, count in self.labels.items())

@@ -19,7 +19,7 @@ from geo.errors import SceneUnreadable
 from geo.store import LocalStore
 from tests.aftermap import aftermap
 from tests.flows.imagery import INSIDE, SIDE_PX, asked, radar
-from tests.rasters import write_image
+from tests.rasters import north_up, write_image
 
 Refused = Callable[..., str]
 EVENT = "drava-2024"
@@ -121,6 +121,18 @@ def on_the_moon(path: Path) -> Path:
     return radar(path, crs='LOCAL_CS["moon",UNIT["metre",1]]')
 
 
+def far_outside_of_its_crs(path: Path) -> Path:
+    return radar(path, transform=north_up(west=5e9, north=5e9))
+
+
+def around_the_pole(path: Path) -> Path:
+    return radar(path, crs="EPSG:3413", transform=north_up(west=-640, north=640))
+
+
+def single_look_complex(path: Path) -> Path:
+    return write_image(path, np.full((2, SIDE_PX, SIDE_PX), 3 + 4j, np.complex64))
+
+
 def all_nan(path: Path) -> Path:
     return write_image(path, np.full((2, SIDE_PX, SIDE_PX), np.nan, np.float32), nodata=np.nan)
 
@@ -151,6 +163,9 @@ def linear_power(path: Path) -> Path:
         (without_crs, ["image.tif has no coordinate reference system", "gdal_edit.py"]),
         (without_position, ["image.tif", "no position"]),
         (on_the_moon, ["image.tif", "moon"]),
+        (far_outside_of_its_crs, ["image.tif lies outside", "5000000000"]),
+        (around_the_pole, ["image.tif lies around a pole"]),
+        (single_look_complex, ["image.tif holds complex values"]),
         (all_nan, ["none of the", "pixels of the area", "no data", "give other scenes"]),
         (all_zero, ["none of the", "no data"]),
         (all_transparent, ["none of the", "no data"]),
@@ -311,14 +326,21 @@ def test_before_and_after_swapped_in_time(
         ("--device", "tpu", ["device", "cpu"]),
         ("--resolution", "0", ["resolution_m", "greater than 0"]),
         ("--resolution", "nan", ["resolution_m"]),
+        ("--resolution", "1e9", ["resolution_m", "100000"]),
+        ("--resolution", "9000", ["no pixel", "smaller --resolution"]),
         ("--resolution", "0.0001", ["smaller --area or a larger --resolution"]),
         ("--min-area", "-1", ["min_area_m2"]),
+        ("--min-area", "1e30", ["min_area_m2"]),
         ("--simplify", "-1", ["simplify_m"]),
+        ("--simplify", "1e9", ["simplify_m"]),
         ("--crs", "EPSG:1", ["EPSG:1", "EPSG:32633"]),
         ("--crs", "EPSG:4326", ["EPSG:4326", "metres", "EPSG:32633"]),
         ("--event", "Drava 2024", ["event", "a-z"]),
         ("--event", "../../etc", ["event"]),
         ("--after-date", "yesterday", ["after", "taken"]),
+        ("--after-date", "20240618", ["20240618 is no date"]),
+        ("--after-date", "9999-12-31T23:59:59-12:00", ["no image was taken in the year 9999"]),
+        ("--before", "~nobody-here/before.tif", ["no file, folder or match at ~nobody-here"]),
         ("--buildings", "no.gpkg", ["no file of footprints at no.gpkg"]),
     ],
 )

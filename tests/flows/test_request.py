@@ -41,7 +41,9 @@ specs = st.fixed_dictionaries(
         "sensor": st.sampled_from(sorted(SENSORS)),
         "bands": st.lists(st.sampled_from(["red", "nir"]), max_size=3),
         "units": st.sampled_from([unit.value for unit in Units]),
-        "taken": st.datetimes(datetime(1990, 1, 1)).map(lambda t: t.isoformat() + "Z"),
+        "taken": st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)).map(
+            lambda t: t.isoformat() + "Z"
+        ),
         "baseline": st.just("05.10"),
         "cloud_cover": st.floats(0, 100),
     },
