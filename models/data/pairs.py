@@ -1,5 +1,6 @@
 """Pairs: a folder with images/ and masks/ of equal stems, as PNG, JPEG or GeoTIFF."""
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,11 +29,21 @@ class Pairs:
     """By stem."""
     masks: Mapping[str, Path]
     """By stem."""
-    block: int
-    """So many numbers in a row are one group; 1: every pair is its own."""
+    groups: tuple[str, ...]
+    """Of each stem: neighbours share it."""
+    groups_file: Path | None
+    """Where the groups were read; None: they follow from the numbers in the file names."""
 
     @classmethod
-    def open(cls, root: Path, *, sensor: str, bands: tuple[str, ...], block: int = 1) -> "Pairs":
+    def open(
+        cls,
+        root: Path,
+        *,
+        sensor: str,
+        bands: tuple[str, ...],
+        block: int = 1,
+        groups_file: Path | None = None,
+    ) -> "Pairs":
         """Find the pairs of a folder.
 
         Args:
@@ -40,9 +51,11 @@ class Pairs:
             sensor: name in `geo.sensors.SENSORS`; its units are those of the files.
             bands: common names in the order of the files.
             block: pictures with near numbers in their names are neighbours, so many of them.
+            groups_file: CSV with the columns stem and group, instead of `block`.
 
         Raises:
-            DataInvalid: where the folder holds no pairs, or an image without a mask.
+            DataInvalid: where the folder holds no pairs, an image has no mask, or the file of
+                groups leaves one out.
         """
         images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
         alone = sorted(images.keys() ^ masks.keys())
@@ -53,7 +66,12 @@ class Pairs:
                 "without the other); give each image a mask with the same stem"
             )
         kind = ImageKind(Phase.AFTER, sensor, bands)
-        return cls(kind, tuple(sorted(images, key=_natural)), images, masks, block)
+        stems = tuple(sorted(images, key=_natural))
+        if groups_file is None:
+            groups = tuple(group_of(stem, block=block) for stem in stems)
+        else:
+            groups = _read_groups(groups_file, stems)
+        return cls(kind, stems, images, masks, groups, groups_file)
 
     @property
     def kinds(self) -> Mapping[str, ImageKind]:
@@ -61,14 +79,10 @@ class Pairs:
         return {IMAGE: self.kind}
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """Blocks of near numbers."""
-        return tuple(group_of(stem, block=self.block) for stem in self.stems)
-
-    @property
     def files(self) -> tuple[Path, ...]:
-        """Images and masks."""
-        return tuple(file for stem in self.stems for file in (self.images[stem], self.masks[stem]))
+        """Images and masks, and the file of groups."""
+        pairs = (file for stem in self.stems for file in (self.images[stem], self.masks[stem]))
+        return (*pairs, *([self.groups_file] if self.groups_file else []))
 
     def __len__(self) -> int:
         """Return how many pairs there are."""
@@ -93,8 +107,7 @@ class Pairs:
         if sensor.family is Family.RADAR:
             pixels = to_decibel(pixels)
         image = as_raster(pixels, valid=stored.valid, bands=bands, source=stem)
-        group = group_of(stem, block=self.block)
-        return Sample(stem, group, {IMAGE: image}, target, np.ones_like(target))
+        return Sample(stem, self.groups[index], {IMAGE: image}, target, np.ones_like(target))
 
 
 def group_of(stem: str, *, block: int) -> str:
@@ -103,6 +116,23 @@ def group_of(stem: str, *, block: int) -> str:
     if found is None or block == 1:
         return stem
     return f"{stem[: found.start()]}{int(found[1]) // block:06d}"
+
+
+def _read_groups(path: Path, stems: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the group of each stem, as a CSV says."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            by_stem = {row["stem"]: row["group"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DataInvalid(
+            f"{path} cannot be read as a CSV with the columns stem and group: {error}"
+        ) from error
+    alone = [stem for stem in stems if not by_stem.get(stem)]
+    if alone:
+        raise DataInvalid(
+            f"{path} names no group for {alone[0]} ({len(alone)} are without one); make it anew"
+        )
+    return tuple(by_stem[stem] for stem in stems)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -159,6 +159,24 @@ def test_pairs_that_cannot_be_used_are_said_so(tmp_path, spoil, split, said):
         list(open_set(Kind.PAIRS, tmp_path, split=split))
 
 
+def test_groups_of_pairs_can_come_from_a_file(tmp_path):
+    for stem in ("1", "2", "9"):
+        write_image(tmp_path / "images" / f"{stem}.png", RNG.integers(0, 9, (3, 8, 8), np.uint8))
+        write_image(tmp_path / "masks" / f"{stem}.png", RNG.integers(0, 1, (1, 8, 8), np.uint8))
+    listed = tmp_path / "groups.csv"
+    listed.write_text("stem,group\n1,a\n9,a\n2,b\n", "utf-8")
+    labelled = open_set(Kind.PAIRS, tmp_path, options=SetOptions(groups=listed))
+    assert labelled.groups == ("a", "b", "a")
+    assert labelled[2].group == "a"
+    assert listed in labelled.files
+    listed.write_text("stem,group\n1,a\n", "utf-8")
+    with pytest.raises(DataInvalid, match=r"names no group for 2 \(2 are without one\)"):
+        open_set(Kind.PAIRS, tmp_path, options=SetOptions(groups=listed))
+    listed.write_text("name,place\n1,a\n", "utf-8")
+    with pytest.raises(DataInvalid, match="CSV with the columns stem and group"):
+        open_set(Kind.PAIRS, tmp_path, options=SetOptions(groups=listed))
+
+
 @pytest.mark.parametrize(
     ("kind", "split", "said"),
     [

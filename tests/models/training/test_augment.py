@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augment import Augmenter, changed, only
+from models.training.augment import Augmenter, changed, haze, only
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
 from tests.models.training.plans import config
@@ -78,6 +78,16 @@ def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
         assert known.all()
 
 
+def test_a_pixel_that_only_an_image_before_saw_is_not_learned(inputs, layout):
+    """Its label would be learned from what says nothing of it."""
+    both = InputSubset(slots=("s1-before", "s2-after"), weight=1)
+    made = tile(seen=0.5)
+    _, _, known = only(made, both.slots, layout)
+    np.testing.assert_array_equal(known, made.seen[2])
+    augment = Augmenter(inputs, layout, Augmentation(flips=False), (both,), 32)
+    np.testing.assert_array_equal(augment(made)[2], made.seen[2])
+
+
 def test_a_pixel_that_no_kept_slot_saw_is_not_learned(layout):
     made = tile(seen=0.5)
     channels, _, known = only(made, ("s2-after",), layout)
@@ -111,3 +121,19 @@ def test_a_larger_tile_is_cut_and_a_smaller_one_is_padded(inputs, layout):
         assert channels.shape == (7, 32, 32)
         assert target.shape == known.shape == (32, 32)
         assert known.sum() == min(size, 32) ** 2
+
+
+def test_haze_is_strongest_in_the_blue_and_in_units_of_reflectance(inputs):
+    bands = ("blue", "red", "swir22")
+    entry = inputs[2].model_copy(
+        update={"bands": bands, "mean": (0.0,) * 3, "std": (0.5, 0.1, 0.1)}
+    )
+    torch.manual_seed(2)
+    added = torch.stack([haze(entry, Jitter(haze=0.1)).flatten() for _ in range(300)])
+    reflectance = added * torch.tensor(entry.std)
+    assert (reflectance[:, 0] > reflectance[:, 1]).all()
+    assert (reflectance[:, 1] > reflectance[:, 2]).all()
+    assert 0.095 < reflectance[:, 0].max() <= 0.1
+    # The square of the ratio of the wavelengths, 0.492 and 2.202 um.
+    np.testing.assert_allclose(reflectance[:, 2] / reflectance[:, 0], 0.0499, rtol=0.01)
+    assert not haze(entry, Jitter()).any()

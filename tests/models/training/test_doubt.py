@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from models.data.pixels import as_raster
+from models.data.sample import Sample
+from models.errors import DataInvalid
+from models.training.config import Doubt
+from models.training.doubt import believed
+
+BANDS = ("green", "nir", "swir16")
+MNDWI = Doubt(index="mndwi", wet_below=0.0, dry_above=0.5)
+
+
+def sample(*, wet, bands=BANDS, valid=True):
+    """Pixels of water, of dry ground, and of something between."""
+    water, ground, between = (0.10, 0.05, 0.02), (0.10, 0.30, 0.30), (0.10, 0.12, 0.08)
+    pixels = np.array([water, ground, between], np.float32).T[:, None][: len(bands)]
+    seen = np.full((1, 3), valid)
+    image = as_raster(pixels, valid=seen, bands=bands, source="made")
+    return Sample("made", "0", {"image": image}, np.full((1, 3), wet), np.ones((1, 3), bool))
+
+
+def test_dry_ground_labelled_water_and_the_reverse_are_doubted():
+    assert believed(sample(wet=True), MNDWI).tolist() == [[True, False, True]]
+    assert believed(sample(wet=False), MNDWI).tolist() == [[False, True, True]]
+    ndwi = MNDWI.model_copy(update={"index": "ndwi", "dry_above": 0.3})
+    assert believed(sample(wet=False), ndwi).tolist() == [[False, True, True]]
+
+
+def test_without_a_rule_or_a_valid_pixel_every_label_is_believed():
+    assert believed(sample(wet=True), None).all()
+    assert believed(sample(wet=True, valid=False), MNDWI).all()
+
+
+def test_an_image_without_the_bands_of_the_index_is_said_so():
+    with pytest.raises(DataInvalid, match=r"needs green and swir16; .* made have green, nir$"):
+        believed(sample(wet=True, bands=("green", "nir")), MNDWI)
