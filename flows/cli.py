@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import cli_training
+from flows import cli_explain, cli_training
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.printing import print_json, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
@@ -22,6 +22,7 @@ from flows.settings import Settings
 from geo.errors import GeoError, StoreError
 from geo.schema import Hazard, schema_markdown
 from geo.store import LocalStore
+from models.clouds import Clouds
 from models.errors import ModelError
 from models.registry import all_cards, find
 from models.score import Positive, score_product
@@ -68,6 +69,9 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     baseline: Annotated[
         str | None, typer.Option(help="Sentinel-2 processing baseline, such as 05.10.")
     ] = None,
+    backscatter: Annotated[
+        str | None, typer.Option(help="sigma0 or gamma0, of radar images.")
+    ] = None,
     before_date: Annotated[
         str | None, typer.Option(help="When the before images were taken.")
     ] = None,
@@ -82,20 +86,34 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     min_area: Annotated[float | None, typer.Option(help="Minimum mapping unit, m2.")] = None,
     simplify: Annotated[float | None, typer.Option(help="Tolerance of outlines, metres.")] = None,
     prefer: Annotated[str | None, typer.Option(help="newest or least-cloudy.")] = None,
+    clouds: Annotated[
+        Clouds | None,
+        typer.Option(help="Mask of clouds: the provider's, a network's, or auto: what there is."),
+    ] = None,
+    domain_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--domain-check/--no-domain-check",
+            help="Leave out what is unlike anything that a network learned from, or not.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     direct: Direct = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Map an event: imagery in, published layers out."""
-    said = {"sensor": sensor, "bands": _split(bands), "units": units, "baseline": baseline}
+    said = {
+        "sensor": sensor, "bands": _split(bands), "units": units, "baseline": baseline,
+        "backscatter": backscatter,
+    }  # fmt: skip
     fields = {
         "event": event, "name": name, "hazard": hazard, "area": area,
         "before": _specs(before, taken=before_date, **said),
         "after": _specs(after, taken=after_date, **said),
         "buildings": buildings, "model": model, "store": store, "resolution_m": resolution,
         "crs": crs, "min_area_m2": min_area, "simplify_m": simplify, "prefer": prefer,
-        "device": device,
+        "clouds": clouds, "domain_check": domain_check, "device": device,
     }  # fmt: skip
     given = {key: value for key, value in fields.items() if value is not None}
     request = read_request(request_file, **given) if request_file else _from_options(given)
@@ -116,7 +134,8 @@ def demo(  # noqa: PLR0917 (typer reads options from parameters)
 
     event = make_demo(store or Settings().store, seed=seed, model=model)
     published = _run(event.request, direct=direct, quiet=quiet)
-    print_product(published, as_json=as_json, extra={"score": score_demo(event, published)})
+    scores = score_demo(event, published, Settings(), progress_on(quiet=quiet))
+    print_product(published, as_json=as_json, extra=scores)
 
 
 @app.command()
@@ -209,6 +228,7 @@ def doctor(store: StoreAt = None, as_json: Json = False) -> None:
         raise typer.Exit(FAILURE)
 
 
+cli_explain.register(app)
 cli_training.register(app)
 
 

@@ -6,13 +6,12 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.learning import EvaluateRequest, assess
 from flows.progress import progress_on
-from models.evaluation import Number
 
 
-@flow(name="evaluate-model", flow_run_name="evaluate {request.model}", validate_parameters=True)
-def evaluate_model(request: EvaluateRequest, quiet: bool = False) -> dict[str, Number]:
+@flow(name="evaluate-model", flow_run_name="evaluate {request.title}", validate_parameters=True)
+def evaluate_model(request: EvaluateRequest, quiet: bool = False) -> dict[str, object]:
     """Score a model on labels."""
-    scores: dict[str, Number] = task(name="assess", cache_policy=NO_CACHE)(assess)(
+    scores: dict[str, object] = task(name="assess", cache_policy=NO_CACHE)(assess)(
         request, progress_on(quiet=quiet)
     )
     return scores

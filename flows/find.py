@@ -23,8 +23,12 @@ from geo.footprints import Footprints, read_footprints
 from geo.grid import GridChoice, crs_of, lay_grid
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import ordered
+from models.clouds import CloudSource, cloud_sources
+from models.errors import InputsMismatch
+from models.matching import TASKS_OF, accepts, lacking, matching, require_fit
 from models.reading import available
-from models.registry import TASKS_OF, CardRef, accepts, all_cards, find, matching, require_fit
+from models.registry import CardRef, all_cards, find
+from models.terms import Task
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Plan:
     product_id: str
     min_area_m2: float
     simplify_m: float
+    clouds: tuple[CloudSource, ...]
+    """Who masks the clouds of each optical scene."""
     notes: tuple[str, ...]
     """What was concluded rather than told, as sentences."""
 
@@ -91,6 +97,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     meeting = _meeting(area, scenes)
     choice = choose_model(request, meeting, settings)
     used = tuple(scene for scene in meeting if _reads(choice, scene))
+    clouds = cloud_sources(used, request.clouds, all_cards(settings.models))
     geobox = _grid(request, area, used, choice)
     footprints = read_footprints(request.buildings, area) if request.buildings else None
     pixel_m = abs(geobox.resolution.x)
@@ -104,7 +111,8 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         "scenes": [_ingredient(scene) for scene in sorted(used, key=lambda s: (s.phase, s.id))],
         "model": choice.ref.card.digest if choice.ref else None,
         "grid": [crs_of(geobox), *geobox.affine[:6], *geobox.shape],
-        "options": [smallest, simplify_m, request.prefer],
+        "options": [smallest, simplify_m, request.prefer, request.domain_check],
+        "clouds": [source.ingredient for source in sorted(clouds, key=lambda s: s.scene)],
         "buildings": footprints.sha256 if footprints else None,
         "code": code_digest(),
     }
@@ -118,6 +126,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         product_id=_digest(recipe)[:16],
         min_area_m2=smallest,
         simplify_m=simplify_m,
+        clouds=clouds,
         notes=_notes(scenes, meeting=meeting, used=used, choice=choice),
     )
 
@@ -134,13 +143,22 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         return Choice(None, "no model was run, as asked")
     if request.model is not None:
         ref = find(request.model, extra=settings.models)
+        if ref.card.task is Task.CLOUD:
+            raise InputsMismatch(
+                f"{ref.card.name} finds clouds, not a {request.hazard}; name another --model, and "
+                "say with --clouds how clouds are masked"
+            )
         require_fit(ref.card, offers)
         return Choice(ref, f"{ref.card.name} was asked for")
     match = matching(all_cards(settings.models), hazard=request.hazard, available=offers)
     if match.fits:
         ref, *others = match.fits
         passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
-        return Choice(ref, f"{ref.card.name} is the first choice that fits the imagery{passed}")
+        read = _said_of([scene for scene in scenes if _takes(ref, scene)])
+        return Choice(
+            ref,
+            f"{ref.card.name} is the first choice that fits the imagery; it reads {read}{passed}",
+        )
     tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
     if request.buildings is not None or not tasks:
@@ -214,9 +232,21 @@ def _grid(
 
 def _reads(choice: Choice, scene: Scene) -> bool:
     """Whether the model takes the scene; without a model every scene is looked at."""
-    if choice.ref is None:
-        return True
-    return any(accepts(entry, available(scene)) for entry in choice.ref.card.inputs)
+    return choice.ref is None or _takes(choice.ref, scene)
+
+
+def _takes(ref: CardRef, scene: Scene) -> bool:
+    return any(accepts(entry, available(scene)) for entry in ref.card.inputs)
+
+
+def _said_of(scenes: Sequence[Scene]) -> str:
+    """Return which sensors took scenes, and when: "Sentinel-1 GRD before and after"."""
+    phases: dict[str, list[str]] = {}
+    for scene in sorted(scenes, key=lambda scene: scene.phase is Phase.AFTER):
+        phases.setdefault(scene.sensor.title, []).append(scene.phase.value)
+    return ", ".join(
+        f"{title} {' and '.join(dict.fromkeys(when))}" for title, when in sorted(phases.items())
+    )
 
 
 def _notes(
@@ -228,6 +258,8 @@ def _notes(
         notes.append(f"{', '.join(outside)} lie outside the area and were not used")
     if passed := [scene.id for scene in meeting if scene not in used]:
         notes.append(f"{choice.name} does not read {', '.join(passed)}: they were not used")
+    if choice.ref is not None:
+        notes += lacking(choice.ref.card, [available(scene) for scene in meeting])
     return tuple(dict.fromkeys(notes))
 
 
@@ -235,7 +267,7 @@ def _ingredient(scene: Scene) -> list[object]:
     assets = [(asset.band, asset.path.name, asset.index) for asset in scene.assets]
     return [
         scene.id, scene.phase, scene.revision, scene.sensor_name, scene.units, scene.offset,
-        scene.taken_text, scene.cloud_cover, assets,
+        scene.taken_text, scene.cloud_cover, scene.backscatter, assets,
     ]  # fmt: skip
 
 

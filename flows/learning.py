@@ -10,11 +10,12 @@ from flows.cost import Meter
 from flows.errors import RequestInvalid
 from flows.progress import Progress
 from flows.settings import Settings
+from models.agreement import Detail
 from models.card import ModelCard
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions, open_set
-from models.evaluation import Number, evaluate
+from models.evaluation import Evaluation, evaluate, split_for, together
 from models.predict import load
-from models.registry import find
+from models.registry import CardRef, find
 
 Request = TypeVar("Request", bound=BaseModel)
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
@@ -35,12 +36,32 @@ class EvaluateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="Name or folder of a model")
+    models: tuple[str, ...] = Field(min_length=1, description="Names or folders of models")
     dataset: Kind
     root: Path = Field(description="Folder of the data")
-    split: str = ALL
+    split: str = Field(default=ALL, description="Or left-out: what each model's card says")
     drop: tuple[str, ...] = Field(default=(), description="Images that it is not given")
     options: SetOptions = PICTURES
+    by: Detail | None = Field(default=None, description="List groups or tiles, too")
+    device: str = Field(default="auto", pattern=DEVICE)
+
+    @property
+    def title(self) -> str:
+        """Which models, for the list of runs."""
+        return " and ".join(self.models)
+
+
+class PageRequest(BaseModel):
+    """A model whose page is written, and the trainings that show how much chance there is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="Name or folder of a model")
+    root: Path = Field(description="Folder that holds the folders of the data")
+    plan: Path | None = Field(default=None, description="If not page.toml beside the card")
+    out: Path | None = Field(default=None, description="If not the folder of the model")
+    seeds: tuple[Path, ...] = Field(default=(), description="The same with other seeds")
+    folds: tuple[Path, ...] = Field(default=(), description="The same with other folds left out")
     device: str = Field(default="auto", pattern=DEVICE)
 
 
@@ -76,13 +97,56 @@ def learn(request: TrainRequest, progress: Progress) -> ModelCard:
     )
 
 
-def assess(request: EvaluateRequest, progress: Progress) -> dict[str, Number]:
-    """Score a model on a split.
+def prepare(request: TrainRequest, progress: Progress) -> Path:
+    """Teach the encoder of a training on its images without their labels; return its weights.
 
     Raises:
-        ModelError: see `models.evaluation.evaluate`, `models.registry.find`.
+        ModelError, StoreError: see `models.training.train`.
     """
-    labelled = open_set(request.dataset, request.root, split=request.split, options=request.options)
-    model = load(find(request.model, extra=Settings().models), device=request.device)
-    scores = evaluate(model, labelled, drop=request.drop, progress=progress)
-    return {"dataset": request.dataset.value, "split": request.split, **scores.as_json()}
+    from models.training import at_root, pretrain, read_config  # noqa: PLC0415 (imports torch)
+
+    config = read_config(request.config)
+    if request.root is not None:
+        config = at_root(config, request.root)
+    meter = Meter.start()
+    return pretrain(
+        config, out=request.out, progress=progress, energy_wh=lambda: meter.read().energy_wh
+    )
+
+
+def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
+    """Score a model on a split, or several together.
+
+    Raises:
+        ModelError: see `models.evaluation`, `models.registry.find`.
+    """
+    refs = [find(name, extra=Settings().models) for name in request.models]
+    splits = [split_for(ref.card, request.split) for ref in refs]
+    each = [_assess(*pair, request, progress) for pair in zip(refs, splits, strict=True)]
+    scores = each[0].as_json(request.by) if len(each) == 1 else together(each, request.by)
+    return {"dataset": request.dataset.value, **scores}
+
+
+def _assess(ref: CardRef, split: str, request: EvaluateRequest, progress: Progress) -> Evaluation:
+    labelled = open_set(request.dataset, request.root, split=split, options=request.options)
+    model = load(ref, device=request.device)
+    return evaluate(model, labelled, split=split, drop=request.drop, progress=progress)
+
+
+def present(request: PageRequest, progress: Progress) -> Path:
+    """Measure a model, write the scores into its card and draw its page; return the page.
+
+    Raises:
+        ModelError, StoreError: see `models.page`.
+    """
+    from models.page import Trainings, measure, read_plan, write_page  # noqa: PLC0415 (matplotlib)
+    from models.page.plan import PLAN_NAME  # noqa: PLC0415
+
+    ref = find(request.model, extra=Settings().models)
+    measured = measure(
+        Trainings.load(ref, seeds=request.seeds, folds=request.folds, device=request.device),
+        read_plan(request.plan or ref.folder / PLAN_NAME),
+        root=request.root,
+        progress=progress,
+    )
+    return write_page(measured, ref, request.out or ref.folder)

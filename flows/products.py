@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.errors import RequestInvalid
-from geo.manifest import Product
+from geo.manifest import Product, read_product
 from geo.store import LocalStore
 
 
@@ -36,6 +36,30 @@ def product_rows(store: LocalStore, event: str | None) -> list[dict[str, Any]]:
         raise RequestInvalid(f"the store {store.root} has no event {event!r}; it has {there}")
     wanted = events if event is None else [event]
     return [_row(product) for name in wanted for product in store.products(name)]
+
+
+def find_product(name: str, store: LocalStore) -> Product:
+    """Return the product in a folder, or the one of that id in a store.
+
+    Raises:
+        RequestInvalid: where there is none.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        product = read_product(folder.resolve())
+        if product is None:
+            raise RequestInvalid(
+                f"{folder} is no product, or part of it is missing: a product is a folder with "
+                "manifest.json and every file that it names"
+            )
+        return product
+    found = [p for event in store.events() for p in store.products(event) if p.product_id == name]
+    if not found:
+        raise RequestInvalid(
+            f"there is no folder {name!r}, and no product of that id in the store {store.root}; "
+            "`aftermap products` lists them"
+        )
+    return found[0]
 
 
 def class_raster(folder: Path) -> Path:

@@ -56,6 +56,10 @@ class SceneUsed(_Part):
     sensor: str = Field(description="Title, as in the layers.")
     taken: AwareDatetime | None
     used_share: Share = Field(description="Of the area, that was taken from this scene.")
+    clouds: str | None = Field(
+        default=None,
+        description="The mask of its clouds; null: none, or the sensor sees none or through them.",
+    )
 
 
 class ModelUsed(_Part):
@@ -66,6 +70,19 @@ class ModelUsed(_Part):
     digest12: str
     why: str = Field(description="A sentence.")
     calibrated: bool
+
+
+class DetectorBeside(_Part):
+    """A transparent detector that was run beside a network as a check."""
+
+    name: str
+    compared_share: Share = Field(description="Of the area, that both answered.")
+    differing_share: Share = Field(
+        description="Of what was compared and not withdrawn, that they call differently."
+    )
+    withdrawn_share: Share = Field(
+        description="Of the area, in blocks where they contradict each other: not analysed."
+    )
 
 
 class Summary(_Part):
@@ -88,6 +105,9 @@ class Summary(_Part):
     )
     scenes: tuple[SceneUsed, ...]
     model: ModelUsed | None = Field(default=None, description="null: no model was run.")
+    beside: DetectorBeside | None = Field(
+        default=None, description="null: no detector was run beside the model."
+    )
     notes: tuple[str, ...] = Field(default=(), description="Sentences; what to be careful about.")
 
 
@@ -106,6 +126,7 @@ def summary_markdown(summary: Summary, *, product: str) -> str:
         _buildings(summary),
         _notes(summary),
         _scenes(summary),
+        _clouds(summary),
         _model(summary),
         _product(summary, product),
     )
@@ -199,6 +220,15 @@ def _scenes(summary: Summary) -> str:
         for scene in summary.scenes
     ]
     return _table(("Phase", "scene", "sensor", "taken", "share of the area"), rows)
+
+
+def _clouds(summary: Summary) -> str:
+    masks = dict.fromkeys(scene.clouds for scene in summary.scenes if scene.clouds)
+    said = [
+        f"{escaped(mask)} in {', '.join(escaped(s.id) for s in summary.scenes if s.clouds == mask)}"
+        for mask in masks
+    ]
+    return f"Clouds and their shadows were masked by {'; by '.join(said)}." if said else ""
 
 
 def _model(summary: Summary) -> str:

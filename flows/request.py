@@ -20,8 +20,9 @@ from flows.errors import RequestInvalid
 from flows.settings import Settings
 from geo.scene_mosaic import Preference
 from geo.schema import Hazard
-from geo.sensors import SENSORS, Units
+from geo.sensors import SENSORS, Backscatter, Units
 from geo.source import Source, expanded
+from models.clouds import Clouds
 
 _AREA_FILES = (".geojson", ".json")
 EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -58,6 +59,7 @@ class SourceSpec(BaseModel):
         default=None, description="Sentinel-2 processing baseline, such as 05.10"
     )
     cloud_cover: float | None = Field(default=None, ge=0, le=100, description="Per cent")
+    backscatter: Backscatter | None = Field(default=None, description="What a radar image holds")
 
     def as_source(self) -> Source:
         """Return it in the words of the geo room."""
@@ -115,6 +117,16 @@ class MapRequest(BaseModel):
     )
     prefer: Preference = Field(
         default=Preference.NEWEST, description="Which scene a pixel is taken from"
+    )
+    clouds: Clouds = Field(
+        default=Clouds.AUTO,
+        description="Mask of clouds in optical scenes: the provider's, a network's, auto (the "
+        "provider's where there is one, otherwise a network's), or off",
+    )
+    domain_check: bool = Field(
+        default=True,
+        description="Hold the imagery against what a network learned from, and its answer against "
+        "a detector; what fails is not analysed",
     )
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where networks run"

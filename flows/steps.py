@@ -1,7 +1,11 @@
 """The steps of the walk: plain functions that take and return paths and small records."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from flows.cost import Cost, Meter
 from flows.draw import MapPicture, Quicklook, draw_map
@@ -9,14 +13,16 @@ from flows.find import Plan, code_digest
 from flows.map_words import legend_numbers, map_facts
 from flows.published import Published, read_published
 from flows.report import Summary
-from flows.request import MapRequest
+from flows.request import MapRequest, SourceSpec
 from geo.catalogue import rebuild, write_item
 from geo.grid import crs_of
 from geo.layers import Provenance
+from geo.origins import Origins
 from geo.patches import Outlines
 from geo.quicklook import coarse_grid, quicklook, quicklook_scenes
-from geo.scene import Phase
+from geo.scene import Phase, Scene
 from geo.scratch import observed_kind
+from geo.source import expanded
 from geo.store import LocalStore, SceneState
 from geo.vectorise import Layers, event_notation, vectorise
 from geo.workspace import Workspace
@@ -24,9 +30,13 @@ from geo.write.cog import PROBABILITY, class_kind, write_cog
 from geo.write.geojson import write_geojson
 from geo.write.geopackage import write_geopackage
 from geo.write.styles import write_styles
+from models.architecture import NetworkArchitecture
+from models.clouds import maskings
 from models.mapping import Mapped, Progress, map_scenes
 from models.predict import load
-from models.reading import reader_for
+from models.reading import Reader, reader_for
+from models.registry import all_cards
+from models.witness import witnessed
 
 
 def open_store(request: MapRequest) -> LocalStore:
@@ -48,17 +58,16 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
     published = read_published(product.folder, new=False)
     # A run that was killed once its product was visible left these undone.
     _record_scenes(store, plan, published.summary, only_missing=True)
+    store.record_origins(plan.request.event, plan.product_id, _origins(plan))
     rebuild(store, plan.request.event)
     return published
 
 
 def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
     """Read, predict, blend and classify; see `models.mapping.map_scenes`."""
-    ref = plan.choice.ref
-    model = load(ref, device=plan.request.device) if ref else None
     try:
         return map_scenes(
-            reader_for(model, plan.scenes, plan.request.prefer),
+            _reader(plan),
             area=plan.area.projected(crs_of(plan.geobox)),
             geobox=plan.geobox,
             folder=workspace.scratch,
@@ -67,6 +76,17 @@ def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
         )
     finally:
         progress.finish()
+
+
+def _reader(plan: Plan) -> Reader:
+    """Return the scenes as the model wants them, and what checks its answer."""
+    request, ref = plan.request, plan.choice.ref
+    if ref is not None and not request.domain_check:
+        ref = replace(ref, card=ref.card.unchecked)
+    model = load(ref, device=request.device) if ref else None
+    masked = maskings(plan.scenes, plan.clouds)
+    reader = reader_for(model, plan.scenes, request.prefer, masked)
+    return witnessed(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
 
 
 def make_layers(plan: Plan, mapped: Mapped, workspace: Workspace) -> Layers:
@@ -159,6 +179,7 @@ def publish(
     publication = store.publish(workspace, _manifest(plan, mapped, meter.read()))
     published = read_published(publication.product.folder, new=publication.ours)
     _record_scenes(store, plan, published.summary)
+    store.record_origins(plan.request.event, plan.product_id, _origins(plan))
     rebuild(store, plan.request.event)
     return published
 
@@ -176,22 +197,39 @@ def _record_scenes(
         store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
 
 
+def scene_record(scene: Scene) -> dict[str, Any]:
+    """Return what a manifest says of a scene."""
+    return {
+        "id": scene.id, "acquisition": scene.acquisition, "revision": scene.revision,
+        "phase": scene.phase, "sensor": scene.sensor_name, "taken": scene.taken_text,
+        "units": scene.units, "offset": scene.offset, "backscatter": scene.backscatter,
+        "files": [path.name for path in scene.paths],
+    }  # fmt: skip
+
+
+def _origins(plan: Plan) -> Origins:
+    """Return where the inputs of a plan lie, so that `explain` finds them again."""
+
+    def places(specs: Sequence[SourceSpec]) -> list[str]:
+        return [str(expanded(Path(spec.path)).absolute()) for spec in specs]
+
+    ref = plan.choice.ref
+    return Origins(
+        before=places(plan.request.before),
+        after=places(plan.request.after),
+        model=str(ref.folder.absolute()) if ref else None,
+    )
+
+
 def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:
     """Return what made the product, what it cost, and what its model learned from the scene."""
     ref = plan.choice.ref
     return {
         "request": plan.request.portable(),
-        "scenes": [
-            {
-                "id": scene.id, "acquisition": scene.acquisition, "revision": scene.revision,
-                "phase": scene.phase, "sensor": scene.sensor_name, "taken": scene.taken_text,
-                "units": scene.units, "offset": scene.offset,
-                "files": [path.name for path in scene.paths],
-            }
-            for scene in plan.scenes
-        ],
+        "scenes": [scene_record(scene) for scene in plan.scenes],
         "model": {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
         if ref else None,
+        "clouds": [source.as_json() for source in plan.clouds],
         "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
         "grid": {
             "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
@@ -202,8 +240,14 @@ def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:
             name: version(name) for name in ("aftermap", "numpy", "rasterio", "shapely", "pyogrio")
         },
         "code_sha256": code_digest(),
-        "cost": {**cost.as_json(), "windows": mapped.windows},
+        "cost": {**cost.as_json(), "windows": mapped.windows, "views": _views(plan)},
     }  # fmt: skip
+
+
+def _views(plan: Plan) -> int:
+    """Return how many views of each window the model computes."""
+    architecture = plan.choice.ref.card.architecture if plan.choice.ref else None
+    return architecture.symmetries if isinstance(architecture, NetworkArchitecture) else 1
 
 
 def _quicklook(plan: Plan, phase: Phase) -> Quicklook:

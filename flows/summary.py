@@ -5,10 +5,12 @@ import numpy as np
 
 from flows.find import Plan
 from flows.report import ClassFound, ModelUsed, NotAnalysed, SceneUsed, Summary
-from geo.classify import NOTATION, REASONS, Label
+from flows.trust import detector_beside, trust_notes
+from geo.classify import NOTATION, REASONS, Finding, Label
 from geo.scene import Phase, Scene
 from geo.schema import Hazard
 from geo.vectorise import Layers, event_notation
+from models.clouds import unmasked_notes
 from models.mapping import Mapped
 
 _FOUND_IN = ("observed_event", "hydrography")
@@ -34,8 +36,9 @@ def summarise(plan: Plan, mapped: Mapped, layers: Layers) -> Summary:
         classes=_classes(plan, layers),
         not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
         buildings=_buildings(layers.frames["built_up"]),
-        scenes=tuple(_scene(scene, mapped, total) for scene in plan.scenes),
+        scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
+        beside=detector_beside(mapped),
         notes=_notes(plan, mapped, layers),
     )
 
@@ -74,11 +77,14 @@ def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
     """Return layer and label of what a product always has a figure for."""
     if plan.choice.ref is None:
         return ()
+    card, event = plan.choice.ref.card, ("observed_event", Label.EVENT)
     if plan.request.hazard is Hazard.WILDFIRE:
-        return (("observed_event", Label.EVENT),)
-    if any(scene.phase is Phase.BEFORE for scene in plan.scenes):
-        return (("observed_event", Label.EVENT), ("hydrography", Label.REFERENCE_WATER))
-    return (("observed_event", Label.UNDATED_WATER),)
+        return (event,)
+    if not any(scene.phase is Phase.BEFORE for scene in plan.scenes):
+        return (("observed_event", Label.UNDATED_WATER),)
+    if card.single_date or Finding.REFERENCE_WATER in card.class_names:
+        return (event, ("hydrography", Label.REFERENCE_WATER))
+    return (event,)
 
 
 def _weighted(group: gpd.GeoDataFrame) -> float | None:
@@ -104,13 +110,14 @@ def _buildings(frame: gpd.GeoDataFrame) -> dict[str, int]:
     return {str(grade): int(number) for grade, number in counts.items()}
 
 
-def _scene(scene: Scene, mapped: Mapped, total: int) -> SceneUsed:
+def _scene(scene: Scene, plan: Plan, mapped: Mapped, total: int) -> SceneUsed:
     return SceneUsed(
         id=scene.id,
         phase=scene.phase,
         sensor=scene.sensor.title,
         taken=scene.taken,
         used_share=mapped.scene_pixels.get(scene.id, 0) / total,
+        clouds=next((source.name for source in plan.clouds if source.scene == scene.id), None),
     )
 
 
@@ -129,7 +136,7 @@ def _model(plan: Plan) -> ModelUsed | None:
 
 def _notes(plan: Plan, mapped: Mapped, layers: Layers) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
-    notes = list(plan.notes)
+    notes = [*plan.notes, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)
     if Label.UNDATED_WATER in mapped.label_pixels:

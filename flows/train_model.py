@@ -1,10 +1,12 @@
-"""The Prefect flow `train-model`."""
+"""The Prefect flows `train-model` and `pretrain-encoder`."""
 
 # No `from __future__ import annotations` here: it breaks `flow.serve()`.
+from pathlib import Path
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.learning import TrainRequest, learn
+from flows.learning import TrainRequest, learn, prepare
 from flows.progress import progress_on
 from models.card import ModelCard
 
@@ -16,3 +18,16 @@ def train_model(request: TrainRequest, quiet: bool = False) -> ModelCard:
         request, progress_on(quiet=quiet)
     )
     return card
+
+
+@flow(
+    name="pretrain-encoder",
+    flow_run_name="pretrain {request.config.name}",
+    validate_parameters=True,
+)
+def pretrain_encoder(request: TrainRequest, quiet: bool = False) -> Path:
+    """Teach an encoder on images without labels; its folder holds the checkpoint."""
+    path: Path = task(name="prepare", cache_policy=NO_CACHE)(prepare)(
+        request, progress_on(quiet=quiet)
+    )
+    return path

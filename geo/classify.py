@@ -75,6 +75,8 @@ class Finding(StrEnum):
     """Water in the after image, whether it was there before or not."""
     REFERENCE_WATER = "reference_water"
     """Water in the before image."""
+    CLOUD = "cloud"
+    CLOUD_SHADOW = "cloud_shadow"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geo.antimeridian import Polygonal
+from geo.backscatter import backscatter_of
 from geo.errors import BandsMissing, BandsUnknown, UnitsMismatch
 from geo.image import open_image, read_stored, unreadable
 from geo.naming import acquisition_key, band_in_name, names_of, product_folder
@@ -210,6 +211,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, .
     offset, offset_notes = sentinel2_offset(source, sensor, units=units, name=names, sample=sample)
     check_units(sample, sensor=sensor, units=units, offset=offset, name=header.path.name)
     taken, time_note = taken_at(source, header)
+    backscatter = backscatter_of(source, sensor, [file.header for file in used])
     concluded = (*(n for file in used for n in file.notes), *offset_notes, *notes, time_note)
     name = _name_of(sharpest)
     return Scene(
@@ -227,6 +229,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, .
         offset=offset,
         cloud_cover=source.cloud_cover,
         nodata=sensor.nodata,
+        backscatter=backscatter,
         notes=tuple(dict.fromkeys(note for note in concluded if note)),
     )
 

@@ -1,6 +1,11 @@
 """Where a sensor did not see: the provider's own masks, and the noisy border of radar images."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import numpy as np
+from odc.geo.geobox import GeoBox
 from scipy import ndimage
 
 from geo.classify import Label
@@ -24,6 +29,23 @@ _QA_PIXEL: dict[int, Label] = {
     4: Label.CLOUD_SHADOW,
 }
 """Bits of QA_PIXEL, Landsat 8-9 Collection 2 Level 2 Science Product Guide, table 6-3."""
+
+FoundClouds: TypeAlias = Callable[[GeoBox], CodeArray]
+"""A grid to why the ground cannot be seen there, (rows, cols): `Label.CLOUD`, `Label.CLOUD_SHADOW`,
+0 where it can."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What hides the ground in a scene, besides pixels that hold no value."""
+
+    provider: frozenset[Label] = frozenset(_SCL.values())
+    """What the provider's own mask is believed on, where there is one; empty: it is not read."""
+    found: FoundClouds | None = None
+    """Clouds and shadows that somebody else finds in the scene."""
+
+
+ALL_OF_PROVIDER = Masking()
 
 BORDER_DB = -30.0
 """A Sentinel-1 pixel beside the image's edge that is darker than this is border noise: the

@@ -35,10 +35,9 @@ def quicklook_scenes(scenes: Sequence[Scene], preference: Preference) -> tuple[S
     return tuple(scenes)
 
 
-def shown_bands(scene: Scene) -> tuple[str, ...]:
-    """Return the bands of a scene that are shown; its first as grey where none make a picture."""
-    fitting = (bands for bands in _SHOWN if set(bands) <= set(scene.bands))
-    return next(fitting, scene.bands[:1])
+def shown_bands(there: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands that are shown; the first as grey where none make a picture."""
+    return next((bands for bands in _SHOWN if set(bands) <= set(there)), there[:1])
 
 
 def coarse_grid(geobox: GeoBox) -> GeoBox:
@@ -58,19 +57,25 @@ def quicklook(scenes: Sequence[Scene], geobox: GeoBox) -> tuple[FloatArray, Bool
             bands together, so that colours keep their balance.
         valid: (rows, cols).
     """
-    bands = shown_bands(scenes[0])
+    bands = shown_bands(scenes[0].bands)
     alike = [scene for scene in scenes if set(bands) <= set(scene.bands)]
     raster = SceneMosaic(alike, bands).read(geobox)
-    stretched = _stretched(raster)
-    pixels = stretched if len(bands) == 3 else np.repeat(stretched, 3, axis=0)
-    return pixels, raster.valid
+    return for_eye(raster), raster.valid
 
 
-def _stretched(raster: Raster) -> FloatArray:
-    seen = raster.pixels[:, raster.valid]
+def for_eye(raster: Raster) -> FloatArray:
+    """Return a raster as a picture, (3, rows, cols), 0 to 1; see `quicklook`."""
+    bands = shown_bands(raster.bands)
+    pixels = raster.pixels[[raster.bands.index(band) for band in bands]]
+    stretched = _stretched(pixels, raster.valid)
+    return stretched if len(bands) == 3 else np.repeat(stretched, 3, axis=0)
+
+
+def _stretched(pixels: FloatArray, valid: BoolArray) -> FloatArray:
+    seen = pixels[:, valid]
     if seen.size == 0:
-        return np.zeros_like(raster.pixels)
+        return np.zeros_like(pixels)
     low, high = np.percentile(seen, [2, 98])
     spread = max(float(high - low), 1e-6)
-    stretched: FloatArray = np.clip((np.nan_to_num(raster.pixels) - low) / spread, 0, 1)
+    stretched: FloatArray = np.clip((np.nan_to_num(pixels) - low) / spread, 0, 1)
     return stretched.astype(np.float32)

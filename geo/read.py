@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from geo.classify import Label
 from geo.errors import BandsMissing
 from geo.image import open_image, unreadable
-from geo.masks import BORDER_PX, quality_reason, radar_border
+from geo.masks import ALL_OF_PROVIDER, BORDER_PX, Masking, quality_reason, radar_border
 from geo.placement import Take, place
 from geo.raster import BoolArray, CodeArray, FloatArray
 from geo.scene import Asset, Scene
@@ -44,8 +44,10 @@ class _Layer:
 class SceneReader:
     """Reads one scene onto windows of a grid; each thread opens the files for itself."""
 
-    def __init__(self, scene: Scene, bands: Sequence[str]) -> None:
-        """Take a scene and the bands that are wanted of it.
+    def __init__(
+        self, scene: Scene, bands: Sequence[str], masking: Masking = ALL_OF_PROVIDER
+    ) -> None:
+        """Take a scene, the bands that are wanted of it, and what hides the ground in it.
 
         Raises:
             BandsMissing: where it lacks one.
@@ -58,8 +60,9 @@ class SceneReader:
         self.bands = tuple(bands)
         self._handles = _Handles()
         self._layers = _layers(scene, self.bands)
-        quality = scene.sensor.quality
+        quality = scene.sensor.quality if masking.provider else None
         self._quality = _layers(scene, (quality,)) if quality in scene.bands and quality else ()
+        self._masking = masking
 
     def read(self, geobox: GeoBox) -> tuple[FloatArray, CodeArray]:
         """Read the scene onto a grid.
@@ -86,6 +89,8 @@ class SceneReader:
         reason[valid] = 0
         for layer in self._quality:
             reason = np.where(reason == 0, self._mask(layer, geobox), reason)
+        if self._masking.found is not None and not reason.all():
+            reason = np.where(reason == 0, self._masking.found(geobox), reason)
         np.copyto(pixels, np.float32(np.nan), where=reason != 0)
         return pixels, reason
 
@@ -96,6 +101,8 @@ class SceneReader:
         )
         stored = np.where(covered, codes[0], 0).astype(np.uint16)
         reason = quality_reason(stored, layer.bands[0])
+        heeded = np.isin(reason, list(self._masking.provider))
+        reason = np.where(heeded, reason, np.uint8(0))
         return np.where(covered, reason, Label.NO_DATA).astype(np.uint8)
 
     def _placed(self, layer: _Layer, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:

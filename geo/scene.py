@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from geo.sensors import Sensor, Units, sensor_named
+from geo.sensors import Backscatter, Sensor, Units, sensor_named
 
 
 class Phase(StrEnum):
@@ -57,6 +57,8 @@ class Scene:
     """Share of cloud that the provider states, per cent."""
     nodata: float | None = None
     """The sensor's nodata value, besides the one that a file declares."""
+    backscatter: Backscatter | None = None
+    """Of radar; None for other sensors."""
     notes: tuple[str, ...] = ()
     """What was concluded rather than told, as sentences for the product's notes."""
 

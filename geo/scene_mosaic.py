@@ -1,6 +1,6 @@
 """Several scenes of one phase as one raster: which pixel comes from which scene."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from geo.errors import SourceInvalid
+from geo.masks import ALL_OF_PROVIDER, Masking
 from geo.raster import Raster
 from geo.read import SceneReader
 from geo.scene import Scene
@@ -19,8 +20,18 @@ MAX_SCENES = 254
 class SceneMosaic:
     """Reads several scenes of one phase as one raster: the first valid pixel wins."""
 
-    def __init__(self, scenes: Sequence[Scene], bands: Sequence[str]) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        bands: Sequence[str],
+        maskings: Mapping[str, Masking] | None = None,
+    ) -> None:
         """Take the scenes in their order of preference, see `ordered`.
+
+        Args:
+            scenes: the preferred first.
+            bands: that each of them has.
+            maskings: by scene id; the provider's own mask is heeded in a scene without one.
 
         Raises:
             BandsMissing: where a scene lacks a band.
@@ -33,7 +44,10 @@ class SceneMosaic:
             )
         self.scenes = tuple(scenes)
         self.bands = tuple(bands)
-        self._readers = tuple(SceneReader(scene, bands) for scene in scenes)
+        told = maskings or {}
+        self._readers = tuple(
+            SceneReader(scene, bands, told.get(scene.id, ALL_OF_PROVIDER)) for scene in scenes
+        )
 
     def read(self, geobox: GeoBox) -> Raster:
         """Read the scenes onto a grid; `origin` counts them from 1.

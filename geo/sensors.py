@@ -33,6 +33,19 @@ class Units(StrEnum):
     BITS_16 = "16-bit"
 
 
+class Backscatter(StrEnum):
+    """Which area the echo of a radar is divided by.
+
+    The two differ by the cosine of the angle of incidence, 0.6 to 1.6 dB on flat ground between
+    30 and 46 degrees, and by the slope of the ground: without these one does not become the other.
+    """
+
+    SIGMA0 = "sigma0"
+    """The ground's."""
+    GAMMA0 = "gamma0"
+    """The wave front's."""
+
+
 UNITS_OF: dict[Family, tuple[Units, ...]] = {
     Family.RADAR: (Units.DECIBEL, Units.LINEAR_POWER),
     Family.OPTICAL: (Units.REFLECTANCE, Units.REFLECTANCE_10000, Units.LANDSAT_C2),
@@ -71,6 +84,8 @@ class Sensor:
     there is no standard."""
     quality: str | None = None
     """Name of the provider's own mask band, read where delivered."""
+    backscatter: Backscatter | None = None
+    """What its radar images hold where nothing says otherwise; None: it is no radar."""
 
     def band_of(self, label: str) -> str | None:
         """Return the common name for a provider's label, or None where it is not one of ours."""
@@ -123,16 +138,26 @@ _S2_LEVEL = (
     r"|S2[ABCD]_T?\d\d?[A-Z]{{3}}_\d{{8}}.*_{0}"
 )
 
+WAVELENGTH_UM = {
+    "coastal": 0.443, "blue": 0.492, "green": 0.560, "red": 0.665, "rededge071": 0.704,
+    "rededge075": 0.741, "rededge078": 0.783, "nir": 0.833, "nir08": 0.865, "nir09": 0.945,
+    "cirrus": 1.374, "swir16": 1.614, "swir22": 2.202,
+}  # fmt: skip
+"""Centre of each optical band: Sentinel-2A's, Sentinel-2 Products Specification; Landsat's are
+within a few per cent."""
+
 SENSORS: dict[str, Sensor] = {
     sensor.name: sensor
     for sensor in (
         # Sentinel-1 Product Definition S1-RS-MDA-52-7440 gives the names; 20 m by 22 m
         # resolution on pixels of 10 m for IW GRDH. Exporters fill with 0, which no measured
-        # backscatter equals in power or in decibels.
+        # backscatter equals in power or in decibels. GRD is calibrated to sigma0, unless somebody
+        # chose otherwise; radiometric terrain correction gives gamma0 (Small 2011,
+        # doi:10.1109/TGRS.2011.2120616).
         Sensor("sentinel-1-grd", "Sentinel-1 GRD", Family.RADAR, Units.DECIBEL, _RADAR, 10.0,
-               0.0, _S1_GRD),
+               0.0, _S1_GRD, backscatter=Backscatter.SIGMA0),
         Sensor("sentinel-1-rtc", "Sentinel-1 RTC", Family.RADAR, Units.LINEAR_POWER, _RADAR, 10.0,
-               0.0, _S1_RTC),
+               0.0, _S1_RTC, backscatter=Backscatter.GAMMA0),
         # Sentinel-2 Products Specification S2-PDGS-TAS-DI-PSD: 0 is nodata, and from
         # processing baseline 04.00 on the values carry an offset of +1000.
         Sensor("sentinel-2-l1c", "Sentinel-2 L1C", Family.OPTICAL, Units.REFLECTANCE_10000, _S2_L1C,

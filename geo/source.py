@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from geo.errors import SourceInvalid
-from geo.sensors import Units
+from geo.sensors import Backscatter, Units
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 """Endings of the files that are taken from a folder."""
@@ -28,6 +28,8 @@ class Source:
     """Sentinel-2 processing baseline, such as "05.10"."""
     cloud_cover: float | None = None
     """Share of cloud, per cent."""
+    backscatter: Backscatter | None = None
+    """Of radar."""
 
 
 def files_of(source: Source) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from geo.raster import FloatArray
+from geo.sensors import Units, to_decibel, to_physical
 
 
 def lee(power: FloatArray, *, window_px: int, looks: float) -> FloatArray:
@@ -31,3 +32,9 @@ def lee(power: FloatArray, *, window_px: int, looks: float) -> FloatArray:
     weight = np.maximum(1 - speckle / np.maximum(variance, np.finfo(np.float64).tiny), 0)
     smooth = mean + weight * (filled - mean)
     return np.where(valid, smooth, np.nan).astype(np.float32)
+
+
+def lee_decibel(decibel: FloatArray, *, window_px: int, looks: float) -> FloatArray:
+    """Return decibels, (rows, cols), after `lee` on their power; NaN where the input is."""
+    power = to_physical(decibel, units=Units.DECIBEL)
+    return to_decibel(lee(power, window_px=window_px, looks=looks))

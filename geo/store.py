@@ -4,7 +4,7 @@ import errno
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from geo.durable import (
 )
 from geo.errors import StoreError
 from geo.manifest import MANIFEST, Product, read_json, read_product, seal, to_json
+from geo.origins import ORIGINS, Origins
 from geo.source import expanded
 from geo.workspace import (
     Workspace,
@@ -79,6 +80,9 @@ class Store(Protocol):
 
     def has_scene(self, event_id: str, acquisition: str) -> bool:
         """Whether it is written down what became of an acquisition."""
+
+    def record_origins(self, event_id: str, product_id: str, origins: Origins) -> None:
+        """Write down where the inputs of a product lie on this machine."""
 
     def repair(self, event_id: str) -> None:
         """Finish or clear away what killed runs left."""
@@ -190,6 +194,20 @@ class LocalStore:
         """See `Store.has_scene`."""
         path = self._event(event_id) / "scenes" / f"{_checked_id(acquisition)}.json"
         return read_json(path) is not None
+
+    def record_origins(self, event_id: str, product_id: str, origins: Origins) -> None:
+        """See `Store.record_origins`; read them with `geo.origins.read_origins`.
+
+        Raises:
+            StoreError: where the store cannot be written.
+        """
+        path = self._event(event_id) / ORIGINS / f"{_checked_id(product_id)}.json"
+        content = asdict(origins)
+        with writing(path):
+            make_folder(path.parent)
+            with self.locked(event_id):
+                if read_json(path) != content:
+                    replace_file(path, to_json(content))
 
     def repair(self, event_id: str) -> None:
         """See `Store.repair`. What is whole is never touched; a second call does nothing.

@@ -2,7 +2,15 @@
 
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 
@@ -173,8 +181,20 @@ class NetworkArchitecture(Part):
     availability_channels: bool = Field(
         default=False, description="One more channel a slot: 1 where it was observed, else 0."
     )
+    pixel_head: PositiveInt | None = Field(
+        default=None,
+        description="Features that the network gives a pixel, judged together with the pixel's own "
+        "channels: its skip connections begin at half the resolution, and what is one pixel wide "
+        "is lost without. null: the network gives the logits itself.",
+    )
     margin_px: int = Field(
         default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
+    )
+    symmetries: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="Views of a window whose logits are averaged: 2 with its mirror image, 4 with "
+        "both mirror images and the half turn, 8 with the quarter turns as well. The answer then "
+        "turns with the scene, for so many times the time.",
     )
 
     @model_validator(mode="after")
@@ -188,6 +208,30 @@ class NetworkArchitecture(Part):
         return self
 
 
+class CsmaskArchitecture(Part):
+    """A network of ukis-csmask, which comes with that package, and what is made of its answer.
+
+    Wieland, Fichtner and Martinis 2022, doi:10.5194/isprs-archives-XLIII-B3-2022-217-2022. It
+    tells ground, cloud and cloud shadow apart in reflectance of about 30 m.
+    """
+
+    kind: Literal["ukis-csmask"]
+    file: Literal[
+        "model_4b_l1c.onnx", "model_4b_l2a.onnx", "model_6b_l1c.onnx", "model_6b_l2a.onnx"
+    ] = Field(description="In the package: so many bands, of a level of processing.")
+    cloud_buffer_px: NonNegativeInt = Field(
+        description="A cloud is so much wider than the network says: its edge is thin."
+    )
+    shadow_reach_px: PositiveInt = Field(
+        description="A shadow counts where a cloud is so near; without one it is dark water."
+    )
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels around a window that its answer depends on."""
+        return max(self.cloud_buffer_px, self.shadow_reach_px)
+
+
 Architecture: TypeAlias = Annotated[
-    DetectorArchitecture | NetworkArchitecture, Field(discriminator="kind")
+    DetectorArchitecture | NetworkArchitecture | CsmaskArchitecture, Field(discriminator="kind")
 ]

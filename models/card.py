@@ -15,8 +15,15 @@ from pydantic import (
 )
 
 from geo.classify import Finding
-from geo.sensors import SENSORS
-from models.architecture import Architecture, DetectorArchitecture, NetworkArchitecture, Part
+from geo.sensors import SENSORS, Backscatter
+from models.architecture import (
+    Architecture,
+    CsmaskArchitecture,
+    DetectorArchitecture,
+    LeeFilter,
+    NetworkArchitecture,
+    Part,
+)
 from models.errors import CardInvalid
 from models.terms import CLASSES_OF, UNITS_OF, InputPhase, Physical, Task
 
@@ -49,6 +56,12 @@ class CardInput(Part):
         description="card: the constants above; scene: mean and standard deviation of the whole "
         "scene, see `models.scene_statistics`, so that a gain and an offset change nothing.",
     )
+    backscatter: Backscatter | None = Field(
+        default=None, description="What a radar image must hold; null: sigma0 or gamma0."
+    )
+    speckle: LeeFilter | None = Field(
+        default=None, description="Applied to each radar band first; null: read as it is."
+    )
     required: bool = True
     learned_from: tuple[BandStatistics, ...] | None = Field(
         default=None, description="By band; null where it did not learn from images."
@@ -69,6 +82,7 @@ class CardInput(Part):
                 )
         if len(set(self.bands)) < len(self.bands):
             raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
+        self._check_radar()
         if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
             raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
         for name in ("mean", "std", "learned_from"):
@@ -77,12 +91,50 @@ class CardInput(Part):
                 raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
         return self
 
+    def _check_radar(self) -> None:
+        if self.units is Physical.DECIBEL:
+            return
+        for name, value in (("backscatter", self.backscatter), ("speckle", self.speckle)):
+            if value is not None:
+                raise ValueError(f"{name} is of radar, the slot is in {self.units}; remove it")
+
     def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
         missing = [band for band in self.bands if band not in there]
         if missing:
             raise ValueError(
                 f"{sensor} has no band {', '.join(missing)}; it has {', '.join(sorted(there))}"
             )
+
+
+class DomainLimits(Part):
+    """How far a scene may lie from what a network learned from; see `models.domain`.
+
+    The figures that chose the defaults are there, and in `models.witness`.
+    """
+
+    shift: PositiveFloat = Field(
+        default=1.75,
+        description="Between the percentiles of the scene and those in training, in deviations "
+        "of the training, on average over the bands.",
+    )
+    band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
+    contrast: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Least range from the 1st to the 99th percentile, as a share of that in "
+        "training, on average over the bands; not asked of slots normalised by the scene.",
+    )
+    stuck: float = Field(
+        default=0.75, gt=0, le=1, description="Greatest share of a band that is one number."
+    )
+    contradiction: float | None = Field(
+        default=-0.2,
+        ge=-1,
+        lt=0,
+        description="Cohen's kappa with a detector below which a block is not trusted; null: no "
+        "detector is run beside it.",
+    )
 
 
 class CardClass(Part):
@@ -100,6 +152,26 @@ class Score(Part):
     metric: str = Field(description="Said in full, with the class and the averaging.")
     value: float
     n: PositiveInt = Field(description="Images that it was measured on.")
+    measure: Literal["iou", "ece"] = Field(
+        default="iou", description="Its name in what `aftermap evaluate` prints."
+    )
+    drop: tuple[str, ...] = Field(
+        default=(), description="Images of the data that the model was not given."
+    )
+    trainings: tuple[float, ...] = Field(
+        default=(), description="The same figure of several trainings, where there were several."
+    )
+    trainings_differ_in: Literal["seed", "fold"] | None = Field(
+        default=None,
+        description="seed: `value` is that of the shipped weights; fold: each training was scored "
+        "on what it left out, and `value` is of all their pixels.",
+    )
+
+    @model_validator(mode="after")
+    def _check_trainings(self) -> Self:
+        if bool(self.trainings) != (self.trainings_differ_in is not None):
+            raise ValueError("trainings and trainings_differ_in go together; give both or neither")
+        return self
 
 
 class TemperatureParameters(Part):
@@ -122,6 +194,14 @@ class Training(Part):
 
     config_sha256: str = Field(description="See `models.training.TrainingConfig.digest`.")
     data_sha256: str = Field(description="Of the names and bytes of the files that it read.")
+    left_out: str | None = Field(
+        default=None,
+        description="Split of the data that it did not learn from, see `models.data.open_set`; "
+        "null: it was not recorded.",
+    )
+    encoder_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="Of the weights that its encoder began with; null: random ones."
+    )
     seed: NonNegativeInt
     epochs: PositiveInt
     tiles: PositiveInt = Field(description="That it learned from; those left out not counted.")
@@ -159,6 +239,9 @@ class ModelCard(Part):
     calibration: Calibration | None = Field(
         default=None, description="null: its probabilities are not calibrated."
     )
+    domain: DomainLimits | None = Field(
+        default=None, description="null: scenes are not held against what it learned from."
+    )
     licence: str
     limits: tuple[str, ...] = Field(min_length=1, description="Sentences.")
     references: tuple[str, ...] = ()
@@ -170,6 +253,11 @@ class ModelCard(Part):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def unchecked(self) -> Self:
+        """The same card, without limits to its domain; the card of the same network still."""
+        return self.model_copy(update={"domain": None})
+
+    @property
     def class_names(self) -> tuple[Finding, ...]:
         """Its classes, in the order of its answer."""
         return tuple(entry.name for entry in self.classes)
@@ -177,7 +265,12 @@ class ModelCard(Part):
     @property
     def single_date(self) -> bool:
         """Whether it sees one image at a time, and runs on the after and the before image."""
-        return self.task is Task.WATER
+        return self.task in (Task.WATER, Task.CLOUD)
+
+    @property
+    def after_inputs(self) -> tuple[CardInput, ...]:
+        """The slots of images after the event; an image before it alone says nothing of it."""
+        return tuple(entry for entry in self.inputs if entry.phase is not InputPhase.BEFORE)
 
     @model_validator(mode="after")
     def _check_card(self) -> Self:
@@ -194,10 +287,16 @@ class ModelCard(Part):
             raise ValueError(
                 f"windows of {self.window_px} px overlap by {self.overlap_px} px; at most half fits"
             )
+        if isinstance(self.architecture, DetectorArchitecture):
+            self._check_detector(self.architecture)
+        else:
+            self._check_learned()
         if isinstance(self.architecture, NetworkArchitecture):
             self._check_network(self.architecture)
-        else:
-            self._check_detector(self.architecture)
+        if isinstance(self.architecture, CsmaskArchitecture):
+            self._check_csmask(self.architecture)
+        if self.task is Task.CLOUD and (self.resolution_m is None or len(self.inputs) > 1):
+            raise ValueError("a model of clouds sees one image, and says at which resolution_m")
         if self.calibration is not None:
             temperatures = len(self.calibration.parameters.temperature)
             if temperatures != len(self.classes):
@@ -208,9 +307,11 @@ class ModelCard(Part):
         each = [entry.phase is InputPhase.EACH for entry in self.inputs]
         if any(each) != self.single_date or any(each) != all(each):
             raise ValueError(
-                f"inputs of phase {InputPhase.EACH} belong to the task {Task.WATER}, all of them "
-                "and nowhere else"
+                f"inputs of phase {InputPhase.EACH} belong to the task {Task.WATER} or "
+                f"{Task.CLOUD}, all of them and nowhere else"
             )
+        if not self.after_inputs:
+            raise ValueError("no input is of after the event; without one nothing can be said")
 
     def _check_classes(self) -> None:
         must, may = CLASSES_OF[self.task]
@@ -226,6 +327,8 @@ class ModelCard(Part):
         parameters = detector.parameters
         if self.weights_sha256 is not None:
             raise ValueError("a detector has no weights; set weights_sha256 to null")
+        if self.domain is not None:
+            raise ValueError("a detector learned from no image; set domain to null")
         phases = sorted(entry.phase.value for entry in self.inputs)
         if phases != sorted(parameters.phases):
             raise ValueError(
@@ -233,13 +336,18 @@ class ModelCard(Part):
                 f"the card has {' and '.join(phases)}"
             )
         for entry in self.inputs:
+            if entry.speckle is not None:
+                raise ValueError(
+                    f"{parameters.method} has its speckle filter among its parameters; remove that "
+                    f"of {entry.slot}"
+                )
             if set(entry.bands) != set(parameters.bands) or not entry.required:
                 raise ValueError(
                     f"{parameters.method} needs the bands {', '.join(parameters.bands)} in "
                     f"{entry.slot}, which is required; the card has {', '.join(entry.bands)}"
                 )
 
-    def _check_network(self, network: NetworkArchitecture) -> None:
+    def _check_learned(self) -> None:
         if self.weights_sha256 is None:
             raise ValueError(f"a network needs weights_sha256, the sha256 of its {WEIGHTS_NAME}")
         if any(
@@ -247,6 +355,24 @@ class ModelCard(Part):
             for entry in self.inputs
         ):
             raise ValueError("every input of a network needs mean and std, or the scene's own")
+
+    def _check_csmask(self, network: CsmaskArchitecture) -> None:
+        bands = sum(len(entry.bands) for entry in self.inputs)
+        answers = (Finding.CLOUD, Finding.CLOUD_SHADOW)
+        if self.class_names != answers or f"_{bands}b_" not in network.file:
+            raise ValueError(
+                f"{network.file} finds {' and '.join(answers)}, in this order, in as many bands as "
+                f"its name says; the card has {' and '.join(self.class_names)} in {bands} bands"
+            )
+
+    def _check_network(self, network: NetworkArchitecture) -> None:
+        for entry in self.inputs:
+            reach = entry.speckle.window_px // 2 if entry.speckle else 0
+            if network.margin_px < reach:
+                raise ValueError(
+                    f"the speckle filter of {entry.slot} reaches {reach} px, the margin is "
+                    f"{network.margin_px} px; it must hold it"
+                )
         channels = sum(len(entry.bands) for entry in self.inputs)
         if network.availability_channels:
             channels += len(self.inputs)
@@ -254,6 +380,12 @@ class ModelCard(Part):
             raise ValueError(f"the inputs make {channels} channels, not {network.in_channels}")
         if network.classes != len(self.classes):
             raise ValueError(f"the network has {network.classes} classes, not {len(self.classes)}")
+
+
+def card_bytes(card: ModelCard) -> bytes:
+    """Return a card as its file."""
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    return f"{text}\n".encode()
 
 
 def read_card(path: Path) -> ModelCard:

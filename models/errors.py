@@ -9,7 +9,8 @@
     ├── DeviceMissing     the device that was asked for is not there
     ├── TruthInvalid      the truth that a product is held against cannot be used
     ├── DataInvalid       a labelled data set cannot be read, or has no such split
-    └── TrainingInvalid   a training's config or its checkpoint cannot be used
+    ├── TrainingInvalid   a training's config or its checkpoint cannot be used
+    └── PageInvalid       the plan of a model's page cannot be used
 
 Every message is one sentence or two: what is wrong, both sides, and the cure.
 """
@@ -53,3 +54,7 @@ class DataInvalid(ModelError):
 
 class TrainingInvalid(ModelError):
     """A training's config or its checkpoint cannot be used."""
+
+
+class PageInvalid(ModelError):
+    """The plan of a model's page, or the trainings that it compares, cannot be used."""

@@ -1,11 +1,14 @@
 """From rasters to the arrays of a model, by the names and constants of its card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
+from geo.classify import Label
 from geo.raster import BoolArray, FloatArray, Raster
+from geo.speckle import lee_decibel
 from models.architecture import NetworkArchitecture
 from models.card import CardInput, ModelCard
 from models.errors import InputsMismatch
@@ -18,9 +21,15 @@ Inputs: TypeAlias = Mapping[str, Raster | None]
 def select(entry: CardInput, raster: Raster) -> FloatArray:
     """Return the bands of a slot in the card's order, (bands, rows, cols).
 
-    `shape_of` has checked that they are there.
+    Radar bands lose their speckle where the card says so. `shape_of` has checked that the bands
+    are there.
     """
-    return raster.pixels[[raster.bands.index(band) for band in entry.bands]]
+    pixels = raster.pixels[[raster.bands.index(band) for band in entry.bands]]
+    if entry.speckle is None:
+        return pixels
+    speckle = entry.speckle
+    smooth = [lee_decibel(b, window_px=speckle.window_px, looks=speckle.looks) for b in pixels]
+    return np.stack(smooth)
 
 
 def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
@@ -50,19 +59,41 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
     return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
 
 
+def trusted(raster: Raster, far: Collection[int]) -> Raster:
+    """Return an image without the scenes that lie outside of the model's domain.
+
+    Args:
+        raster: of a slot.
+        far: numbers of scenes, see `models.survey.Survey.far`.
+    """
+    if not far:
+        return raster
+    out = raster.valid & np.isin(raster.origin, list(far))
+    return replace(
+        raster,
+        pixels=np.where(out, np.float32(np.nan), raster.pixels),
+        valid=raster.valid & ~out,
+        origin=np.where(out, np.uint8(0), raster.origin),
+        reason=np.where(out, np.uint8(Label.OUT_OF_DOMAIN), raster.reason),
+    )
+
+
 def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
     """Return where the model can answer, (rows, cols).
 
-    That is where every required slot was observed, and at least one slot of any kind.
+    That is where every required slot was observed, and at least one slot after the event: what
+    lay there before says nothing of it.
     """
     seen = np.zeros(shape_of(card, inputs), bool)
     required = np.ones_like(seen)
     for entry in card.inputs:
         raster = inputs.get(entry.slot)
-        if raster is not None:
+        if raster is None:
+            continue
+        if entry in card.after_inputs:
             seen |= raster.valid
-            if entry.required:
-                required &= raster.valid
+        if entry.required:
+            required &= raster.valid
     return seen & required
 
 
@@ -87,6 +118,27 @@ def stack(card: ModelCard, batch: Sequence[Inputs], survey: Survey = NOTHING_LEA
     if len(shapes) != 1:
         raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
     return np.stack([_channels(card, inputs, survey) for inputs in batch])
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What one channel of `stack` holds."""
+
+    slot: str
+    band: str | None
+    """None: 1 where the slot was observed, else 0."""
+
+
+def channels_of(card: ModelCard) -> tuple[Channel, ...]:
+    """Return the channels of `stack`, in their order."""
+    bands = [Channel(entry.slot, band) for entry in card.inputs for band in entry.bands]
+    flags = [Channel(entry.slot, None) for entry in card.inputs]
+    return tuple(bands + flags if _flagged(card) else bands)
+
+
+def _flagged(card: ModelCard) -> bool:
+    network = card.architecture
+    return isinstance(network, NetworkArchitecture) and network.availability_channels
 
 
 def _check_bands(entry: CardInput, raster: Raster) -> None:
@@ -114,9 +166,7 @@ def _channels(card: ModelCard, inputs: Inputs, survey: Survey) -> FloatArray:
         else:
             bands.append(_normalised(entry, raster, survey))
             flags.append(raster.valid[None].astype(np.float32))
-    network = card.architecture
-    flagged = isinstance(network, NetworkArchitecture) and network.availability_channels
-    return np.concatenate(bands + flags if flagged else bands)
+    return np.concatenate(bands + flags if _flagged(card) else bands)
 
 
 def _normalised(entry: CardInput, raster: Raster, survey: Survey) -> FloatArray:

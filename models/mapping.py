@@ -24,7 +24,7 @@ from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
 from geo.write.cog import PROBABILITY, RowBandWriter, class_kind, scratch_bytes
 from models.ahead import windows_ahead
-from models.reading import Answer, Reader, Reading
+from models.reading import Answer, Reader, Reading, Verdict
 from models.survey import Survey
 
 Out = TypeVar("Out")
@@ -62,6 +62,10 @@ class Mapped:
     """Pixels that each scene gave, by scene id."""
     surveys: Mapping[str, Survey]
     """What the model learned from the whole scene, by phase or "all"."""
+    witness: str | None
+    """Name of the detector that the answers were held against; None where there was none."""
+    verdict_pixels: Mapping[int, int]
+    """Pixels of the area by what the detector said of them, a `models.reading.Verdict`."""
     windows: int
 
 
@@ -100,15 +104,18 @@ def map_scenes(
                 reader.thresholds,
                 Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
             )
-            observed = np.where(inside, strip.codes[3:], np.uint8(0))
+            verdict_and_origins = np.where(inside, strip.codes[3:], np.uint8(0))
+            verdict, observed = verdict_and_origins[0], verdict_and_origins[1:]
             write(done, observed)
-            count.add(done.label, observed)
+            count.add(done.label, observed, verdict)
     count.require_something()
     return Mapped(
         rasters=out,
         label_pixels=count.labels,
         scene_pixels=count.scenes,
         surveys=surveys,
+        witness=reader.witness,
+        verdict_pixels=count.verdicts,
         windows=len(grid),
     )
 
@@ -171,7 +178,7 @@ def _bands(
         width=cols,
         window_rows=min(reader.window_px, rows),
         layers=len(reader.thresholds),
-        code_layers=3 + len(reader.readings),
+        code_layers=4 + len(reader.readings),
     )
     ahead = windows_ahead(reader, grid, geobox)
     for number, span in enumerate(grid.rows):
@@ -185,8 +192,8 @@ def _bands(
 
 
 def _codes(answer: Answer) -> npt.NDArray[np.uint8]:
-    """Return (3 + readings, rows, cols): valid, valid before, reason, origins."""
-    flags = (answer.valid, answer.valid_before, answer.reason)
+    """Return (4 + readings, rows, cols): valid, valid before, reason, verdict, origins."""
+    flags = (answer.valid, answer.valid_before, answer.reason, answer.verdict)
     return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
 
 
@@ -228,15 +235,21 @@ class _Count:
     def __init__(self, readings: Sequence[Reading]) -> None:
         self._ids = [_ids(reading) for reading in readings]
         self._labels = np.zeros(256, np.int64)
+        self._verdicts = np.zeros(len(Verdict), np.int64)
         self._origins = np.zeros((len(readings), 256), np.int64)
 
-    def add(self, label: npt.NDArray[np.uint8], origins: npt.NDArray[np.uint8]) -> None:
+    def add(self, label: CodeArray, origins: CodeArray, verdict: CodeArray) -> None:
         self._labels += np.bincount(label.ravel(), minlength=256)
+        self._verdicts += np.bincount(verdict.ravel(), minlength=len(Verdict))
         self._origins += [np.bincount(origin.ravel(), minlength=256) for origin in origins]
 
     @property
     def labels(self) -> dict[int, int]:
         return {value: int(n) for value, n in enumerate(self._labels) if n and value}
+
+    @property
+    def verdicts(self) -> dict[int, int]:
+        return {verdict: int(self._verdicts[verdict]) for verdict in Verdict if verdict}
 
     @property
     def scenes(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import segmentation_models_pytorch as smp
 import torch
 from scipy.special import expit
@@ -16,11 +17,12 @@ from scipy.special import expit
 from geo.raster import FloatArray
 from models.architecture import NetworkArchitecture
 from models.card import ModelCard
+from models.domain import surveyed
 from models.errors import CardInvalid, DeviceMissing
 from models.inputs import Inputs, answered, shape_of, stack
 from models.registry import CardRef
-from models.scene_statistics import scene_levels
 from models.survey import Survey
+from models.symmetries import averaged
 from models.units import ValueSample
 from models.weights import fill, read_weights
 
@@ -32,6 +34,8 @@ class NetworkModel:
     card: ModelCard
     network: torch.nn.Module
     device: torch.device
+    symmetries: int = 1
+    """Views of a window whose logits are averaged, see `models.symmetries`."""
 
     @classmethod
     def load(
@@ -44,7 +48,7 @@ class NetworkModel:
         tensors = read_weights(ref.weights, sha256=ref.card.weights_sha256 or "")
         fill(network, tensors, source=ref.weights)
         network = network.eval().to(place).to(memory_format=torch.channels_last)
-        return cls(ref.card, network, place)
+        return cls(ref.card, network, place, architecture.symmetries)
 
     def survey(self, samples: Iterable[Inputs]) -> Survey:
         """Check the units of the scene, and measure the levels that the card asks for."""
@@ -53,16 +57,35 @@ class NetworkModel:
             shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
-        return Survey(levels=scene_levels(self.card, values))
+        return surveyed(self.card, values)
 
     def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
         """Answer a batch of windows; see `models.predict.Model.predict`."""
-        pixels = stack(self.card, batch, survey)
-        rows, cols = pixels.shape[2:]
-        logits = self._logits(_padded(pixels, stride=self.card.stride_px))[:, :, :rows, :cols]
-        probabilities = expit(logits / self._temperature())
+        probabilities = self.probabilities(stack(self.card, batch, survey))
         usable = np.stack([answered(self.card, inputs) for inputs in batch])
         return np.where(usable[:, None], probabilities, np.float32(np.nan))
+
+    def probabilities(self, pixels: FloatArray) -> FloatArray:
+        """Return calibrated probabilities of stacked windows, float32 (n, classes, rows, cols).
+
+        Args:
+            pixels: (n, channels, rows, cols), see `models.inputs.stack`.
+        """
+        rows, cols = pixels.shape[2:]
+        logits = self._logits(_padded(pixels, stride=self.card.stride_px))[:, :, :rows, :cols]
+        return np.asarray(expit(logits / self._temperature()), np.float32)
+
+    def log_odds(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the log odds of `probabilities`, as a function that can be differentiated.
+
+        Args:
+            pixels: (n, channels, rows, cols), on the device.
+        """
+        rows, cols = pixels.shape[2:]
+        down, across = (_mirrored(side, stride=self.card.stride_px) for side in (rows, cols))
+        padded = pixels[:, :, down][..., across]
+        logits = averaged(self.network, padded, symmetries=self.symmetries)[:, :, :rows, :cols]
+        return logits / torch.from_numpy(self._temperature()).to(pixels.device)
 
     def _logits(self, pixels: FloatArray) -> FloatArray:
         tensor = torch.from_numpy(pixels).to(
@@ -70,7 +93,7 @@ class NetworkModel:
         )
         half = self.device.type == "cuda"
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=half):
-            logits = self.network(tensor)
+            logits = averaged(self.network, tensor, symmetries=self.symmetries)
         return np.asarray(logits.float().cpu().numpy(), np.float32)
 
     def _temperature(self) -> FloatArray:
@@ -99,7 +122,7 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
             encoder_name=architecture.encoder,
             encoder_weights=None,
             in_channels=architecture.in_channels,
-            classes=architecture.classes,
+            classes=architecture.pixel_head or architecture.classes,
             **architecture.decoder_options,
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -107,7 +130,36 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
             f"{name} asks for {architecture.arch} on {architecture.encoder}, which "
             f"segmentation-models-pytorch {smp.__version__} cannot build: {error}"
         ) from error
-    return network
+    return network if architecture.pixel_head is None else PixelHead(network, architecture)
+
+
+class PixelHead(torch.nn.Module):
+    """Judges each pixel by what it is, and by what a network says of its surroundings.
+
+    Two convolutions of 1 x 1 over the network's features and the pixel's own channels.
+    """
+
+    def __init__(self, context: torch.nn.Module, architecture: NetworkArchitecture) -> None:
+        super().__init__()
+        features = architecture.pixel_head or architecture.classes
+        self.context = context
+        self.head = torch.nn.Sequential(
+            torch.nn.Conv2d(features + architecture.in_channels, features, 1),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(features, architecture.classes, 1),
+        )
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return logits, (n, classes, rows, cols)."""
+        logits: torch.Tensor = self.head(torch.cat([self.context(pixels), pixels], dim=1))
+        return logits
+
+
+def encoder_of(network: torch.nn.Module) -> torch.nn.Module:
+    """Return the encoder of a network that `build` made."""
+    context = network.context if isinstance(network, PixelHead) else network
+    encoder: torch.nn.Module = context.get_submodule("encoder")
+    return encoder
 
 
 def _check_known(architecture: NetworkArchitecture, *, name: str) -> None:
@@ -144,6 +196,12 @@ def device_named(name: str) -> torch.device:
 
 def _padded(pixels: FloatArray, *, stride: int) -> FloatArray:
     """Return windows mirrored at their lower and right edge up to multiples of the stride."""
-    rows, cols = pixels.shape[2:]
-    edges = ((0, 0), (0, 0), (0, -rows % stride), (0, -cols % stride))
-    return np.pad(pixels, edges, mode="reflect") if np.any(edges) else pixels
+    rows, cols = (_mirrored(side, stride=stride) for side in pixels.shape[2:])
+    if (len(rows), len(cols)) == pixels.shape[2:]:
+        return pixels
+    return np.ascontiguousarray(pixels[:, :, rows][..., cols])
+
+
+def _mirrored(side: int, *, stride: int) -> npt.NDArray[np.int64]:
+    """Return the pixels of an axis, mirrored at its end up to a multiple of the stride."""
+    return np.pad(np.arange(side), (0, -side % stride), mode="reflect")

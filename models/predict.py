@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from geo.raster import FloatArray
-from models.architecture import DetectorArchitecture
+from models.architecture import CsmaskArchitecture, DetectorArchitecture
 from models.card import ModelCard
 from models.detectors.model import DetectorModel
 from models.inputs import Inputs
@@ -50,7 +50,8 @@ class Model(Protocol):
 def load(ref: CardRef, *, device: str = "auto") -> Model:
     """Return the model of a card, ready to predict.
 
-    Detectors run on the CPU whatever the device, and import no torch.
+    Detectors and the networks of ukis-csmask run on the CPU whatever the device, and import no
+    torch.
 
     Args:
         ref: a card and its folder, as `models.registry.find` returns it.
@@ -64,6 +65,10 @@ def load(ref: CardRef, *, device: str = "auto") -> Model:
     architecture = ref.card.architecture
     if isinstance(architecture, DetectorArchitecture):
         return DetectorModel.of(ref.card, architecture)
+    if isinstance(architecture, CsmaskArchitecture):
+        from models.csmask import CsmaskModel  # noqa: PLC0415 - only clouds need onnxruntime
+
+        return CsmaskModel.load(ref, architecture)
     from models.network import NetworkModel  # noqa: PLC0415 - torch takes seconds to import
 
     return NetworkModel.load(ref, architecture, device=device)

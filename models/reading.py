@@ -6,6 +6,7 @@ without a model (`SightOnly`), which says what was seen and nothing more.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -13,14 +14,15 @@ from odc.geo.geobox import GeoBox
 
 from geo.classify import Finding, Label
 from geo.errors import BandsMissing
+from geo.masks import Masking
 from geo.raster import BoolArray, CodeArray, FloatArray, Raster
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import Preference, SceneMosaic, ordered
 from models.architecture import NetworkArchitecture
 from models.card import CardInput, ModelCard
-from models.inputs import answered
+from models.inputs import answered, trusted
+from models.matching import Available, accepts, require_fit
 from models.predict import Model
-from models.registry import Available, accepts, require_fit
 from models.survey import Survey
 
 Seen = Mapping[str, Raster]
@@ -28,6 +30,17 @@ Seen = Mapping[str, Raster]
 
 SIGHT_WINDOW_PX = 1024
 NETWORK_BATCH = 4
+
+
+class Verdict(IntEnum):
+    """What a detector says of a pixel that a network answered, see `models.witness`."""
+
+    UNASKED = 0
+    """There is none, or it has no answer there."""
+    AGREES = 1
+    DIFFERS = 2
+    CONTRADICTS = 3
+    """It lies in a block where they contradict each other: the network is not trusted there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +57,8 @@ class Answer:
     """(rows, cols); a `Label` where not valid, 0 elsewhere."""
     origins: tuple[CodeArray, ...]
     """(rows, cols) each, one a reading: the number of the scene, from 1."""
+    verdict: CodeArray
+    """(rows, cols); a `Verdict`."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,17 @@ class Reader(Protocol):
         """Probability from which a finding counts, in the order of the answers."""
         ...
 
+    @property
+    def witness(self) -> str | None:
+        """Name of the detector that the answers are held against; None where there is none."""
+        ...
+
     def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
         """Look at the whole scene before any of it is mapped; by phase, or "all"."""
+        ...
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Return a window without the scenes that lie outside of the model's domain."""
         ...
 
     def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
@@ -97,23 +121,35 @@ def read(reader: Reader, geobox: GeoBox) -> Seen:
     return {reading.name: reading.mosaic.read(geobox) for reading in reader.readings}
 
 
-def reader_for(model: Model | None, scenes: Sequence[Scene], preference: Preference) -> Reader:
+def reader_for(
+    model: Model | None,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None = None,
+) -> Reader:
     """Return the reader for a model, or the one that only looks where there is none.
+
+    Args:
+        model: of the map.
+        scenes: of the request.
+        preference: which scene a pixel is taken from where several saw it.
+        maskings: by scene id, as `models.clouds.maskings` returns them; the provider's own
+            mask is heeded in a scene without one.
 
     Raises:
         InputsMismatch: where the scenes do not fill the model's slots.
         SourceInvalid: where the scenes cannot be ordered or are too many.
     """
     if model is None:
-        return SightOnly(tuple(_sight(scenes, preference)))
+        return SightOnly(tuple(_sight(scenes, preference, maskings)))
     require_fit(model.card, [available(scene) for scene in scenes])
-    readings = tuple(_readings(model.card, scenes, preference))
+    readings = tuple(_readings(model.card, scenes, preference, maskings))
     return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
 
 
 def available(scene: Scene) -> Available:
     """Return what a scene can give to a model."""
-    return Available(scene.phase, scene.sensor_name, scene.bands)
+    return Available(scene.phase, scene.sensor_name, scene.bands, scene.backscatter)
 
 
 @dataclass(frozen=True)
@@ -122,6 +158,8 @@ class _WithModel:
 
     model: Model
     readings: tuple[Reading, ...]
+
+    witness = None
 
     @property
     def window_px(self) -> int:
@@ -158,9 +196,17 @@ class SingleDate(_WithModel):
             for reading in self.readings
         }
 
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Leave out what the survey of each phase calls far."""
+        slot = self.model.card.inputs[0].slot
+        return {
+            name: trusted(raster, surveys[name].far.get(slot, ())) for name, raster in seen.items()
+        }
+
     def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
         """Answer for the after and the before images."""
         slot = self.model.card.inputs[0].slot
+        batch = [self.trusted(seen, surveys) for seen in batch]
         planes = np.stack(
             [
                 self.model.predict([{slot: seen[name]} for seen in batch], surveys[name])[:, 0]
@@ -180,8 +226,11 @@ class SingleDate(_WithModel):
             probabilities=planes,
             valid=valid,
             valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
-            reason=_reason(valid, [seen[r.name] for r in self.readings if r.phase is Phase.AFTER]),
+            reason=_reason(
+                valid, [seen[r.name].reason for r in self.readings if r.phase is Phase.AFTER]
+            ),
             origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(valid, np.uint8),
         )
 
 
@@ -198,22 +247,28 @@ class Joint(_WithModel):
         """Survey all images together."""
         return {"all": self.model.survey(read(self, box) for box in samples)}
 
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Leave out, slot by slot, what the survey calls far."""
+        far = surveys["all"].far
+        return {slot: trusted(raster, far.get(slot, ())) for slot, raster in seen.items()}
+
     def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
         """Answer for all images together."""
-        planes = self.model.predict(list(batch), surveys["all"])
+        batch = [self.trusted(seen, surveys) for seen in batch]
+        planes = self.model.predict(batch, surveys["all"])
         return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
 
     def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
         card = self.model.card
         valid = answered(card, seen) & np.isfinite(planes).all(axis=0)
         before = [seen[r.name].valid for r in self.readings if r.phase is Phase.BEFORE]
-        required = {entry.slot for entry in card.inputs if entry.required}
         return Answer(
             probabilities=planes,
             valid=valid,
             valid_before=np.any([np.zeros_like(valid), *before], axis=0),
-            reason=_reason(valid, _by_need(seen, required)),
+            reason=_reason(valid, _whose_reasons_count(card, seen)),
             origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(valid, np.uint8),
         )
 
 
@@ -226,6 +281,7 @@ class SightOnly:
     window_px = SIGHT_WINDOW_PX
     overlap_px = 0
     batch = 1
+    witness = None
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
@@ -236,6 +292,11 @@ class SightOnly:
         """Nothing to learn."""
         del samples
         return {}
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Everything: nothing was learned that it could be far from."""
+        del surveys
+        return seen
 
     def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
         """Say what was seen."""
@@ -252,29 +313,41 @@ class SightOnly:
             probabilities=np.zeros((0, *after.shape), np.float32),
             valid=after,
             valid_before=valid.get(Phase.BEFORE, np.zeros_like(after)),
-            reason=_reason(after, [seen[r.name] for r in self.readings if r.phase is Phase.AFTER]),
+            reason=_reason(
+                after, [seen[r.name].reason for r in self.readings if r.phase is Phase.AFTER]
+            ),
             origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(after, np.uint8),
         )
 
 
 _FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
 
 
-def _by_need(seen: Seen, required: set[str]) -> list[Raster]:
-    """Return the rasters whose reasons count, the required ones first."""
-    names = sorted(seen, key=lambda name: (name not in required, name))
-    return [seen[name] for name in names]
+def _whose_reasons_count(card: ModelCard, seen: Seen) -> list[CodeArray]:
+    """Return the reasons of the required images, then the most telling of the others after.
+
+    An optional image before is missed by no answer, so its reasons do not count.
+    """
+    required = [seen[entry.slot].reason for entry in card.inputs if entry.required]
+    others = [e.slot for e in card.after_inputs if not e.required and e.slot in seen]
+    # Cloud before "no data" before "no imagery", as between the scenes of one image.
+    telling = [np.max([seen[slot].reason for slot in others], axis=0)] if others else []
+    return [*required, *telling]
 
 
 def _readings(
-    card: ModelCard, scenes: Sequence[Scene], preference: Preference
+    card: ModelCard,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None,
 ) -> Iterator[Reading]:
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
             wanted = _scenes_for(entry, scenes, phase)
             if wanted:
                 name = phase.value if card.single_date else entry.slot
-                mosaic = SceneMosaic(ordered(wanted, preference), entry.bands)
+                mosaic = SceneMosaic(ordered(wanted, preference), entry.bands, maskings)
                 yield Reading(name, phase, mosaic)
 
 
@@ -282,7 +355,9 @@ def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list
     return [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
 
 
-def _sight(scenes: Sequence[Scene], preference: Preference) -> Iterator[Reading]:
+def _sight(
+    scenes: Sequence[Scene], preference: Preference, maskings: Mapping[str, Masking] | None
+) -> Iterator[Reading]:
     """Yield a reading a phase and sensor, of the bands that its scenes share."""
     for phase in (Phase.AFTER, Phase.BEFORE):
         for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
@@ -299,14 +374,14 @@ def _sight(scenes: Sequence[Scene], preference: Preference) -> Iterator[Reading]
                     + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
                 )
             name = f"{phase}-{sensor}"
-            yield Reading(name, phase, SceneMosaic(ordered(alike, preference), shared))
+            yield Reading(name, phase, SceneMosaic(ordered(alike, preference), shared, maskings))
 
 
-def _reason(valid: BoolArray, rasters: Sequence[Raster]) -> CodeArray:
-    """Return why a pixel has no answer: the first raster that did not see it says so."""
+def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
+    """Return why a pixel has no answer: the first image that did not see it says so."""
     reason = np.zeros(valid.shape, np.uint8)
-    for raster in rasters:
-        reason = np.where(reason == 0, raster.reason, reason)
+    for why in reasons:
+        reason = np.where(reason == 0, why, reason)
     # Seen by all and still without an answer: its feature is not defined there.
     reason = np.where(reason == 0, np.uint8(Label.NO_DATA), reason)
     return np.where(valid, 0, reason).astype(np.uint8)

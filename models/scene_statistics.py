@@ -1,5 +1,7 @@
 """Levels of the bands of a whole scene, for the slots that a card normalises by them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from geo.raster import FloatArray
@@ -11,12 +13,22 @@ _TAILS = (2.0, 98.0)
 """Percentiles to which values are limited first: a ship or a hole in a scene moves nothing."""
 
 
-def scene_levels(card: ModelCard, sample: ValueSample) -> dict[str, tuple[Level, ...]]:
+NONE_FAR: Mapping[str, tuple[int, ...]] = {}
+
+
+def scene_levels(
+    card: ModelCard, sample: ValueSample, *, far: Mapping[str, tuple[int, ...]] = NONE_FAR
+) -> dict[str, tuple[Level, ...]]:
     """Return the levels of the slots that the card normalises by the scene.
 
     A slot without an image, or without one value that was seen, has none.
+
+    Args:
+        card: of a network.
+        sample: of the scene.
+        far: by slot, numbers of the scenes that are not to be measured.
     """
-    kept = {entry.slot: sample.kept(entry) for entry in _by_scene(card)}
+    kept = {e.slot: sample.kept(e, without=far.get(e.slot, ())) for e in _by_scene(card)}
     return {
         slot: tuple(_level(row[np.isfinite(row)]) for row in rows)
         for slot, rows in kept.items()

@@ -42,6 +42,9 @@ class Survey:
     thresholds: tuple[Threshold, ...] = ()
     levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
     """By slot, in the order of its bands, where the card normalises it by the scene."""
+    far: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By slot, the scenes that lie outside of the model's domain, see `models.domain`: their
+    numbers as in `geo.raster.Raster.origin`."""
     notes: tuple[str, ...] = ()
     """Sentences for the reader of the product, such as that a threshold was not learned."""
 

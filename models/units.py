@@ -1,10 +1,11 @@
 """Do the values of a scene agree with the units that the card names?"""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from geo.raster import FloatArray
+from geo.raster import CodeArray, FloatArray
 from models.card import CardInput, ModelCard
 from models.errors import InputsMismatch
 from models.inputs import Inputs, select
@@ -46,6 +47,8 @@ class ValueSample:
     def __init__(self, card: ModelCard) -> None:
         self._card = card
         self._kept: dict[str, list[FloatArray]] = {entry.slot: [] for entry in card.inputs}
+        self._origins: dict[str, list[CodeArray]] = {entry.slot: [] for entry in card.inputs}
+        self._scenes: dict[str, tuple[str, ...]] = {}
 
     def feed(self, inputs: Inputs) -> None:
         """Add a window that fills the slots of the card."""
@@ -53,13 +56,30 @@ class ValueSample:
             raster = inputs.get(entry.slot)
             if raster is not None:
                 seen = select(entry, raster)[:, raster.valid]
-                self._kept[entry.slot].append(seen[:, :: max(1, seen.shape[1] // _PER_SAMPLE)])
+                step = max(1, seen.shape[1] // _PER_SAMPLE)
+                self._kept[entry.slot].append(seen[:, ::step])
+                self._origins[entry.slot].append(raster.origin[raster.valid][::step])
+                self._scenes[entry.slot] = raster.sources
 
-    def kept(self, entry: CardInput) -> FloatArray:
-        """Return what was kept of a slot, (bands, values); without values where it is empty."""
-        return np.concatenate(
+    def kept(self, entry: CardInput, *, without: Collection[int] = ()) -> FloatArray:
+        """Return what was kept of a slot, (bands, values); without values where it is empty.
+
+        Args:
+            entry: the slot.
+            without: numbers of scenes that are left out.
+        """
+        values = np.concatenate(
             [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.slot]], axis=1
         )
+        return values[:, ~np.isin(self.origins(entry), list(without))] if without else values
+
+    def origins(self, entry: CardInput) -> CodeArray:
+        """Return the number of the scene that each value kept of a slot comes from, (values,)."""
+        return np.concatenate([np.zeros(0, np.uint8), *self._origins[entry.slot]])
+
+    def scene(self, entry: CardInput, number: int) -> str:
+        """Return the id of a scene of a slot; "the image" where it has no number."""
+        return self._scenes[entry.slot][number - 1] if number else "the image"
 
     def check(self) -> None:
         """Compare what was kept with the units of the card.

@@ -11,24 +11,41 @@ from models.errors import WeightsMismatch
 
 
 def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a safetensors file.
-
-    The file is read once: what is checked is what is used.
+    """Return the tensors of a safetensors file that must have a digest.
 
     Raises:
-        WeightsMismatch: where it cannot be read, its sha256 is another, it is not safetensors,
-            or a value is not finite.
+        WeightsMismatch: where its sha256 is another, and as `read_tensors` does.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsMismatch(f"the weights {path} cannot be read: {error.strerror}") from error
+    content = _read(path)
     there = hashlib.sha256(content).hexdigest()
     if there != sha256:
         raise WeightsMismatch(
             f"the weights {path} have the sha256 {there}, the card says {sha256}; "
             "take both from the same place"
         )
+    return _tensors(content, path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """Return the tensors of a safetensors file, and its sha256.
+
+    The file is read once: what is digested is what is used.
+
+    Raises:
+        WeightsMismatch: where it cannot be read, it is not safetensors, or a value is not finite.
+    """
+    content = _read(path)
+    return _tensors(content, path), hashlib.sha256(content).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsMismatch(f"the weights {path} cannot be read: {error.strerror}") from error
+
+
+def _tensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors = load(content)
     except SafetensorError as error:
@@ -39,7 +56,7 @@ def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise WeightsMismatch(
-            f"the weights {path} hold values that are not finite in {_first(broken)}"
+            f"the weights {path} hold values that are not finite in {listed(broken)}"
         )
     return tensors
 
@@ -59,7 +76,7 @@ def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: 
         if tensors[name].shape != wanted[name].shape
     ]
     differences = [
-        f"{what} {_first(names)}"
+        f"{what} {listed(names)}"
         for what, names in (("without", missing), ("with unknown", over), ("with shapes", shapes))
         if names
     ]
@@ -70,6 +87,7 @@ def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: 
     network.load_state_dict(tensors, strict=True)
 
 
-def _first(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Return the first three names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

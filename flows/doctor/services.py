@@ -55,8 +55,10 @@ def _weights_problem(ref: CardRef) -> str | None:
     try:
         with ref.weights.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
+    except ModelError as error:
+        return f"{ref.card.name}: {error}"
     except OSError as error:
-        return f"{ref.card.name}: {ref.weights} cannot be read, {error.strerror}"
+        return f"{ref.card.name}: {error.filename} cannot be read, {error.strerror}"
     if found == ref.card.weights_sha256:
         return None
     said = ref.card.weights_sha256

@@ -24,6 +24,7 @@ from rasterio.windows import Window
 from geo.classify import NOTATION, REASONS, Label
 from geo.durable import making
 from geo.errors import GridMismatch, MissingCRS
+from geo.image import unreadable
 from geo.raster import CodeArray
 from geo.write.palette import PERCENT_RAMP, class_colours, rgb
 from geo.write.qml import ramp_qml, raster_qml
@@ -195,6 +196,21 @@ def row_bands(path: Path, *, rows: int = BLOCK) -> Iterator[CodeArray]:
             window = Window(0, top, file.width, min(rows, file.height - top))
             band: CodeArray = file.read(window=window)
             yield band
+
+
+def read_part(path: Path, rows: slice, cols: slice) -> CodeArray:
+    """Return a rectangle of a raster, (bands, rows, cols).
+
+    Raises:
+        SceneUnreadable: where the file is not there, or damaged.
+    """
+    window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
+    try:
+        with rasterio.open(path) as file:
+            part: CodeArray = file.read(window=window)
+    except RasterioIOError as error:
+        raise unreadable(path, error) from error
+    return part
 
 
 def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:

@@ -8,14 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from geo.sensors import SENSORS
 from models.data.ombria import Ombria
+from models.data.on_cloud_n import OnCloudN
 from models.data.pairs import Pairs
 from models.data.sample import LabelledSet
 from models.data.sen1floods11 import Sen1Floods11
-from models.data.splits import Part, fold
+from models.data.splits import fold
 from models.errors import DataInvalid
 
 ALL = "all"
-_FOLD = re.compile(r"^fold-(\d+)-of-(\d+)$")
+_FOLD = re.compile(r"^(?:(.+)-)?fold-(\d+)-of-(\d+)$")
 
 
 class Kind(StrEnum):
@@ -23,6 +24,7 @@ class Kind(StrEnum):
 
     OMBRIA = "ombria"
     SEN1FLOODS11 = "sen1floods11"
+    ON_CLOUD_N = "on-cloud-n"
     PAIRS = "pairs"
 
 
@@ -37,6 +39,11 @@ class SetOptions(BaseModel):
     )
     block: int = Field(
         default=1, ge=1, description="Files with near numbers are neighbours, so many in a row."
+    )
+    groups: Path | None = Field(
+        default=None,
+        description="CSV with the columns stem and group, instead of numbers in the file names; "
+        "`python -m models.data.places` finds the images that overlap.",
     )
 
     @field_validator("sensor")
@@ -59,8 +66,9 @@ def open_set(
     Args:
         kind: the layout.
         root: folder of the set.
-        split: one of the set's own, "all" where it has none, or "fold-0-of-5" of pairs: the
-            fold that is left out, never learned from.
+        split: one of the set's own, "all" where it has none, or a fold of one of them, which
+            is left out when the others are learned from: "train-fold-3-of-8", and "fold-0-of-5"
+            of all.
         options: for pairs.
 
     Raises:
@@ -68,19 +76,32 @@ def open_set(
     """
     if not root.is_dir():
         raise DataInvalid(f"there is no folder {root}; give the folder of the {kind} data")
+    found = _FOLD.match(split)
+    if found is None:
+        return _open_whole(kind, root, split, options)
+    whole = _open_whole(kind, root, found[1] or ALL, options)
+    return fold(whole, folds=int(found[3]), number=int(found[2])).left_out
+
+
+def fold_name(split: str, *, folds: int, number: int) -> str:
+    """Return what `open_set` calls a fold of a split."""
+    name = f"fold-{number}-of-{folds}"
+    return name if split == ALL else f"{split}-{name}"
+
+
+def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> LabelledSet:
     if kind is Kind.OMBRIA:
         return Ombria.open(root, split)
     if kind is Kind.SEN1FLOODS11:
         return Sen1Floods11.open(root, split)
-    pairs = Pairs.open(root, sensor=options.sensor, bands=options.bands, block=options.block)
-    return _part(pairs, split)
-
-
-def _part(pairs: Pairs, split: str) -> LabelledSet:
-    if split == ALL:
-        return pairs
-    found = _FOLD.match(split)
-    if found is None:
+    if kind is Kind.ON_CLOUD_N:
+        return OnCloudN.open(root, split)
+    if split != ALL:
         raise DataInvalid(f"pairs have the splits {ALL} and fold-0-of-5 and alike, not {split!r}")
-    out: Part = fold(pairs, folds=int(found[2]), number=int(found[1])).left_out
-    return out
+    return Pairs.open(
+        root,
+        sensor=options.sensor,
+        bands=options.bands,
+        block=options.block,
+        groups_file=options.groups,
+    )

@@ -93,24 +93,31 @@ def read_mask(path: Path) -> BoolArray:
 
 
 def as_raster(
-    pixels: FloatArray, *, valid: BoolArray, bands: tuple[str, ...], source: str
+    pixels: FloatArray,
+    *,
+    valid: BoolArray,
+    bands: tuple[str, ...],
+    source: str,
+    pixel_m: float = 1.0,
 ) -> Raster:
     """Return physical pixels of a labelled tile as a raster.
 
-    Tiles are scored on their own grid and most lie nowhere on the Earth: their grid is a
-    grid of unit pixels that only says that the images of a sample belong together.
+    Tiles are scored on their own grid and most lie nowhere on the Earth: their grid only says
+    that the images of a sample belong together and, where a model asks for it, the size of a
+    pixel.
 
     Args:
         pixels: (bands, rows, cols).
         valid: (rows, cols).
         bands: common names.
         source: name of the sample.
+        pixel_m: side of a pixel, metres.
     """
     usable = valid & np.isfinite(pixels).all(axis=0)
     return Raster(
         pixels=np.where(usable, pixels, np.float32(np.nan)),
         valid=usable,
-        geobox=GeoBox(valid.shape, Affine.scale(1, -1), _PLACELESS_CRS),
+        geobox=GeoBox(valid.shape, Affine.scale(pixel_m, -pixel_m), _PLACELESS_CRS),
         bands=bands,
         sources=(source,),
         origin=usable.astype(np.uint8),

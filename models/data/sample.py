@@ -7,10 +7,11 @@ from typing import Protocol
 
 from geo.raster import BoolArray, Raster
 from geo.scene import Phase
+from geo.sensors import SENSORS
 from models.card import CardInput
 from models.errors import InputsMismatch
 from models.inputs import Inputs
-from models.registry import Available, accepts
+from models.matching import Available, accepts
 from models.terms import InputPhase
 
 
@@ -85,12 +86,13 @@ def fill_slots(
         model: its name, for the message.
 
     Raises:
-        InputsMismatch: where a required slot, or every slot, stays empty.
+        InputsMismatch: where a required slot, or every slot after the event, stays empty.
     """
     filled = {entry.slot: name for entry in slots if (name := _image_for(entry, kinds))}
     empty = [entry for entry in slots if entry.required and entry.slot not in filled]
-    if empty or not filled:
-        wanted = (empty or list(slots))[0]
+    after = [entry for entry in slots if entry.phase is not InputPhase.BEFORE]
+    if empty or not any(entry.slot in filled for entry in after):
+        wanted = (empty or after)[0]
         there = [f"{name}: {kind.sensor} ({', '.join(kind.bands)})" for name, kind in kinds.items()]
         raise InputsMismatch(
             f"{model} wants {' or '.join(wanted.sensors)} with the bands "
@@ -107,6 +109,8 @@ def inputs_of(sample: Sample, filled: Mapping[str, str]) -> Inputs:
 def _image_for(entry: CardInput, kinds: Mapping[str, ImageKind]) -> str | None:
     for name, kind in kinds.items():
         dated_right = entry.phase is not InputPhase.EACH or kind.phase is Phase.AFTER
-        if dated_right and accepts(entry, Available(kind.phase, kind.sensor, kind.bands)):
+        backscatter = SENSORS[kind.sensor].backscatter
+        offer = Available(kind.phase, kind.sensor, kind.bands, backscatter)
+        if dated_right and accepts(entry, offer):
             return name
     return None

@@ -25,7 +25,8 @@ INDICES = {
     "ndvi": indices.ndvi,
     "nbr": indices.nbr,
 }
-_GREEN = "ndvi before"
+GREEN = "ndvi before"
+"""Feature that says where there was vegetation to burn."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,14 @@ class IndexChangeDetector:
         green = _index(before, "ndvi")
         loss = _index(before, name) - _index(after, name)
         vegetated = green > self.parameters.vegetated_above
-        return {_GREEN: green, self._loss: np.where(vegetated, loss, np.float32(np.nan))}
+        return {GREEN: green, self._loss: np.where(vegetated, loss, np.float32(np.nan))}
 
     def answer(
         self, features: Mapping[str, FloatArray], survey: Survey
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of burnt ground, 0 where there was no vegetation."""
         burnt = probability_above(survey.threshold(self._loss), features[self._loss])
-        bare = features[_GREEN] <= self.parameters.vegetated_above
+        bare = features[GREEN] <= self.parameters.vegetated_above
         return {Finding.BURNT: np.where(bare, np.float32(0), burnt)}
 
     @property

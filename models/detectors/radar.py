@@ -7,9 +7,8 @@ import numpy as np
 
 from geo.classify import Finding
 from geo.raster import FloatArray, Raster
-from geo.sensors import Units, to_decibel, to_physical
-from geo.speckle import lee
-from models.architecture import LeeFilter, RadarChange, RadarWater
+from geo.speckle import lee_decibel
+from models.architecture import RadarChange, RadarWater
 from models.detectors.base import image
 from models.detectors.thresholds import (
     CHANGE_DECIBEL_EDGES,
@@ -104,13 +103,13 @@ def _backscatter(raster: Raster, parameters: RadarWater | RadarChange) -> FloatA
     Jia et al. 2019, SDWI, takes it): their speckle is independent, wind roughens the one
     and thermal noise floors the other.
     """
+    speckle = parameters.speckle
     bands = [
-        _filtered(np.where(raster.valid, raster.band(name), np.float32(np.nan)), parameters.speckle)
+        lee_decibel(
+            np.where(raster.valid, raster.band(name), np.float32(np.nan)),
+            window_px=speckle.window_px,
+            looks=speckle.looks,
+        )
         for name in parameters.polarisations
     ]
     return np.asarray(np.mean(bands, axis=0), np.float32)
-
-
-def _filtered(decibel: FloatArray, speckle: LeeFilter) -> FloatArray:
-    power = to_physical(decibel, units=Units.DECIBEL)
-    return to_decibel(lee(power, window_px=speckle.window_px, looks=speckle.looks))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from geo.blocks import block_numbers
 from geo.histogram import Modes, kittler_illingworth, otsu, two_modes
 from geo.raster import FloatArray
 from models.architecture import ThresholdRule
@@ -137,11 +138,9 @@ def _apart(modes: Modes, rule: ThresholdRule) -> npt.NDArray[np.bool_]:
 def _histograms(values: FloatArray, *, edges: Array, tile_px: int) -> Array:
     """Return the histogram of each tile that is observed well enough, (tiles, bins).
 
-    A window is cut into as many tiles of at least `tile_px` as fit, equal to a pixel; values
-    beyond the edges count in the outermost bins.
+    Values beyond the edges count in the outermost bins.
     """
-    rows, cols = (np.arange(n) * max(1, n // tile_px) // n for n in values.shape)
-    tile = rows[:, None] * (cols[-1] + 1) + cols[None, :]
+    tile = block_numbers((values.shape[0], values.shape[1]), side=tile_px)
     tiles, bins = int(tile[-1, -1]) + 1, len(edges) - 1
     finite = np.isfinite(values)
     scaled = (values[finite] - edges[0]) / (edges[1] - edges[0])

@@ -51,17 +51,21 @@ class Augmenter:
 
 
 def _geometry(plan: Augmentation, tile_px: int) -> v2.Compose:
-    """Return what is done to the image and its masks alike."""
-    turns = [v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)]
-    moves: list[v2.Transform] = []
+    """Return what is done to the image and its masks alike.
+
+    It is cut out before it is moved: what a large picture has outside costs no time.
+    """
+    changes = bool(torch.rand(()) < plan.affine)
+    low, high = plan.scale if changes else (1.0, 1.0)
+    side = round(tile_px / (low + float(torch.rand(())) * (high - low)))
+    moves: list[v2.Transform] = [v2.RandomCrop(side, pad_if_needed=True)]
+    if side != tile_px:
+        moves.append(v2.Resize((tile_px, tile_px)))
     if plan.flips:
+        turns = [v2.RandomRotation((angle, angle)) for angle in (90, 180, 270)]
         moves += [v2.RandomHorizontalFlip(), v2.RandomChoice([v2.Identity(), *turns])]
-    if plan.affine:
-        affine = v2.RandomAffine(
-            degrees=45, scale=plan.scale, interpolation=v2.InterpolationMode.BILINEAR
-        )
-        moves.append(v2.RandomApply([affine], p=plan.affine))
-    moves.append(v2.RandomCrop(tile_px, pad_if_needed=True))
+    if changes:
+        moves.append(v2.RandomAffine(45, interpolation=v2.InterpolationMode.BILINEAR))
     return v2.Compose(moves)
 
 

@@ -25,6 +25,8 @@ class Standing:
 
     config_sha256: str
     data_sha256: str
+    encoder_sha256: str | None = None
+    """Of the weights that the encoder began with; None: random ones."""
     epoch: int = 0
     """Epochs that are done."""
     wall_s: float = 0.0
@@ -103,12 +105,17 @@ def _check_same(path: Path, there: Standing, wanted: Standing) -> None:
     for what, one, other in (
         ("config", there.config_sha256, wanted.config_sha256),
         ("data", there.data_sha256, wanted.data_sha256),
+        ("file of encoder weights", there.encoder_sha256, wanted.encoder_sha256),
     ):
         if one != other:
             raise TrainingInvalid(
-                f"{path} is of a training whose {what} has the sha256 {one[:12]}, this one's is "
-                f"{other[:12]}; give another --out, or remove it to begin anew"
+                f"{path} is of a training whose {what} has the sha256 {_short(one)}, this one's is "
+                f"{_short(other)}; give another --out, or remove it to begin anew"
             )
+
+
+def _short(sha256: str | None) -> str:
+    return sha256[:12] if sha256 else "of none"
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

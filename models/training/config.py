@@ -21,9 +21,15 @@ from models.architecture import NetworkArchitecture, Part
 from models.card import CardInput
 from models.data.kinds import PICTURES, Kind, SetOptions
 from models.errors import TrainingInvalid
-from models.terms import Physical, Task
+from models.terms import InputPhase, Physical, Task
 
-_WORDS = {"version", "summary", "licence", "limits", "references"}
+_PLACES_AND_WORDS: dict[str, Any] = {
+    "data": {"root": True, "options": {"groups"}},
+    "card": {"version", "summary", "licence", "limits", "references"},
+    "encoder_weights": True,
+}
+"""What changes no weight; the bytes of a file of groups count with the data, those of encoder
+weights by themselves."""
 
 
 class CardPlan(Part):
@@ -47,6 +53,18 @@ class CardPlan(Part):
     references: tuple[str, ...] = ()
 
 
+class Doubt(Part):
+    """Labels that contradict the picture: neither learned, nor chosen or calibrated by.
+
+    Labels drawn from the water of many years, or by hand on a coarser image, call dry ground
+    water and the reverse. The index (see `geo.indices`) decides which of them to leave out.
+    """
+
+    index: Literal["ndwi", "mndwi"]
+    wet_below: float = Field(description="Labelled water with a lower index is left out.")
+    dry_above: float = Field(description="Labelled dry with a higher index is left out.")
+
+
 class DataPlan(Part):
     """What is learned from, and what is left out to choose and to calibrate by."""
 
@@ -56,6 +74,7 @@ class DataPlan(Part):
     options: SetOptions = PICTURES
     folds: int = Field(ge=2, description="One of so many is left out, neighbours together.")
     fold: NonNegativeInt = 0
+    doubt: Doubt | None = Field(default=None, description="null: every label is believed.")
 
 
 class InputSubset(Part):
@@ -72,7 +91,10 @@ class Optimiser(Part):
     batch: PositiveInt = 8
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
-    warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps.")
+    cycles: PositiveInt = Field(
+        default=1, description="Cosines that the rate goes through; the epochs are cut into them."
+    )
+    warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the first cycle.")
     average: float = Field(
         default=0.99, ge=0, lt=1, description="Decay a step of the average that is kept."
     )
@@ -88,6 +110,9 @@ class Jitter(Part):
         default=0.0, description="Largest deviation of noise a pixel; in dB that is speckle."
     )
     blur: float = Field(default=0.0, ge=0, le=1, description="Share of tiles that are smoothed.")
+    haze: NonNegativeFloat = Field(
+        default=0.0, description="Largest reflectance of the air that is added, at 0.49 um."
+    )
 
 
 class Augmentation(Part):
@@ -124,11 +149,17 @@ class TrainingConfig(Part):
     card: CardPlan
     data: DataPlan
     subsets: tuple[InputSubset, ...] = Field(
-        default=(), description="Empty: every tile with all of its images."
+        default=(),
+        description="The threshold is chosen by the first. Empty: every tile with all its images.",
     )
     optimiser: Optimiser
     augmentation: Augmentation = Augmentation()
     loss: LossPlan = LossPlan()
+    encoder_weights: Path | None = Field(
+        default=None,
+        description="Safetensors that the encoder begins with, or a folder of them, relative to "
+        "the folder of the config; null: random ones. Its digest goes into the card.",
+    )
     tile_px: PositiveInt = Field(description="Tiles are cut or padded to it.")
     validate_every: PositiveInt = Field(default=5, description="Epochs.")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -137,7 +168,7 @@ class TrainingConfig(Part):
     @property
     def digest(self) -> str:
         """sha256 of its canonical JSON, without what changes no weight: words and places."""
-        plain = self.model_dump(mode="json", exclude={"data": {"root"}, "card": _WORDS})
+        plain = self.model_dump(mode="json", exclude=_PLACES_AND_WORDS)
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -155,6 +186,13 @@ class TrainingConfig(Part):
             raise ValueError(
                 f"a subset names {', '.join(unknown)}; the slots are {', '.join(sorted(slots))}"
             )
+        after = {e.slot for e in self.card.inputs if e.phase is not InputPhase.BEFORE}
+        for subset in self.subsets:
+            if not after & set(subset.slots):
+                raise ValueError(
+                    f"the subset {', '.join(subset.slots)} has no image after the event; nothing "
+                    f"can be learned from it: add one of {', '.join(sorted(after))}"
+                )
         if self.card.architecture.classes != 1:
             raise ValueError(
                 f"the network has {self.card.architecture.classes} classes; one finding is trained"
@@ -167,7 +205,7 @@ class TrainingConfig(Part):
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Read a config; a relative root is taken from the folder of the file.
+    """Read a config; relative paths in it are taken from the folder of the file.
 
     Raises:
         TrainingInvalid: where it cannot be read, or a field is wrong.
@@ -179,12 +217,29 @@ def read_config(path: Path) -> TrainingConfig:
         place = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
         raise TrainingInvalid(f"{path}: {place}: {said}" if place else f"{path}: {said}") from error
-    return at_root(config, path.parent / config.data.root)
+    rooted = _with_encoder(_with_groups(config, path.parent), path.parent)
+    return at_root(rooted, path.parent / config.data.root)
 
 
 def at_root(config: TrainingConfig, root: Path) -> TrainingConfig:
     """Return the config with its data at another place."""
     return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def _with_groups(config: TrainingConfig, folder: Path) -> TrainingConfig:
+    """Return the config with its file of groups, if any, taken from a folder."""
+    options = config.data.options
+    if options.groups is None:
+        return config
+    there = options.model_copy(update={"groups": folder / options.groups})
+    return config.model_copy(update={"data": config.data.model_copy(update={"options": there})})
+
+
+def _with_encoder(config: TrainingConfig, folder: Path) -> TrainingConfig:
+    """Return the config with its encoder weights, if any, taken from a folder."""
+    if config.encoder_weights is None:
+        return config
+    return config.model_copy(update={"encoder_weights": folder / config.encoder_weights})
 
 
 def _fields(path: Path) -> dict[str, Any]:

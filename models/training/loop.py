@@ -8,9 +8,10 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.reliability import LogitTally
-from models.training.augment import Augmenter, Example, only
+from models.symmetries import averaged
+from models.training.augment import Example, only
 from models.training.config import InputSubset, TrainingConfig
-from models.training.objective import Objective, learning_rate
+from models.training.objective import learning_rate
 from models.training.tiles import Layout, Tile
 
 Tick = Callable[[int], None]
@@ -42,9 +43,23 @@ class Learner:
 
 
 def train_epoch(
-    learner: Learner, tiles: Sequence[Tile], augment: Augmenter, *, epoch: int, tick: Tick
+    learner: Learner,
+    tiles: Sequence[Tile],
+    draw: Callable[[Tile], Example],
+    objective: torch.nn.Module,
+    *,
+    epoch: int,
+    tick: Tick,
 ) -> dict[str, float]:
     """Go once over the tiles, in an order and with changes that seed and epoch decide.
+
+    Args:
+        learner: what learns.
+        tiles: what it learns from.
+        draw: makes an example of a tile; all its chance comes from torch.
+        objective: loss of logits, target and known.
+        epoch: from 0.
+        tick: told the tiles that are done.
 
     Returns:
         The row of the log: mean loss, last learning rate, seconds.
@@ -52,13 +67,12 @@ def train_epoch(
     config, began = learner.config, time.monotonic()
     torch.manual_seed(config.seed * 1_000_003 + epoch)
     batches = torch.randperm(len(tiles)).split(config.optimiser.batch)
-    objective = Objective(config.loss)
     steps = config.optimiser.epochs * len(batches)
     learner.network.train()
     total, rate = 0.0, 0.0
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, steps=steps, plan=config.optimiser)
-        examples = [augment(tiles[int(index)]) for index in batch]
+        examples = [draw(tiles[int(index)]) for index in batch]
         total += _step(learner, examples, objective, rate=rate)
         tick(len(batch))
     return {
@@ -70,7 +84,7 @@ def train_epoch(
 
 
 def _step(
-    learner: Learner, examples: Sequence[Example], objective: Objective, *, rate: float
+    learner: Learner, examples: Sequence[Example], objective: torch.nn.Module, *, rate: float
 ) -> float:
     for group in learner.optimiser.param_groups:
         group["lr"] = rate
@@ -95,7 +109,12 @@ def tally(
         seen = [only(tile, subset.slots, layout) for subset in subsets]
         channels = _padded(torch.stack([channels for channels, _, _ in seen]), learner)
         with torch.inference_mode():
-            logits = _logits(learner, learner.average, channels).float().cpu()
+            logits = averaged(
+                lambda pixels: _logits(learner, learner.average, pixels),
+                channels,
+                symmetries=learner.config.card.architecture.symmetries,
+            )
+        logits = logits.float().cpu()
         rows, cols = tile.target.shape
         for index, (_, target, known) in enumerate(seen):
             answer = logits[index, 0, :rows, :cols][known].numpy()

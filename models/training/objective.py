@@ -41,9 +41,16 @@ class Objective(torch.nn.Module):
 
 
 def learning_rate(step: int, *, steps: int, plan: Optimiser) -> float:
-    """Return the learning rate of a step: a linear warm-up, then half a cosine to 0."""
-    warm_up = int(steps * plan.warm_up)
+    """Return the learning rate of a step: a linear warm-up, then half a cosine to 0, in cycles.
+
+    Later cycles begin at the full rate (Loshchilov and Hutter 2017, SGDR, arXiv:1608.03983).
+    """
+    cycle = steps // plan.cycles
+    warm_up = int(cycle * plan.warm_up)
     if step < warm_up:
         return plan.learning_rate * (step + 1) / warm_up
-    share = (step - warm_up) / max(1, steps - warm_up)
+    number = min(step // cycle, plan.cycles - 1) if cycle else 0
+    begins = number * cycle + (0 if number else warm_up)
+    ends = steps if number == plan.cycles - 1 else (number + 1) * cycle
+    share = (step - begins) / max(1, ends - begins)
     return plan.learning_rate * (1 + math.cos(math.pi * share)) / 2

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,11 +19,14 @@ from models.card import (
     Calibration,
     CardClass,
     CardInput,
+    DomainLimits,
     ModelCard,
     Score,
     TemperatureParameters,
     Training,
+    card_bytes,
 )
+from models.data.kinds import fold_name
 from models.metrics import Counts
 from models.reliability import LogitTally
 from models.training.checkpoint import Standing
@@ -46,10 +48,14 @@ class Chosen:
 
     @classmethod
     def by(cls, tallies: Sequence[LogitTally]) -> "Chosen":
-        """Choose by all subsets together, each as often as the others."""
+        """Choose the temperature by all subsets, each as often as the others.
+
+        The threshold is chosen by the first one: the best threshold of a network that sees little
+        is low, and would call too much flood where it sees everything.
+        """
         together = sum(tallies, LogitTally.empty())
         temperature = together.temperature()
-        threshold = together.threshold(temperature=temperature)
+        threshold = tallies[0].threshold(temperature=temperature)
         return cls(
             temperature,
             threshold,
@@ -70,6 +76,7 @@ def draft_card(
         classes=(CardClass(name=finding, threshold=0.5),),
         trained_on=trained_on,
         tested_on="nothing yet",
+        domain=DomainLimits(),
     )
 
 
@@ -112,7 +119,7 @@ def write_outcome(
         StoreError: where they cannot be written.
     """
     content = save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()})
-    left_out = f"fold {config.data.fold} of {config.data.folds} of {config.data.split}"
+    left_out = fold_name(config.data.split, folds=config.data.folds, number=config.data.fold)
     where = f"{config.data.kind} {left_out}, whole groups of neighbours, never learned from"
     fields = {
         "weights_sha256": hashlib.sha256(content).hexdigest(),
@@ -125,11 +132,10 @@ def write_outcome(
             ece=round(chosen.ece, 4),
         ),
         "scores": _scores(config, chosen, split=left_out, n=tiles[1]),
-        "training": _training(config, standing, tiles=tiles[0], device=device),
+        "training": _training(config, standing, left_out, tiles=tiles[0], device=device),
     }
     card = ModelCard.model_validate({**dict(draft), **fields})
-    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, f"{text}\n".encode())):
+    for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, card_bytes(card))):
         with writing(folder / name):
             replace_file(folder / name, data)
     return card
@@ -170,11 +176,13 @@ def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tu
 
 
 def _training(
-    config: TrainingConfig, standing: Standing, *, tiles: int, device: torch.device
+    config: TrainingConfig, standing: Standing, left_out: str, *, tiles: int, device: torch.device
 ) -> Training:
     return Training(
         config_sha256=config.digest,
         data_sha256=standing.data_sha256,
+        encoder_sha256=standing.encoder_sha256,
+        left_out=left_out,
         seed=config.seed,
         epochs=config.optimiser.epochs,
         tiles=tiles,

@@ -13,7 +13,9 @@ from models.errors import DataInvalid
 from models.inputs import Inputs, answered, select, stack
 from models.scene_statistics import scene_levels
 from models.survey import Survey
-from models.training.config import CardPlan
+from models.terms import InputPhase
+from models.training.config import CardPlan, Doubt
+from models.training.doubt import believed
 from models.units import ValueSample
 
 STATISTICS_SAMPLES = 200
@@ -29,6 +31,8 @@ class Layout:
     bands: dict[str, slice]
     flags: dict[str, int]
     """Channel that is 1 where the slot was observed; empty where the network has none."""
+    after: tuple[int, ...]
+    """Numbers of the slots after the event: where none was seen there is nothing to learn."""
 
     @classmethod
     def of(cls, card_inputs: tuple[CardInput, ...], *, availability: bool) -> "Layout":
@@ -39,7 +43,14 @@ class Layout:
             bands[entry.slot] = slice(start, start + len(entry.bands))
             start += len(entry.bands)
         flags = {entry.slot: start + i for i, entry in enumerate(card_inputs)}
-        return cls(bands, flags if availability else {})
+        after = tuple(
+            i for i, entry in enumerate(card_inputs) if entry.phase is not InputPhase.BEFORE
+        )
+        return cls(bands, flags if availability else {}, after)
+
+    def answered(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return where a slot after the event was seen, (rows, cols), of (slots, rows, cols)."""
+        return seen[list(self.after)].any(dim=0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class Tile:
     """(rows, cols), bool; False is neither learned nor scored."""
 
 
-def tiles(card: ModelCard, labelled: LabelledSet) -> Iterator[Tile]:
+def tiles(card: ModelCard, labelled: LabelledSet, *, doubt: Doubt | None) -> Iterator[Tile]:
     """Yield the tiles of a set; each is a scene of its own.
 
     Raises:
@@ -71,7 +82,7 @@ def tiles(card: ModelCard, labelled: LabelledSet) -> Iterator[Tile]:
             channels=torch.from_numpy(stack(card, [inputs], _survey(card, inputs))[0]).half(),
             seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
             target=torch.from_numpy(sample.target),
-            known=torch.from_numpy(sample.known & answered(card, inputs)),
+            known=torch.from_numpy(sample.known & answered(card, inputs) & believed(sample, doubt)),
         )
 
 

@@ -96,6 +96,29 @@ def test_any_other_input_is_another_product(archive: Path, change: str) -> None:
     assert planned(archive, **CHANGES[change]).product_id != planned(archive).product_id
 
 
+def test_the_mask_of_clouds_is_an_input_of_optical_scenes_only(
+    archive: Path, tmp_path: Path
+) -> None:
+    six = ("blue", "green", "red", "nir", "swir16", "swir22")
+    pixels = np.full((6, 60, 60), 500, np.uint16)
+    path = write_image(tmp_path / "optical.tif", pixels, descriptions=six)
+    fields = {"after": [{"path": str(path), "sensor": "sentinel-2-l2a"}], "before": []}
+    plan = planned(archive, **fields)
+    assert [source.name for source in plan.clouds] == ["csmask-6b-l2a 1.0.0"]
+    assert planned(archive, **fields, clouds="network").product_id == plan.product_id
+    off = planned(archive, **fields, clouds="off")
+    assert off.product_id != plan.product_id
+    assert [source.name for source in off.clouds] == [None]
+    radar = planned(archive)
+    assert radar.clouds == ()
+    assert planned(archive, clouds="off").product_id == radar.product_id
+
+
+def test_a_network_of_clouds_maps_no_flood(archive: Path) -> None:
+    with pytest.raises(InputsMismatch, match="csmask-6b-l2a finds clouds, not a flood"):
+        planned(archive, model="csmask-6b-l2a")
+
+
 def test_what_is_said_of_a_source_is_an_input(archive: Path) -> None:
     path, known = str(archive / AFTER), planned(archive).product_id
     for said in ({"taken": "2019-09-18"}, {"cloud_cover": 5}, {"bands": ["vh", "vv"]}):

@@ -150,6 +150,9 @@ def test_spain_from_sentinel_2(data_dir: Path, store: Path, home: Path) -> None:
     assert set(frame["notation"]) == {"Flooded area or standing water"}
     assert set(frame["water_class"]) == {4}
     assert any("could not be told apart" in note for note in product["summary"]["notes"])
+    # A clear sky: what the network of clouds calls a shadow would be the flood.
+    assert [scene["clouds"] for scene in product["summary"]["scenes"]] == ["csmask-6b-l1c 1.0.0"]
+    assert product["summary"]["analysed_share"] > 0.99
 
 
 def test_spain_from_sentinel_1(data_dir: Path, store: Path, home: Path) -> None:
@@ -176,7 +179,13 @@ def test_cold_springs_fire(data_dir: Path, store: Path, home: Path) -> None:
         store=store, home=home,
     )  # fmt: skip
     assert set(layer(product, "observed_event")["notation"]) == {"Burnt area"}
-    assert score(product, folder / "perimeter.geojson", home=home)["iou"] > 0.55
+    figures = score(product, folder / "perimeter.geojson", home=home)
+    assert figures["iou_analysed"] > 0.55
+    # By eye, before the fire a cloud covers a tenth of the image, and its shadow another, a part
+    # of the place that burnt later among it.
+    reasons = {part["reason"]: part["share"] for part in product["summary"]["not_analysed"]}
+    assert reasons.keys() == {"cloud", "cloud shadow"}
+    assert all(0.05 < share < 0.15 for share in reasons.values())
 
 
 @pytest.fixture(scope="module")

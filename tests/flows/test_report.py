@@ -93,6 +93,21 @@ def test_the_report_says_what_was_found_and_what_was_not_seen() -> None:
     assert text.endswith("\n\n    /srv/store/events/ebro-2019/products/0f3a9c\n")
 
 
+def test_the_report_says_whose_masks_of_clouds_were_used() -> None:
+    def scene(name: str, clouds: str | None) -> SceneUsed:
+        return SceneUsed(
+            id=name, phase=Phase.AFTER, sensor="s", taken=None, used_share=1, clouds=clouds
+        )
+
+    masks = {"a": "csmask-6b-l2a 1.0.0", "b": "the provider's scl", "c": None, "d": None}
+    masks["d"] = masks["a"]
+    scenes = tuple(scene(name, clouds) for name, clouds in masks.items())
+    text = summary_markdown(a_summary(scenes=scenes), product="store")
+    said = "masked by csmask-6b-l2a 1.0.0 in a, d; by the provider's scl in b."
+    assert f"Clouds and their shadows were {said}" in text
+    assert "Clouds" not in summary_markdown(a_summary(), product="store")
+
+
 def test_nothing_found_is_said_of_the_part_that_was_seen() -> None:
     text = summary_markdown(a_summary(classes=()), product="store")
     assert "No trace of the event was found in the part of the area that was analysed." in text

@@ -22,6 +22,7 @@ from geo.area import parse_area
 from geo.classify import Label
 from geo.errors import BandsMissing, SceneUnreadable
 from geo.grid import GridChoice, lay_grid
+from geo.masks import Masking
 from geo.placement import block_mean, pixel_offset
 from geo.read import SceneReader
 from geo.scene import Scene
@@ -479,6 +480,29 @@ def test_the_mask_of_sentinel_2_gives_the_reasons(tmp_path: Path, mask_step: int
     ):
         assert (reason[rows, cols] == label).all()
     np.testing.assert_allclose(pixels[0, 20:, 20:], counts(2, 40, 40)[0, 20:, 20:] / 1e4, atol=1e-6)
+
+
+def test_clouds_that_somebody_found_are_left_out_and_not_asked_for_where_nothing_is_seen(
+    tmp_path: Path,
+) -> None:
+    scene = scene_of(
+        write_image(tmp_path / "x.tif", counts(1, 20, 20), descriptions=("B08",), nodata=0),
+        sensor="sentinel-2-l1c",
+    )
+    asked: list[GeoBox] = []
+
+    def found(geobox: GeoBox) -> np.ndarray:
+        asked.append(geobox)
+        codes = np.zeros(tuple(geobox.shape), np.uint8)
+        codes[:, 10:15], codes[:, 15:25] = Label.CLOUD, Label.CLOUD_SHADOW
+        return codes
+
+    pixels, reason = SceneReader(scene, ["nir"], Masking(found=found)).read(grid(20, 30))
+    here = np.repeat([0, Label.CLOUD, Label.CLOUD_SHADOW, Label.NO_IMAGERY], [10, 5, 5, 10])
+    np.testing.assert_array_equal(reason, np.tile(here, (20, 1)))
+    np.testing.assert_array_equal(np.isfinite(pixels[0]), reason == 0)
+    SceneReader(scene, ["nir"], Masking(found=found)).read(grid(20, 30, west=WEST + 500))
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("moved", [0, 3])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.speckle import lee
+from geo.speckle import lee, lee_decibel
 
 LOOKS = 4.4
 
@@ -52,3 +52,11 @@ def test_what_is_not_valid_stays_so_and_spreads_nowhere():
     np.testing.assert_array_equal(np.isnan(smooth), np.isnan(power))
     np.testing.assert_allclose(smooth[np.isfinite(smooth)], 0.1, rtol=1e-6)
     assert np.isnan(lee(np.full((9, 9), np.nan, np.float32), window_px=5, looks=LOOKS)).all()
+
+
+def test_decibels_are_filtered_as_power():
+    decibel = (10 * np.log10(speckled(0.05))).astype(np.float32)
+    decibel[3:6, 2:9] = np.nan
+    smooth = lee_decibel(decibel, window_px=5, looks=LOOKS)
+    by_power = lee((10 ** (decibel / 10)).astype(np.float32), window_px=5, looks=LOOKS)
+    np.testing.assert_allclose(10 ** (smooth / 10), by_power, rtol=1e-4)

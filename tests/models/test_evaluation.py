@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from geo.scene import Phase
 from models.card import ModelCard
 from models.data import ImageKind, Kind, Sample, open_set
 from models.errors import DataInvalid, InputsMismatch
-from models.evaluation import evaluate
+from models.evaluation import LEFT_OUT, evaluate, split_for, together
 from models.predict import load
 from models.registry import find
 from models.survey import Survey
@@ -123,6 +124,56 @@ def test_what_cannot_be_dropped_is_said_so(model, drop, said):
 def test_nothing_to_score_is_said_so(model):
     with pytest.raises(DataInvalid, match="holds no sample"):
         evaluate(model, MadeSet([]), progress=QuietProgress())
+
+
+def named(name, group="a", size=9):
+    made = sample(size)
+    return Sample(name, group, made.images, made.target, made.known)
+
+
+def scored(model, names, split):
+    samples = MadeSet([named(name, group=name[0]) for name in names])
+    return evaluate(model, samples, split=split, progress=QuietProgress())
+
+
+def test_folds_together_are_scored_as_one_set(model):
+    folds = [scored(model, ["a1", "a2"], "fold-0-of-2"), scored(model, ["b1"], "fold-1-of-2")]
+    scores = together(folds, "group")
+    counts = folds[0].agreement.pooled + folds[1].agreement.pooled
+    assert (scores["n"], scores["models"], scores["iou"]) == (3, 2, counts.iou)
+    assert scores["split"] == "fold-0-of-2, fold-1-of-2"
+    each = [fold["iou"] for fold in scores["each"]]
+    assert each == [fold.agreement.pooled.iou for fold in folds]
+    assert scores["iou_mean"] == pytest.approx(np.mean(each))
+    assert scores["iou_spread"] == pytest.approx(np.std(each, ddof=1))
+    assert [(row["group"], row["n"]) for row in scores["groups"]] == [("a", 2), ("b", 1)]
+
+
+def test_seeds_may_share_a_split_and_folds_may_not_share_a_tile(model):
+    assert together([scored(model, ["a1"], "test")] * 3)["iou_spread"] == pytest.approx(0)
+    for folds in (("fold-0-of-2", "fold-1-of-2"), ("test", "train")):
+        with pytest.raises(DataInvalid, match="share tiles"):
+            together([scored(model, ["a1"], fold) for fold in folds])
+
+
+def test_models_that_look_for_different_things_are_not_put_together(model):
+    water = Says(find("ndwi-water").card)
+    other = evaluate(model, MadeSet([sample(4)]), split="x", progress=QuietProgress())
+    other = dataclasses.replace(other, card=water.card)
+    with pytest.raises(InputsMismatch, match="look for flood and water"):
+        together([scored(model, ["a1"], "test"), other])
+
+
+def test_what_was_left_out_is_looked_up_on_the_card(model):
+    training = {
+        "config_sha256": "0", "data_sha256": "0", "left_out": "fold-2-of-5", "seed": 1,
+        "epochs": 1, "tiles": 1, "libraries": [], "device": "cpu", "wall_s": 1,
+    }  # fmt: skip
+    trained = ModelCard.model_validate(network_card(training=training))
+    assert split_for(trained, LEFT_OUT) == "fold-2-of-5"
+    assert split_for(trained, "test") == "test"
+    with pytest.raises(DataInvalid, match="does not say what it left out"):
+        split_for(model.card, LEFT_OUT)
 
 
 @pytest.mark.data

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from geo.speckle import lee_decibel
 from models.card import ModelCard
 from models.errors import InputsMismatch
 from models.inputs import answered, stack
@@ -89,6 +90,48 @@ def test_a_batch_of_several_shapes_is_refused(card, raster):
     windows = [{"s2-after": raster(noise("green", "nir", shape=(4, n)))} for n in (4, 5)]
     with pytest.raises(InputsMismatch, match="one shape"):
         stack(card, windows)
+
+
+@pytest.fixture
+def optional(card_json):
+    """A card whose images may all be missing."""
+    plain = card_json()
+    for entry in plain["inputs"]:
+        entry["required"] = False
+    return ModelCard.model_validate(plain)
+
+
+def test_an_image_before_alone_gives_no_answer(optional, raster):
+    """What lay there before says nothing of what lies there after."""
+    before, after = noise("green", "nir"), noise("green", "nir")
+    before["nir"][0, 0] = after["nir"][1, 1] = after["nir"][2, 2] = np.nan
+    both = {"s2-before": raster(before), "s2-after": raster(after)}
+    np.testing.assert_array_equal(answered(optional, both), np.isfinite(after["nir"]))
+    assert not answered(optional, {"s2-before": raster(before)}).any()
+    assert answered(optional, {"s2-after": raster(before)}).sum() == 6 * 9 - 1
+
+
+def test_radar_loses_its_speckle_where_the_card_says_so(card_json, raster):
+    """In what the network is given and in what the levels of the scene are measured on."""
+    inputs = [
+        {"slot": "s1", "phase": "after", "sensors": ["sentinel-1-grd"], "bands": ["vv", "vh"],
+         "units": "dB", "mean": [-12, -18], "std": [4, 4],
+         "speckle": {"window_px": 5, "looks": 4.4}}
+    ]  # fmt: skip
+    architecture = card_json()["architecture"] | {"in_channels": 3, "margin_px": 2}
+    card = ModelCard.model_validate(card_json(inputs=inputs, architecture=architecture))
+    bands = noise("vh", "vv", shape=(30, 40), low=-25, high=-5)
+    bands["vv"][4, 5] = np.nan
+    image = raster(bands)
+    (window,) = stack(card, [{"s1": image}])
+    smooth = [lee_decibel(image.band(name), window_px=5, looks=4.4) for name in ("vv", "vh")]
+    expected = np.stack([(smooth[0] + 12) / 4, (smooth[1] + 18) / 4])
+    np.testing.assert_allclose(
+        window[:2, image.valid], expected[:, image.valid], rtol=1e-4, atol=1e-5
+    )
+    sample = ValueSample(card)
+    sample.feed({"s1": image})
+    np.testing.assert_allclose(sample.kept(card.inputs[0])[0], smooth[0][image.valid], rtol=1e-5)
 
 
 DECIBEL = RNG.normal(-12, 4, (40, 40))

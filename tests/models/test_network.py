@@ -14,6 +14,7 @@ from models.inputs import stack
 from models.network import build
 from models.predict import load
 from models.registry import find
+from tests.models.conftest import redigest
 
 RNG = np.random.default_rng(11)
 # Two threads on two busy cores wait for each other far longer than these networks compute.
@@ -23,14 +24,6 @@ torch.set_num_threads(1)
 def window(raster, rows, cols):
     bands = {name: RNG.uniform(0, 0.5, (rows, cols)) for name in ("green", "nir")}
     return {"s2-before": None, "s2-after": raster(bands)}
-
-
-def redigest(folder):
-    """Make the card agree with whatever lies beside it."""
-    card = json.loads((folder / "card.json").read_text())
-    content = (folder / "weights.safetensors").read_bytes()
-    card["weights_sha256"] = hashlib.sha256(content).hexdigest()
-    (folder / "card.json").write_text(json.dumps(card))
 
 
 def predicted(model, batch):

@@ -6,6 +6,8 @@ from models.data import Kind, SetOptions, open_set
 from models.errors import DataInvalid
 from tests.models.data.made import RNG, write_chip, write_image, write_ombria
 
+NUMBERS = ("02", "03", "04", "08")
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore::rasterio.errors.NotGeoreferencedWarning"  # the tiles of the sources lie nowhere
 )
@@ -54,6 +56,36 @@ def test_a_sen1floods11_chip_is_read_from_both_layouts(tmp_path, distributed):
     np.testing.assert_array_equal(chip.known, labels >= 0)
     np.testing.assert_array_equal(chip.target, labels == 1)
     np.testing.assert_allclose(chip.images["s2-after"].band("green"), green / 10000, rtol=1e-6)
+
+
+@pytest.mark.parametrize("distributed", [False, True])
+def test_a_chip_of_on_cloud_n_is_read_from_both_layouts(tmp_path, distributed):
+    bands = RNG.integers(1, 9000, (4, 12, 15)).astype(np.uint16)
+    label = RNG.integers(0, 2, (1, 12, 15)).astype(np.uint8)
+    label[0, 3, 4] = 255
+    bands[2, 5, 6] = 0
+    names = [f"train_features/adwp/B{n}.tif" if distributed else f"adwp_B{n}.tif" for n in NUMBERS]
+    for name, values in zip(names, bands, strict=True):
+        write_image(tmp_path / name, values[None], nodata=0)
+    name = "train_labels/adwp.tif" if distributed else "adwp_label.tif"
+    write_image(tmp_path / name, label, nodata=255)
+    labelled = open_set(Kind.ON_CLOUD_N, tmp_path)
+    (chip,) = labelled
+    image = chip.images["image"]
+    assert image.bands == ("blue", "green", "red", "nir")
+    assert abs(image.geobox.resolution.x) == 10
+    np.testing.assert_allclose(image.pixels[:, 0], bands[:, 0] / 10_000, rtol=1e-6)
+    assert np.argwhere(~image.valid).tolist() == [[5, 6]]
+    assert np.argwhere(~chip.known).tolist() == [[3, 4]]
+    np.testing.assert_array_equal(chip.target, label[0] == 1)
+    assert all(path.is_file() for path in labelled.files)
+
+
+def test_on_cloud_n_has_no_splits_and_is_no_empty_folder(tmp_path):
+    with pytest.raises(DataInvalid, match=r"holds neither train_labels/\*\.tif nor"):
+        open_set(Kind.ON_CLOUD_N, tmp_path)
+    with pytest.raises(DataInvalid, match="the split all and no other, not 'test'"):
+        open_set(Kind.ON_CLOUD_N, tmp_path, split="test")
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif"])

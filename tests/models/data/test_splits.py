@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data import Kind, data_digest, left_out, open_set
+from models.data.kinds import fold_name
 from models.data.pairs import group_of
 from models.data.splits import fold
 from models.errors import DataInvalid
@@ -39,6 +40,22 @@ def test_every_sample_is_left_out_once_and_never_apart_from_its_neighbours(group
 )
 def test_neighbours_by_name(stem, block, group):
     assert group_of(stem, block=block) == group
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_folds_of_a_split_are_opened_by_name_and_make_up_the_split(tmp_path, split):
+    write_ombria(tmp_path, [1, 2, 21, 41, 42, 61], split=split)
+    names = [fold_name(split, folds=3, number=number) for number in range(3)]
+    assert names[1] == f"{split}-fold-1-of-3"
+    parts = [open_set(Kind.OMBRIA, tmp_path, split=name) for name in names]
+    found = [part.groups for part in parts]
+    assert sorted(g for part in found for g in part) == list(
+        open_set(Kind.OMBRIA, tmp_path, split=split).groups
+    )
+    whole = open_set(Kind.OMBRIA, tmp_path, split=split)
+    for number, groups in enumerate(found):
+        assert groups == fold(whole, folds=3, number=number).left_out.groups
+    assert fold_name("all", folds=5, number=0) == "fold-0-of-5"
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -22,6 +22,11 @@ def test_the_root_of_the_data_is_relative_to_the_config(tmp_path):
     assert read_config(written(tmp_path, fields)).data.root == tmp_path / "tiles"
 
 
+def test_encoder_weights_are_relative_to_the_config(tmp_path):
+    fields = plan(Path("tiles"), encoder_weights="encoders")
+    assert read_config(written(tmp_path, fields)).encoder_weights == tmp_path / "encoders"
+
+
 def test_the_digest_follows_what_changes_the_weights_and_not_words_or_places(tmp_path):
     one = config(tmp_path)
     assert at_root(one, Path("elsewhere")).digest == one.digest
@@ -41,11 +46,13 @@ def test_the_shipped_configs_can_be_read(path):
     [
         ({"tile_px": 33}, "tiles of 33 px are no multiple of the stride 8"),
         ({"subsets": [{"slots": ["s3"], "weight": 1}]}, "a subset names s3; the slots are"),
+        ({"subsets": [{"slots": ["s1-before"], "weight": 1}]},
+         "the subset s1-before has no image after the event; .* add one of s1-after, s2-after"),
         ({"loss": {"cross_entropy": 0, "dice": 0}}, "loss: cross_entropy and dice are both 0"),
         ({"device": "tpu"}, "device: "),
         ({"sed": 3}, "sed: Extra inputs"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_field_is_named(tmp_path, change, said):
     with pytest.raises(TrainingInvalid, match=said):
         read_config(written(tmp_path, plan(tmp_path, **change)))

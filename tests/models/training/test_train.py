@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import models.training.run as run
+import models.training.loop as loop
 from flows.progress import QuietProgress
 from models.data import Kind, open_set
 from models.errors import InputsMismatch, TrainingInvalid
@@ -79,8 +79,8 @@ def test_a_killed_training_ends_with_the_weights_of_one_that_was_not(
             raise Killed
         return step(*args, **kwargs)
 
-    step = run.train_epoch.__globals__["_step"]
-    monkeypatch.setitem(run.train_epoch.__globals__, "_step", dying)
+    step = loop.train_epoch.__globals__["_step"]
+    monkeypatch.setitem(loop.train_epoch.__globals__, "_step", dying)
     with pytest.raises(Killed):
         train(plan, out=tmp_path, progress=QuietProgress())
     monkeypatch.undo()
@@ -108,12 +108,12 @@ def test_the_scores_of_the_card_are_those_of_the_evaluation(trained, root):
     """Two ways to the same figure: the loop's tally, and the model as the main job loads it."""
     _, out = trained
     ref = find(out)
-    parts = run.fold(open_set(Kind.OMBRIA, root, split="train"), folds=3, number=0)
+    left_out = open_set(Kind.OMBRIA, root, split="train-fold-0-of-3")
     model = load(ref, device="cpu")
     for drop, score in zip(((), ("s1-before", "s2-after")), ref.card.scores, strict=True):
-        found = evaluate(model, parts.left_out, drop=drop, progress=QuietProgress())
+        found = evaluate(model, left_out, drop=drop, progress=QuietProgress())
         # Tiles are kept at half precision while training.
-        assert found.pooled.iou == pytest.approx(score.value, abs=0.005)
+        assert found.agreement.pooled.iou == pytest.approx(score.value, abs=0.005)
 
 
 def test_a_checkpoint_of_another_training_is_refused(trained, root):

@@ -1,0 +1,74 @@
+"""The command `explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.printing import print_json, print_rows
+from flows.products import find_product
+from flows.progress import progress_on
+from flows.settings import Settings
+from geo.store import LocalStore
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(  # noqa: PLR0917 (typer reads options from parameters)
+    product: Annotated[str, typer.Argument(help="Id of a product, or its folder.")],
+    feature: Annotated[
+        str, typer.Argument(metavar="FEATURE-ID", help="Field id of a feature of the product.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File of the picture; default: FEATURE-ID.png.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the products; default: store.")
+    ] = None,
+    before: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a before source lies now, in the order of the request."),
+    ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="Where an after source lies now, in the order of the request."),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the product's model.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Draw what the model saw at one polygon, and what moved its answer."""
+    from flows.evidence import places_of  # noqa: PLC0415 (listing a store needs none of it)
+    from flows.explain import (  # noqa: PLC0415
+        draw_explained,
+        explain_feature,
+        explained_json,
+        explained_rows,
+    )
+
+    settings = Settings()
+    found = find_product(product, LocalStore(store or settings.store))
+    explained = explain_feature(
+        found,
+        feature,
+        places=places_of(found, before=before or (), after=after or (), model=model),
+        settings=settings,
+        device=device,
+        progress=progress_on(quiet=quiet),
+    )
+    picture = out or Path(f"{feature}.png")
+    draw_explained(explained, picture)
+    if as_json:
+        print_json({**explained_json(explained), "picture": str(picture)})
+        return
+    explanation = explained.explanation
+    print_rows(explained_rows(explained), as_json=False, empty="nothing could be left out")
+    print(
+        f"\n{explained.polygon.notation}: mean probability {explanation.mean:.3f}, "
+        f"{explanation.region.mean_percent / 100:.3f} in the product; at a pixel they differ by at "
+        f"most {explanation.largest_difference:.3f}\npicture: {picture}"
+    )

@@ -1,0 +1,115 @@
+"""CloudSquares: clouds of one scene, found square by square, the same for whoever asks."""
+
+from functools import lru_cache
+
+import numpy as np
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from scipy import ndimage
+
+from geo.classify import Finding, Label
+from geo.grid import crs_of
+from geo.masks import Masking
+from geo.raster import CodeArray, FloatArray, Raster
+from geo.read import SceneReader
+from geo.scene import Scene
+from models.predict import Model
+from models.survey import NOTHING_LEARNED
+
+_LABEL_OF = {Finding.CLOUD_SHADOW: Label.CLOUD_SHADOW, Finding.CLOUD: Label.CLOUD}
+"""The last one wins: a cloud may lie on the shadow of another."""
+_KEPT = 1024
+"""Squares that are kept: 16 MB, and more than two rows of windows of a Sentinel-2 scene need."""
+
+
+class CloudSquares:
+    """Where a network finds cloud and shadow in a scene; a `geo.masks.FoundClouds`.
+
+    The network looks at squares of cells of its card's resolution that lie on the lattice of
+    the CRS, with the card's overlap around them. Windows that share ground get the same
+    answer, and each square is asked for once, however the windows of a map lie.
+    """
+
+    def __init__(self, scene: Scene, model: Model) -> None:
+        """Take a scene, and a model of clouds whose slot it fills.
+
+        Raises:
+            BandsMissing: where it does not fill it.
+        """
+        self._model = model
+        (self._entry,) = model.card.inputs
+        self._scene = scene
+        # Whether the provider saw a cloud there is not asked: the network needs its pixels.
+        self._reader = SceneReader(scene, self._entry.bands, Masking(provider=frozenset()))
+        self._cell_m = model.card.resolution_m or scene.gsd_m
+        self._margin = model.card.overlap_px // 2
+        self._core = model.card.window_px - 2 * self._margin
+        self._square = lru_cache(maxsize=_KEPT)(self._look)
+
+    def __call__(self, geobox: GeoBox) -> CodeArray:
+        """Return a `Label`, (rows, cols), at each pixel of a grid where the ground is hidden.
+
+        Safe in several threads. A pixel takes the answer of the cell that its centre lies in.
+
+        Args:
+            geobox: north up, in metres, as `geo.grid.lay_grid` makes it.
+        """
+        rows, cols = self._cells(geobox)
+        codes = np.zeros(tuple(geobox.shape), np.uint8)
+        for down in np.unique(rows // self._core):
+            for right in np.unique(cols // self._core):
+                square = self._square(crs_of(geobox), int(down), int(right))
+                in_rows, in_cols = rows // self._core == down, cols // self._core == right
+                cells = np.ix_(
+                    rows[in_rows] - down * self._core, cols[in_cols] - right * self._core
+                )
+                codes[np.ix_(in_rows, in_cols)] = square[cells]
+        return codes
+
+    def _cells(self, geobox: GeoBox) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+        """Return the cells of the rows, counted southwards, and of the columns, eastwards."""
+        rows, cols = geobox.shape
+        affine = geobox.affine
+        x = affine.c + affine.a * (np.arange(cols) + 0.5)
+        y = affine.f + affine.e * (np.arange(rows) + 0.5)
+        return (
+            np.floor(-y / self._cell_m).astype(np.int64),
+            np.floor(x / self._cell_m).astype(np.int64),
+        )
+
+    def _look(self, crs: str, down: int, right: int) -> CodeArray:
+        """Return the codes of one square, (core, core), without its margin."""
+        side, cell = self._core + 2 * self._margin, self._cell_m
+        corner = (right * self._core - self._margin, down * self._core - self._margin)
+        placed = Affine(cell, 0, corner[0] * cell, 0, -cell, -corner[1] * cell)
+        raster = self._raster(GeoBox((side, side), placed, crs))
+        inner = np.s_[self._margin : self._margin + self._core]
+        if not raster.valid[inner, inner].any():
+            return np.zeros((self._core, self._core), np.uint8)
+        inputs = {self._entry.slot: raster}
+        codes = self._codes(self._model.predict([inputs], NOTHING_LEARNED)[0])
+        # A cell at the scene's edge that is seen in part goes with the cloud beside it.
+        codes = np.where(raster.valid, codes, ndimage.maximum_filter(codes, size=3))
+        return codes[inner, inner]
+
+    def _codes(self, planes: FloatArray) -> CodeArray:
+        codes = np.zeros(planes.shape[1:], np.uint8)
+        card = self._model.card
+        answers = {c.name: p >= c.threshold for c, p in zip(card.classes, planes, strict=True)}
+        for finding, label in _LABEL_OF.items():
+            if finding in answers:
+                codes[answers[finding]] = label
+        return codes
+
+    def _raster(self, geobox: GeoBox) -> Raster:
+        pixels, reason = self._reader.read(geobox)
+        valid = reason == 0
+        return Raster(
+            pixels=pixels,
+            valid=valid,
+            geobox=geobox,
+            bands=self._entry.bands,
+            sources=(self._scene.id,),
+            origin=valid.astype(np.uint8),
+            reason=reason,
+        )

@@ -1,0 +1,232 @@
+"""Which models fit the imagery, which of them goes first, and why the others do not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from geo.scene import Phase
+from geo.schema import Hazard
+from geo.sensors import SENSORS, Backscatter
+from models.card import CardInput, ModelCard
+from models.errors import InputsMismatch
+from models.registry import CardRef
+from models.terms import InputPhase, Task
+
+TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
+    Hazard.FLOOD: (Task.FLOOD_CHANGE, Task.WATER),
+    Hazard.STORM: (Task.FLOOD_CHANGE, Task.WATER),
+    Hazard.TSUNAMI: (Task.FLOOD_CHANGE, Task.WATER),
+    Hazard.WILDFIRE: (Task.BURNT,),
+    Hazard.EARTHQUAKE: (),
+    Hazard.LANDSLIDE: (),
+    Hazard.VOLCANO: (),
+}
+"""What to look for, by hazard."""
+
+PREFERENCE = (
+    "flood-s1s2",
+    "water-multispectral",
+    "sar-change",
+    "sar-change-vv",
+    "mndwi-water",
+    "ndwi-water",
+    "sar-water",
+    "sar-water-vv",
+    "ndwi-picture-water",
+    "flood-rgb",
+    "nbr-change",
+    "ndvi-change",
+)
+"""Shipped models, the first choice first.
+
+Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
+MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
+NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
+near infrared, and has any colour in a picture without it. A model that is not listed is the
+user's own, and goes before all of them.
+"""
+
+PREFERENCE_UNDATED = ("water-multispectral", "flood-s1s2", *PREFERENCE[2:])
+"""The same for models that find no image before the event.
+
+Without one all water is found, and none of it can be called flood: that is what a model of water
+answers, and what a model of flood learned to leave out. Whatever can tell the two apart, because
+it finds an image before, goes before them.
+"""
+
+
+@dataclass(frozen=True)
+class Available:
+    """What one scene can give."""
+
+    phase: Phase
+    sensor: str
+    """Name in `geo.sensors.SENSORS`."""
+    bands: tuple[str, ...]
+    """Common names."""
+    backscatter: Backscatter | None = None
+    """Of radar; None for other sensors, and where nobody knows it."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A card that does not fit, and why."""
+
+    ref: CardRef
+    reason: str
+    """A sentence: what the card wants, what is there."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The cards that fit the imagery, and the reasons of those that do not."""
+
+    fits: tuple[CardRef, ...]
+    """The first choice first."""
+    misfits: tuple[Misfit, ...]
+
+
+def matching(
+    cards: Sequence[CardRef], *, hazard: Hazard, available: Sequence[Available]
+) -> Matching:
+    """Return which cards fit the imagery, the first choice first, and why the others do not.
+
+    Args:
+        cards: as `all_cards` returns them.
+        hazard: decides the tasks, see `TASKS_OF`.
+        available: one entry a scene.
+    """
+    tasks = TASKS_OF[hazard]
+    fits: list[CardRef] = []
+    misfits: list[Misfit] = []
+    for ref in sorted(cards, key=lambda ref: _preference(ref, available)):
+        reason = _off_task(ref.card, hazard=hazard, tasks=tasks) or misfit(ref.card, available)
+        if reason:
+            misfits.append(Misfit(ref, reason))
+        else:
+            fits.append(ref)
+    return Matching(tuple(fits), tuple(misfits))
+
+
+def misfit(card: ModelCard, available: Sequence[Available]) -> str | None:
+    """Return why the imagery cannot fill the card's slots, or None where it can.
+
+    A required slot must be filled, and at least one slot after the event. A before image is
+    taken where there is one.
+    """
+    empty = _unfilled(card, available)
+    for entry in empty:
+        if entry.required:
+            return _said_of_empty(card, entry, available)
+    if all(entry in empty for entry in card.after_inputs):
+        return _said_of_empty(card, _nearest(card.after_inputs, available), available)
+    return None
+
+
+def is_dated(card: ModelCard, available: Sequence[Available]) -> bool:
+    """Whether a model is given an image before the event."""
+    return any(
+        scene.phase is Phase.BEFORE and accepts(entry, scene)
+        for entry in card.inputs
+        for scene in available
+    )
+
+
+def lacking(card: ModelCard, available: Sequence[Available]) -> tuple[str, ...]:
+    """Return, as sentences for the product, which optional images a model does without."""
+    return tuple(
+        f"mapped without {_shared_title(entry.sensors)} {entry.phase} the event: "
+        f"{_said_of_empty(card, entry, available)}"
+        for entry in _unfilled(card, available)
+        if not entry.required
+    )
+
+
+def require_fit(card: ModelCard, available: Sequence[Available]) -> None:
+    """Check that the imagery fills the card's slots.
+
+    Raises:
+        InputsMismatch: with what the card wants and what is there.
+    """
+    reason = misfit(card, available)
+    if reason:
+        raise InputsMismatch(reason)
+
+
+def accepts(entry: CardInput, scene: Available) -> bool:
+    """Whether a scene can fill a slot: its phase, sensor, bands and kind of backscatter."""
+    return (
+        entry.phase.takes(scene.phase)
+        and scene.sensor in entry.sensors
+        and set(entry.bands) <= set(scene.bands)
+        and entry.backscatter in (None, scene.backscatter)
+    )
+
+
+def _fill(entry: CardInput, available: Sequence[Available]) -> list[Available]:
+    scenes = [scene for scene in available if accepts(entry, scene)]
+    if entry.phase is InputPhase.EACH and all(scene.phase is Phase.BEFORE for scene in scenes):
+        return []
+    return scenes
+
+
+def _unfilled(card: ModelCard, available: Sequence[Available]) -> list[CardInput]:
+    """Return the slots of a card that no scene fills."""
+    return [entry for entry in card.inputs if not _fill(entry, available)]
+
+
+def _nearest(entries: Sequence[CardInput], available: Sequence[Available]) -> CardInput:
+    """Return the slot whose sensor is there, or else the first: its lack says most."""
+    there = {scene.sensor for scene in available}
+    return next((entry for entry in entries if there & set(entry.sensors)), entries[0])
+
+
+def _shared_title(sensors: Sequence[str]) -> str:
+    """Return the words that the titles of sensors begin with, or all titles."""
+    titles = [SENSORS[name].title for name in sensors]
+    columns = zip(*(title.split() for title in titles), strict=False)
+    shared = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)]
+    return " ".join(shared) or " or ".join(titles)
+
+
+def _said_of_empty(card: ModelCard, entry: CardInput, available: Sequence[Available]) -> str:
+    """Return what a slot that no scene fills wants, and what is there."""
+    wanted = "after" if entry.phase is InputPhase.EACH else entry.phase.value
+    there = [_said_of(scene, entry) for scene in available if scene.phase.value == wanted]
+    return (
+        f"{card.name} wants, {wanted} the event, {' or '.join(entry.sensors)} with the bands "
+        f"{', '.join(entry.bands)}{f' in {entry.backscatter}' if entry.backscatter else ''}; there "
+        f"is {', '.join(dict.fromkeys(there)) or 'no image'}{_cure(entry, available)}"
+    )
+
+
+def _said_of(scene: Available, entry: CardInput) -> str:
+    """Return what a scene offers to a slot; its backscatter only where the slot asks for it."""
+    kind = f" in {scene.backscatter or 'sigma0 or gamma0'}" if entry.backscatter else ""
+    return f"{scene.sensor} ({', '.join(scene.bands)}{kind})"
+
+
+def _cure(entry: CardInput, available: Sequence[Available]) -> str:
+    """Return what to do where the kind of backscatter is all that is wrong."""
+    anyhow = entry.model_copy(update={"backscatter": None})
+    if not any(accepts(anyhow, scene) for scene in available):
+        return ""
+    return (
+        f"; the one does not become the other without the angle of incidence: give images in "
+        f"{entry.backscatter}, or say so with --backscatter if they are"
+    )
+
+
+def _off_task(card: ModelCard, *, hazard: Hazard, tasks: tuple[Task, ...]) -> str | None:
+    if card.task in tasks:
+        return None
+    looked_for = " or ".join(tasks) or "none yet"
+    return f"{card.name} is for {card.task}; the task of the hazard {hazard} is {looked_for}"
+
+
+def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, bool, int, str]:
+    name, dated = ref.card.name, is_dated(ref.card, available)
+    if name not in PREFERENCE:
+        return False, False, 0, name
+    order = PREFERENCE if dated else PREFERENCE_UNDATED
+    return True, not dated, order.index(name), name
