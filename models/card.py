@@ -248,8 +248,12 @@ class ModelCard(Part):
 
     @property
     def digest(self) -> str:
-        """sha256 of the card's canonical JSON; through it also of the weights."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """sha256 of the card's canonical JSON; through it also of the weights.
+
+        Fields at their defaults are left out: one that a later version adds changes no digest.
+        """
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

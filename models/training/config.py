@@ -19,7 +19,7 @@ from pydantic import (
 from geo.classify import Finding
 from models.architecture import NetworkArchitecture, Part
 from models.card import CardInput
-from models.data.kinds import PICTURES, Kind, SetOptions
+from models.data.kinds import ALL, PICTURES, Kind, SetOptions
 from models.errors import TrainingInvalid
 from models.terms import InputPhase, Physical, Task
 
@@ -75,6 +75,12 @@ class DataPlan(Part):
     folds: int = Field(ge=2, description="One of so many is left out, neighbours together.")
     fold: NonNegativeInt = 0
     doubt: Doubt | None = Field(default=None, description="null: every label is believed.")
+
+    @property
+    def title(self) -> str:
+        """What the data is, in words: a folder of pairs is known by its name."""
+        name = f"{self.kind} {self.root.name}" if self.kind is Kind.PAIRS else self.kind
+        return name if self.split == ALL else f"{name} {self.split}"
 
 
 class InputSubset(Part):

@@ -37,7 +37,7 @@ def open_job(config: TrainingConfig, progress: Progress) -> Job:
     card = draft_card(
         config.card,
         statistics(config.card, parts.learned_from),
-        trained_on=f"{plan.kind} {plan.split} without fold {plan.fold} of {plan.folds}",
+        trained_on=f"{plan.title} without fold {plan.fold} of {plan.folds}",
     )
     availability = config.card.architecture.availability_channels
     progress.start("labelled tiles", len(whole))

@@ -118,7 +118,7 @@ def write_outcome(
     Raises:
         StoreError: where they cannot be written.
     """
-    content = save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()})
+    content = save({name: _stored(tensor) for name, tensor in network.state_dict().items()})
     left_out = fold_name(config.data.split, folds=config.data.folds, number=config.data.fold)
     where = f"{config.data.kind} {left_out}, whole groups of neighbours, never learned from"
     fields = {
@@ -139,6 +139,15 @@ def write_outcome(
         with writing(folder / name):
             replace_file(folder / name, data)
     return card
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as it is shipped: the weights of layers at half precision, in half the file.
+
+    Means and variances keep theirs: a variance can be smaller than half precision knows.
+    """
+    plain = tensor.detach().cpu().contiguous()
+    return plain.half() if plain.is_floating_point() and plain.dim() > 1 else plain
 
 
 def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
