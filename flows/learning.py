@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,9 @@ from models.data.kinds import ALL, PICTURES, Kind, SetOptions, open_set
 from models.evaluation import Evaluation, evaluate, split_for, together
 from models.predict import load
 from models.registry import CardRef, find
+
+if TYPE_CHECKING:
+    from models.training import TrainingConfig
 
 Request = TypeVar("Request", bound=BaseModel)
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
@@ -86,15 +89,9 @@ def learn(request: TrainRequest, progress: Progress) -> ModelCard:
     Raises:
         ModelError, StoreError: see `models.training.train`.
     """
-    from models.training import at_root, read_config, train  # noqa: PLC0415 (imports torch)
+    from models.training import train  # noqa: PLC0415 (imports torch)
 
-    config = read_config(request.config)
-    if request.root is not None:
-        config = at_root(config, request.root)
-    meter = Meter.start()
-    return train(
-        config, out=request.out, progress=progress, energy_wh=lambda: meter.read().energy_wh
-    )
+    return train(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
 
 
 def prepare(request: TrainRequest, progress: Progress) -> Path:
@@ -103,15 +100,21 @@ def prepare(request: TrainRequest, progress: Progress) -> Path:
     Raises:
         ModelError, StoreError: see `models.training.train`.
     """
-    from models.training import at_root, pretrain, read_config  # noqa: PLC0415 (imports torch)
+    from models.training import pretrain  # noqa: PLC0415 (imports torch)
+
+    return pretrain(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
+
+
+def _config(request: TrainRequest) -> "TrainingConfig":
+    from models.training import at_root, read_config  # noqa: PLC0415 (imports torch)
 
     config = read_config(request.config)
-    if request.root is not None:
-        config = at_root(config, request.root)
+    return config if request.root is None else at_root(config, request.root)
+
+
+def _energy_meter() -> Callable[[], float | None]:
     meter = Meter.start()
-    return pretrain(
-        config, out=request.out, progress=progress, energy_wh=lambda: meter.read().energy_wh
-    )
+    return lambda: meter.read().energy_wh
 
 
 def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:

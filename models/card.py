@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from geo.classify import Finding
+from geo.schema import Hazard
 from geo.sensors import SENSORS, Backscatter
 from models.architecture import (
     Architecture,
@@ -221,6 +222,11 @@ class ModelCard(Part):
         default=None, description=f"Of `{WEIGHTS_NAME}`; null for detectors."
     )
     task: Task
+    hazards: tuple[Hazard, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="For which it is taken unasked; null: all that its task is of.",
+    )
     architecture: Architecture
     inputs: tuple[CardInput, ...] = Field(min_length=1)
     resolution_m: PositiveFloat | None = Field(

@@ -218,8 +218,13 @@ def _cure(entry: CardInput, available: Sequence[Available]) -> str:
 
 
 def _off_task(card: ModelCard, *, hazard: Hazard, tasks: tuple[Task, ...]) -> str | None:
-    if card.task in tasks:
+    if card.task in tasks and hazard in (card.hazards or tuple(Hazard)):
         return None
+    if card.task in tasks:
+        return (
+            f"{card.name} is taken unasked for {' and '.join(card.hazards or ())} only; name it "
+            f"with --model to use it for a {hazard}"
+        )
     looked_for = " or ".join(tasks) or "none yet"
     return f"{card.name} is for {card.task}; the task of the hazard {hazard} is {looked_for}"
 

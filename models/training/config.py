@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from geo.classify import Finding
+from geo.schema import Hazard
 from models.architecture import NetworkArchitecture, Part
 from models.card import CardInput
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions
@@ -40,6 +41,7 @@ class CardPlan(Part):
     summary: str
     task: Task
     finding: Finding
+    hazards: tuple[Hazard, ...] | None = None
     architecture: NetworkArchitecture
     inputs: tuple[CardInput, ...] = Field(
         min_length=1, description="Without mean and std, which are measured."

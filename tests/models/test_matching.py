@@ -245,3 +245,17 @@ def test_backscatter_is_what_the_card_wants_or_is_refused(card_json, wants, ther
         "does not become the other without the angle of incidence: give images in gamma0, or say "
         "so with --backscatter if they are"
     )
+
+
+def test_a_model_is_taken_unasked_only_for_its_hazards():
+    ref = find("ndwi-picture-water")
+    card = ref.card.model_copy(update={"hazards": (Hazard.FLOOD, Hazard.TSUNAMI)})
+    shelf = [CardRef(card, ref.folder)]
+    pictures = scenes("aerial-rgbn", ("red", "green", "blue", "nir"))
+    assert names(Hazard.FLOOD, pictures, shelf) == ["ndwi-picture-water"]
+    [other] = matching(shelf, hazard=Hazard.STORM, available=pictures).misfits
+    assert other.reason == (
+        "ndwi-picture-water is taken unasked for flood and tsunami only; name it with --model to "
+        "use it for a storm"
+    )
+    require_fit(card, pictures)
