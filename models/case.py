@@ -145,13 +145,13 @@ class Case:
         return self.reader.trusted(read(self.reader, geobox), self.surveys)
 
     def close(self) -> CloseUp:
-        """Read one window of the model's own size around the region.
+        """Read one window around the region, with what the model wants of its surroundings.
 
         Raises:
             SceneUnreadable: where pixels cannot be decoded.
         """
         rows, cols = (
-            span_around((part.start + part.stop) // 2, self.reader.window_px, length)
+            span_around((part.start + part.stop) // 2, self._close_px(part), length)
             for part, length in zip(
                 (self.region.rows, self.region.cols), self.grid.shape, strict=True
             )
@@ -160,6 +160,10 @@ class Case:
             seen=self._seen(self.grid[rows, cols]),
             here=_shifted(self.region.rows, self.region.cols, rows.start, cols.start),
         )
+
+    def _close_px(self, part: slice) -> int:
+        """Return the side of that window: no wider than needed, it is asked a hundred times."""
+        return min(part.stop - part.start + self.reader.overlap_px, self.reader.window_px)
 
     def published(self, looked: Sequence[Looked]) -> FloatArray:
         """Return the probability of what the polygon says as the map has it, (rows, cols)."""
