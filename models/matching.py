@@ -46,12 +46,13 @@ near infrared, and has any colour in a picture without it. A model that is not l
 user's own, and goes before all of them.
 """
 
-PREFERENCE_UNDATED = ("water-multispectral", "flood-s1s2", *PREFERENCE[2:])
+PREFERENCE_UNDATED = ("water-multispectral", *PREFERENCE[2:], "flood-s1s2")
 """The same for models that find no image before the event.
 
 Without one all water is found, and none of it can be called flood: that is what a model of water
-answers, and what a model of flood learned to leave out. Whatever can tell the two apart, because
-it finds an image before, goes before them.
+answers, and what a model of flood learned to leave out: on the radar of the Spain chip of
+Sen1Floods11 sar-water reaches an IoU of 0.585, flood-s1s2 0.564 (`aftermap score`). Whatever can
+tell the two apart, because it finds an image before, goes before them.
 """
 
 

@@ -14,6 +14,7 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from geo.schema import schema_markdown
+from models.registry import find
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -114,3 +115,26 @@ def test_the_table_of_fields_is_the_schema() -> None:
 def test_every_file_that_is_named_exists() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_scores_of_the_networks_are_those_of_their_cards() -> None:
+    """`aftermap models NAME` prints the cards, and `test_shipped_scores` measures them."""
+    flood = find("flood-s1s2").card
+    assert flood.training is not None
+    columns: dict[str | None, dict[str, float]] = {"test": {}, flood.training.left_out: {}}
+    for score in flood.scores:
+        if score.split in columns and score.measure == "iou":
+            columns[score.split][score.metric.rpartition(" from ")[2]] = score.value
+    test, left_out = columns.values()
+    rows = [f"| {images} | {iou:.3f} | {left_out[images]:.3f} |" for images, iou in test.items()]
+    assert len(rows) == 7
+    assert "\n".join(rows) in README
+    for name in ("water-multispectral", "flood-rgb"):
+        assert f"an IoU of {headline(name):.3f}" in README.replace("\n", " ")
+
+
+def headline(name: str) -> float:
+    """Return the IoU over all folds or, where there was one training, over what it left out."""
+    scores = [score for score in find(name).card.scores if score.measure == "iou"]
+    folds = [score.value for score in scores if score.trainings_differ_in == "fold"]
+    return [*folds, scores[0].value][0]

@@ -9,9 +9,10 @@ import torch
 from scipy.special import logit
 
 from geo.landscape import make_landscape
+from models.data import Kind, open_set
 from models.errors import InputsMismatch
 from models.predict import load
-from models.registry import all_cards
+from models.registry import all_cards, find
 from models.terms import InputPhase, Physical, Task
 from tests.models.conftest import make_raster
 from tests.models.networks import MADE, changed, found, image, images, save_flood, shipped
@@ -19,7 +20,7 @@ from tests.models.networks import MADE, changed, found, image, images, save_floo
 # Two threads on two busy cores wait for each other far longer than these networks compute.
 torch.set_num_threads(1)
 
-SIZE_PX, EDGE_PX = 256, 64
+SIZE_PX, EDGE_PX = 512, 128
 MOST_CHANGED = 0.005
 """Share of the pixels away from edges that may change where the scene is turned or shifted."""
 
@@ -152,6 +153,11 @@ def test_a_scene_that_is_turned_gives_the_map_turned(model, scene, turn):
     assert differ < MOST_CHANGED
 
 
+COARSE = {"flood-s1s2": 0.01}
+"""By network, the limit for shifts by less than a stride: it answers in squares of 4 pixels, and
+what lies at an outline follows them. Its card says so."""
+
+
 def shifts_of(card):
     """Return by how much to shift: by strides, and for who has learned also by other steps."""
     stride = card.stride_px
@@ -166,7 +172,9 @@ def test_a_scene_that_is_shifted_gives_the_map_shifted(model, scene):
         there = found(model.card, asked(model, moved))
         differ = (there != straight[down:, right:])[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].mean()
         print(f"{model.card.name}, by {down} and {right}: {differ:.2%} of the pixels change")
-        assert differ < MOST_CHANGED, (down, right)
+        whole = not (down % model.card.stride_px or right % model.card.stride_px)
+        limit = MOST_CHANGED if whole else COARSE.get(model.card.name, MOST_CHANGED)
+        assert differ < limit, (down, right)
 
 
 FLOOD = [ref for ref in all_cards() if ref.card.task in {Task.FLOOD_CHANGE, Task.WATER}]
@@ -193,3 +201,18 @@ def test_water_that_was_there_before_is_no_flood(ref, landscape):
         flood = found(card, asked(model, {entry.slot: seen(entry) for entry in card.inputs}))
     print(f"{card.name}: {flood.mean():.3%} of a scene without a flood is called flood")
     assert flood.mean() < MOST_CHANGED
+
+
+@pytest.mark.data
+def test_how_much_of_real_tiles_without_a_flood_is_called_flood(data_dir):
+    """The image before the event, given as after it, too: what the card of flood-s1s2 limits."""
+    model = load(find("flood-s1s2"), device="cpu")
+    tiles = open_set(Kind.OMBRIA, data_dir / "ombria", split="test")
+    shares = []
+    for index in range(0, len(tiles), 3):
+        images = tiles[index].images
+        calm = {slot: images[slot.replace("after", "before")] for slot in images}
+        shares.append(found(model.card, asked(model, calm)).mean())
+    print(f"flood where nothing changed: mean {np.mean(shares):.3f}, worst {np.max(shares):.3f}")
+    assert np.mean(shares) < 0.07
+    assert np.max(shares) < 0.31

@@ -172,8 +172,8 @@ S1, S2 = "sentinel-1-grd", "sentinel-2-l2a"
         # With nothing before, all water is looked for.
         (scenes(S2, OPTICAL, AFTER), "water-multispectral"),
         (scenes(S2, OPTICAL, AFTER) + scenes(S1, RADAR, AFTER), "water-multispectral"),
-        (scenes(S2, ("green", "nir", "swir16"), AFTER), "flood-s1s2"),
-        (scenes(S1, RADAR, AFTER), "flood-s1s2"),
+        (scenes(S2, ("green", "nir", "swir16"), AFTER), "mndwi-water"),
+        (scenes(S1, RADAR, AFTER), "sar-water"),
         (scenes("landsat-c2-l2", OPTICAL, AFTER), "water-multispectral"),
         (scenes(S2, ("green", "nir"), AFTER), "ndwi-water"),
         # The near infrared shows water better than colours do.
