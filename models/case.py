@@ -163,7 +163,8 @@ class Case:
 
     def _close_px(self, part: slice) -> int:
         """Return the side of that window: no wider than needed, it is asked a hundred times."""
-        return min(part.stop - part.start + self.reader.overlap_px, self.reader.window_px)
+        wanted: int = part.stop - part.start + self.reader.overlap_px
+        return min(wanted, self.reader.window_px)
 
     def published(self, looked: Sequence[Looked]) -> FloatArray:
         """Return the probability of what the polygon says as the map has it, (rows, cols)."""
