@@ -17,7 +17,7 @@ from geo.schema import LAYERS
 from geo.store import LocalStore
 from models.registry import all_cards
 from tests.aftermap import started
-from tests.flows.conftest import Demo
+from tests.flows.conftest import DEMO, Demo
 from tests.flows.imagery import INSIDE, radar
 
 COMMANDS = ("map", "demo", "score", "events", "products", "models", "fields", "serve", "doctor")
@@ -56,7 +56,7 @@ def test_progress_goes_to_stderr_and_nothing_else_does(demo: Demo) -> None:
 def test_the_demo_again_finds_its_product(
     demo: Demo, capsys: pytest.CaptureFixture[str], unchanged: None
 ) -> None:
-    again = json.loads(printed(capsys, "demo", "--direct", "--json", "--store", demo.store))
+    again = json.loads(printed(capsys, *DEMO, "--store", demo.store))
     assert not again["new"]
     for key in ("product", "summary", "score"):
         assert again[key] == demo.result[key]

@@ -148,7 +148,7 @@ def test_a_training_begins_with_the_weights_and_the_card_names_their_digest(tmp_
     network = build(architecture, name="trained")
     begin_encoder(network, find(tmp_path / "out").weights, architecture=architecture)
     there = network.encoder.state_dict()[f"model.{INNER}"]
-    torch.testing.assert_close(there, classifier()[INNER], atol=1e-6, rtol=0)
+    torch.testing.assert_close(there, classifier()[INNER], atol=0, rtol=1e-3)
 
     other = {name: t * 1.5 if name == "bn1.weight" else t for name, t in classifier().items()}
     saved(other, weights)
