@@ -43,7 +43,7 @@ def explain(  # noqa: PLR0917 (typer reads options from parameters)
 ) -> None:
     """Draw what the model saw at one polygon, and what moved its answer."""
     from flows.evidence import places_of  # noqa: PLC0415 (listing a store needs none of it)
-    from flows.explain import (  # noqa: PLC0415
+    from flows.explain import (  # noqa: PLC0415 (imports matplotlib)
         draw_explained,
         explain_feature,
         explained_json,

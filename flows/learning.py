@@ -143,7 +143,7 @@ def present(request: PageRequest, progress: Progress) -> Path:
         ModelError, StoreError: see `models.page`.
     """
     from models.page import Trainings, measure, read_plan, write_page  # noqa: PLC0415 (matplotlib)
-    from models.page.plan import PLAN_NAME  # noqa: PLC0415
+    from models.page.plan import PLAN_NAME  # noqa: PLC0415 (matplotlib)
 
     ref = find(request.model, extra=Settings().models)
     measured = measure(
