@@ -187,6 +187,11 @@ class NetworkArchitecture(Part):
         "channels: its skip connections begin at half the resolution, and what is one pixel wide "
         "is lost without. null: the network gives the logits itself.",
     )
+    shrink: PositiveInt = Field(
+        default=1,
+        description="The network sees the mean of so many by so many pixels, and only the pixel "
+        "head the pixels themselves: more surroundings, for less time.",
+    )
     margin_px: int = Field(
         default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
     )
@@ -205,6 +210,11 @@ class NetworkArchitecture(Part):
         taken = sorted(reserved & self.decoder_options.keys())
         if taken:
             raise ValueError(f"decoder_options may not set {', '.join(taken)}")
+        if self.shrink > 1 and self.pixel_head is None:
+            raise ValueError(
+                f"shrink is {self.shrink} and there is no pixel_head to answer at full resolution; "
+                "give pixel_head"
+            )
         return self
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import segmentation_models_pytorch as smp
 import torch
 from scipy.special import expit
+from torch.nn.functional import avg_pool2d, interpolate
 
 from geo.raster import FloatArray
 from models.architecture import NetworkArchitecture
@@ -143,6 +144,7 @@ class PixelHead(torch.nn.Module):
         super().__init__()
         features = architecture.pixel_head or architecture.classes
         self.context = context
+        self.shrink = architecture.shrink
         self.head = torch.nn.Sequential(
             torch.nn.Conv2d(features + architecture.in_channels, features, 1),
             torch.nn.ReLU(),
@@ -150,8 +152,11 @@ class PixelHead(torch.nn.Module):
         )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return logits, (n, classes, rows, cols)."""
-        logits: torch.Tensor = self.head(torch.cat([self.context(pixels), pixels], dim=1))
+        """Return logits, (n, classes, rows, cols), of sides that are multiples of the stride."""
+        features = self.context(avg_pool2d(pixels, self.shrink) if self.shrink > 1 else pixels)
+        if self.shrink > 1:
+            features = interpolate(features, pixels.shape[2:], mode="bilinear")
+        logits: torch.Tensor = self.head(torch.cat([features, pixels], dim=1))
         return logits
 
 

@@ -10,6 +10,7 @@ from torchvision.tv_tensors import Image, Mask
 
 from geo.sensors import WAVELENGTH_UM
 from models.card import CardInput
+from models.training.calm import calmed
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
 
@@ -31,12 +32,17 @@ class Augmenter:
         """Move, change the values of, and drop images of a tile."""
         channels, seen, target, known = self._moved(tile)
         slots = _draw(self.subsets)
+        if self.plan.calm and torch.rand(()) < self.plan.calm:
+            channels, seen = calmed(channels, seen, self.layout, slots=slots)
+            target = torch.zeros_like(target)
         for index, entry in enumerate(self.inputs):
+            jitter = self.plan.jitter.get(entry.units, Jitter())
             kept = seen[index] & (entry.slot in slots)
+            if jitter.holes and torch.rand(()) < jitter.holes:
+                kept = kept & ~clouds(kept.shape)
             seen[index] = kept
             bands = self.layout.bands[entry.slot]
             if kept.any():
-                jitter = self.plan.jitter.get(entry.units, Jitter())
                 channels[bands] = changed(channels[bands], jitter) + haze(entry, jitter)
             channels[bands] *= kept
         known = known & self.layout.answered(seen)
@@ -99,6 +105,18 @@ def haze(entry: CardInput, jitter: Jitter) -> torch.Tensor:
     waves = torch.tensor([WAVELENGTH_UM[band] for band in entry.bands])
     added = jitter.haze * torch.rand(()) * (WAVELENGTH_UM["blue"] / waves) ** 2
     return (added / torch.tensor(entry.std))[:, None, None]
+
+
+def clouds(shape: tuple[int, ...]) -> torch.Tensor:
+    """Return shapes like those of clouds, bool (rows, cols): smooth noise above a height.
+
+    Between a twentieth and two thirds of the tile is covered, in pieces of about an eighth to a
+    half of its side.
+    """
+    knots = int(torch.randint(3, 10, ()))
+    height = functional.resize(torch.randn(1, knots, knots), list(shape), antialias=False)[0]
+    covered = 0.05 + 0.6 * float(torch.rand(()))
+    return height > torch.quantile(height.flatten()[::7], 1 - covered)
 
 
 def with_flags(channels: torch.Tensor, seen: torch.Tensor, layout: Layout) -> torch.Tensor:

@@ -121,6 +121,9 @@ class Jitter(Part):
     haze: NonNegativeFloat = Field(
         default=0.0, description="Largest reflectance of the air that is added, at 0.49 um."
     )
+    holes: float = Field(
+        default=0.0, ge=0, le=1, description="Share of tiles with parts unseen, as under clouds."
+    )
 
 
 class Augmentation(Part):
@@ -129,6 +132,13 @@ class Augmentation(Part):
     flips: bool = True
     affine: float = Field(default=0.0, ge=0, le=1, description="Share of tiles turned, scaled.")
     scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    calm: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of tiles that are shown as if no flood had come, see "
+        "`models.training.calm`: a set where every tile is flooded teaches to find one everywhere.",
+    )
     jitter: dict[Physical, Jitter] = Field(
         default_factory=dict, description="By the units of the slot."
     )
@@ -175,8 +185,11 @@ class TrainingConfig(Part):
 
     @property
     def digest(self) -> str:
-        """sha256 of its canonical JSON, without what changes no weight: words and places."""
-        plain = self.model_dump(mode="json", exclude=_PLACES_AND_WORDS)
+        """sha256 of its canonical JSON, without what changes no weight: words and places.
+
+        Nor do fields at their defaults count: a field that is added later changes no digest.
+        """
+        plain = self.model_dump(mode="json", exclude=_PLACES_AND_WORDS, exclude_defaults=True)
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -201,6 +214,12 @@ class TrainingConfig(Part):
                     f"the subset {', '.join(subset.slots)} has no image after the event; nothing "
                     f"can be learned from it: add one of {', '.join(sorted(after))}"
                 )
+        alone = [e.slot for e in self.card.inputs if self.augmentation.calm and not self._dated(e)]
+        if alone:
+            raise ValueError(
+                f"calm tiles are asked for, and {', '.join(alone)} has no image before it of the "
+                "same sensor and bands; add one, or leave out calm"
+            )
         if self.card.architecture.classes != 1:
             raise ValueError(
                 f"the network has {self.card.architecture.classes} classes; one finding is trained"
@@ -210,6 +229,19 @@ class TrainingConfig(Part):
                 f"tiles of {self.tile_px} px are no multiple of the stride {self.card.stride_px}"
             )
         return self
+
+
+    def _dated(self, entry: CardInput) -> bool:
+        """Return whether a slot has one of the same sensor and bands on the other date."""
+        return any(
+            other.phase is not entry.phase and same_image(entry, other)
+            for other in self.card.inputs
+        )
+
+
+def same_image(one: CardInput, other: CardInput) -> bool:
+    """Return whether the same sensor fills two slots with the same bands, on whichever date."""
+    return (one.sensors, one.bands, one.units) == (other.sensors, other.bands, other.units)
 
 
 def read_config(path: Path) -> TrainingConfig:

@@ -14,7 +14,7 @@ from models.inputs import Inputs, answered, select, stack
 from models.scene_statistics import scene_levels
 from models.survey import Survey
 from models.terms import InputPhase
-from models.training.config import CardPlan, Doubt
+from models.training.config import CardPlan, Doubt, same_image
 from models.training.doubt import believed
 from models.units import ValueSample
 
@@ -33,6 +33,8 @@ class Layout:
     """Channel that is 1 where the slot was observed; empty where the network has none."""
     after: tuple[int, ...]
     """Numbers of the slots after the event: where none was seen there is nothing to learn."""
+    pairs: tuple[tuple[int, int], ...] = ()
+    """Numbers of the slots before and after that the same sensor fills with the same bands."""
 
     @classmethod
     def of(cls, card_inputs: tuple[CardInput, ...], *, availability: bool) -> "Layout":
@@ -46,7 +48,7 @@ class Layout:
         after = tuple(
             i for i, entry in enumerate(card_inputs) if entry.phase is not InputPhase.BEFORE
         )
-        return cls(bands, flags if availability else {}, after)
+        return cls(bands, flags if availability else {}, after, _pairs(card_inputs))
 
     def answered(self, seen: torch.Tensor) -> torch.Tensor:
         """Return where a slot after the event was seen, (rows, cols), of (slots, rows, cols)."""
@@ -106,6 +108,17 @@ def statistics(plan: CardPlan, labelled: LabelledSet) -> dict[str, tuple[BandSta
         slot: tuple(_statistics(row, slot=slot) for row in np.concatenate(parts, axis=1))
         for slot, parts in kept.items()
     }
+
+
+def _pairs(card_inputs: tuple[CardInput, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (before, after)
+        for before, one in enumerate(card_inputs)
+        for after, other in enumerate(card_inputs)
+        if one.phase is InputPhase.BEFORE
+        and other.phase is InputPhase.AFTER
+        and same_image(one, other)
+    )
 
 
 def _statistics(values: FloatArray, *, slot: str) -> BandStatistics:

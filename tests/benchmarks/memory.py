@@ -72,7 +72,8 @@ def _command(case: Case, store: Path) -> list[object]:
     direct = [] if case.flow else ["--direct"]
     return [
         "map", *direct, "--quiet", "--event", "benchmark", "--hazard", "flood",
-        *before, "--after", case.scene(case.size), "--model", case.model, "--store", store,
+        *before, "--after", case.scene(case.size), "--model", case.model, "--clouds", "off",
+        "--store", store,
     ]  # fmt: skip
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augment import Augmenter, changed, haze, only
+from models.training.augment import Augmenter, changed, clouds, haze, only
+from models.training.calm import calmed
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
 from tests.models.training.plans import config
@@ -137,3 +138,62 @@ def test_haze_is_strongest_in_the_blue_and_in_units_of_reflectance(inputs):
     # The square of the ratio of the wavelengths, 0.492 and 2.202 um.
     np.testing.assert_allclose(reflectance[:, 2] / reflectance[:, 0], 0.0499, rtol=0.01)
     assert not haze(entry, Jitter()).any()
+
+
+def test_holes_are_not_seen_and_another_image_answers_for_them(inputs, layout):
+    jitter = {"reflectance": Jitter(holes=1.0)}
+    augment = Augmenter(inputs, layout, Augmentation(jitter=jitter), (ALL,), 32)
+    torch.manual_seed(3)
+    for _ in range(20):
+        channels, _, known = augment(tile())
+        hole = channels[6] == 0
+        assert 0.03 < hole.float().mean() < 0.7
+        assert not channels[2:4, hole].any()
+        assert (channels[4:6] == 1).all()
+        assert known.all()
+
+
+def test_what_lies_in_a_hole_of_the_only_image_is_not_learned(inputs, layout):
+    subset = InputSubset(slots=("s2-after",), weight=1)
+    plan = Augmentation(jitter={"reflectance": Jitter(holes=1.0)})
+    torch.manual_seed(3)
+    channels, _, known = Augmenter(inputs, layout, plan, (subset,), 32)(tile())
+    np.testing.assert_array_equal(known, channels[6] == 1)
+    assert 0.3 < known.float().mean() < 0.97
+
+
+def test_clouds_hang_together():
+    """Far fewer of their pixels lie at an edge than of as many thrown at random."""
+    torch.manual_seed(5)
+    for _ in range(20):
+        cover = clouds((128, 96)).numpy()
+        edges = (cover[:, 1:] != cover[:, :-1]).mean()
+        assert cover.shape == (128, 96)
+        assert edges < 0.3 * 2 * cover.mean() * (1 - cover.mean())
+
+
+def test_a_calm_tile_shows_two_dates_without_a_flood_between(inputs, layout):
+    """Each way comes up: twice before, twice after, or the flood going away; and nothing else."""
+    assert layout.pairs == ((0, 1),)  # the optical image after has none before
+    before, after = torch.zeros(4, 4), torch.ones(4, 4)
+    channels = torch.stack([before, after, after, after, *[torch.ones(4, 4)] * 3])
+    seen = torch.stack([after > 0, after > 0, after > 0])
+    torch.manual_seed(6)
+    shown = set()
+    for _ in range(40):
+        calm, there = calmed(channels, seen, layout, slots=("s1-before", "s1-after"))
+        assert there.all()
+        shown.add((float(calm[0].mean()), float(calm[1].mean())))
+    assert shown == {(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)}
+    np.testing.assert_array_equal(channels[:2], torch.stack([before, after]))
+    for _ in range(10):
+        alone, _ = calmed(channels, seen, layout, slots=("s1-after",))
+        assert not alone[1].any()
+
+
+def test_nothing_is_to_be_found_in_a_calm_tile(inputs, layout):
+    pair = InputSubset(slots=("s1-before", "s1-after"), weight=1)
+    augment = Augmenter(inputs, layout, Augmentation(calm=0.5), (pair,), 32)
+    torch.manual_seed(7)
+    found = [bool(augment(tile())[1].any()) for _ in range(200)]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.1)

@@ -1,14 +1,16 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from models.errors import TrainingInvalid
+from models.registry import find
 from models.training import at_root, read_config
 from tests.models.training.plans import config, plan
 
 TRAINING = Path(__file__).parents[3] / "models" / "training"
-SHIPPED = [TRAINING / "flood-s1s2.toml"]
+SHIPPED = sorted(TRAINING.glob("*.toml"))
 
 
 def written(folder, fields):
@@ -34,11 +36,30 @@ def test_the_digest_follows_what_changes_the_weights_and_not_words_or_places(tmp
     assert config(tmp_path, card=words).digest == one.digest
     assert config(tmp_path, card=words | {"overlap_px": 24}).digest != one.digest
     assert config(tmp_path, seed=4).digest != one.digest
+    # What is said and is the default anyway, as a field that comes later is, changes nothing.
+    said = plan(tmp_path)["augmentation"] | {"flips": True, "calm": 0.0}
+    assert config(tmp_path, augmentation=said).digest == one.digest
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_configs_can_be_read(path):
     assert read_config(path).card.name == path.stem
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_config_is_the_one_that_its_network_was_trained_by(path):
+    trained = find(path.stem).card.training
+    assert trained.config_sha256 == read_config(path).digest
+    assert trained.epochs == read_config(path).optimiser.epochs
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_data_of_a_shipped_config_lies_beside_the_project(path, data_dir):
+    root = read_config(path).data.root
+    beside = Path(os.path.abspath(root)).relative_to(TRAINING.parents[2])
+    assert beside.parts[:2] == ("shared", "data")
+    assert (data_dir / Path(*beside.parts[2:])).is_dir()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +70,8 @@ def test_the_shipped_configs_can_be_read(path):
         ({"subsets": [{"slots": ["s1-before"], "weight": 1}]},
          "the subset s1-before has no image after the event; .* add one of s1-after, s2-after"),
         ({"loss": {"cross_entropy": 0, "dice": 0}}, "loss: cross_entropy and dice are both 0"),
+        ({"augmentation": {"calm": 0.1}},
+         "calm tiles are asked for, and s2-after has no image before it"),
         ({"device": "tpu"}, "device: "),
         ({"sed": 3}, "sed: Extra inputs"),
     ],
