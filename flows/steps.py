@@ -34,7 +34,8 @@ from models.architecture import NetworkArchitecture
 from models.clouds import maskings
 from models.mapping import Mapped, Progress, map_scenes
 from models.predict import load
-from models.reading import Reader, reader_for
+from models.reader import Reader
+from models.reading import reader_for
 from models.registry import all_cards
 from models.witness import witnessed
 

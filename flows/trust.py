@@ -4,7 +4,7 @@ from flows.find import Plan
 from flows.phrases import share_text
 from flows.report import DetectorBeside
 from models.mapping import Mapped
-from models.reading import Verdict
+from models.reader import Verdict
 
 
 def detector_beside(mapped: Mapped) -> DetectorBeside | None:

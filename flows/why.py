@@ -19,7 +19,7 @@ from geo.quicklook import for_eye, quicklook, shown_bands
 from geo.sensors import Family
 from geo.write.palette import PERCENT_RAMP
 from models.case import Case
-from models.reading import Reading
+from models.reader import Reading
 from models.reasons import Attribution, Effect, Explanation, Feature
 from models.terms import Physical
 

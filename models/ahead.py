@@ -9,7 +9,7 @@ from itertools import zip_longest
 from odc.geo.geobox import GeoBox
 
 from geo.windows import Lattice, Window
-from models.reading import Reader, Seen, read
+from models.reader import Reader, Seen, read
 
 READERS = 2
 """Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""

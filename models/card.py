@@ -16,95 +16,19 @@ from pydantic import (
 
 from geo.classify import Finding
 from geo.schema import Hazard
-from geo.sensors import SENSORS, Backscatter
 from models.architecture import (
     Architecture,
     CsmaskArchitecture,
     DetectorArchitecture,
-    LeeFilter,
     NetworkArchitecture,
     Part,
 )
 from models.errors import CardInvalid
-from models.terms import CLASSES_OF, UNITS_OF, InputPhase, Physical, Task
+from models.slot import CardInput
+from models.terms import CLASSES_OF, InputPhase, Task
 
 CARD_NAME = "card.json"
 WEIGHTS_NAME = "weights.safetensors"
-
-
-class BandStatistics(Part):
-    """What the values of a band were in training, in the units of the slot."""
-
-    mean: float
-    std: PositiveFloat
-    percentiles: tuple[float, float, float] = Field(description="1st, 50th and 99th.")
-
-
-class CardInput(Part):
-    """One slot of a model: the image that it wants there."""
-
-    slot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
-    phase: InputPhase
-    sensors: tuple[str, ...] = Field(min_length=1, description="Names of `geo.sensors.SENSORS`.")
-    bands: tuple[str, ...] = Field(min_length=1, description="Common names, in this order.")
-    units: Physical
-    mean: tuple[float, ...] | None = Field(
-        default=None, description="Subtracted, by band; null: not normalised (detectors)."
-    )
-    std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
-    normalised_by: Literal["card", "scene"] = Field(
-        default="card",
-        description="card: the constants above; scene: mean and standard deviation of the whole "
-        "scene, see `models.scene_statistics`, so that a gain and an offset change nothing.",
-    )
-    backscatter: Backscatter | None = Field(
-        default=None, description="What a radar image must hold; null: sigma0 or gamma0."
-    )
-    speckle: LeeFilter | None = Field(
-        default=None, description="Applied to each radar band first; null: read as it is."
-    )
-    required: bool = True
-    learned_from: tuple[BandStatistics, ...] | None = Field(
-        default=None, description="By band; null where it did not learn from images."
-    )
-
-    @model_validator(mode="after")
-    def _check_slot(self) -> Self:
-        unknown = sorted(set(self.sensors) - SENSORS.keys())
-        if unknown:
-            raise ValueError(
-                f"no sensor {', '.join(unknown)}; the sensors are {', '.join(sorted(SENSORS))}"
-            )
-        for sensor in (SENSORS[name] for name in self.sensors):
-            self._check_sensor_bands(sensor.name, {band.name for band in sensor.bands})
-            if UNITS_OF[sensor.family] is not self.units:
-                raise ValueError(
-                    f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the slot says {self.units}"
-                )
-        if len(set(self.bands)) < len(self.bands):
-            raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
-        self._check_radar()
-        if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
-            raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
-        for name in ("mean", "std", "learned_from"):
-            constants = getattr(self, name)
-            if constants is not None and len(constants) != len(self.bands):
-                raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
-        return self
-
-    def _check_radar(self) -> None:
-        if self.units is Physical.DECIBEL:
-            return
-        for name, value in (("backscatter", self.backscatter), ("speckle", self.speckle)):
-            if value is not None:
-                raise ValueError(f"{name} is of radar, the slot is in {self.units}; remove it")
-
-    def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
-        missing = [band for band in self.bands if band not in there]
-        if missing:
-            raise ValueError(
-                f"{sensor} has no band {', '.join(missing)}; it has {', '.join(sorted(there))}"
-            )
 
 
 class DomainLimits(Part):

@@ -20,7 +20,7 @@ from geo.windows import Span, Window, lattice
 from models.errors import InputsMismatch
 from models.inputs import Inputs
 from models.predict import Model
-from models.reading import Reader, Seen, read
+from models.reader import Reader, Seen, read
 from models.region import Region, span_around
 from models.survey import Survey
 

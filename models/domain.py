@@ -28,8 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.raster import FloatArray
-from models.card import BandStatistics, CardInput, DomainLimits, ModelCard
+from models.card import DomainLimits, ModelCard
 from models.scene_statistics import scene_levels
+from models.slot import BandStatistics, CardInput
 from models.survey import Level, Survey
 from models.units import ValueSample
 

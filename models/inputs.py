@@ -10,8 +10,9 @@ from geo.classify import Label
 from geo.raster import BoolArray, FloatArray, Raster
 from geo.speckle import lee_decibel
 from models.architecture import NetworkArchitecture
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.errors import InputsMismatch
+from models.slot import CardInput
 from models.survey import NOTHING_LEARNED, Survey
 
 Inputs: TypeAlias = Mapping[str, Raster | None]

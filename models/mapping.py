@@ -24,7 +24,7 @@ from geo.scratch import CODES, ScratchRasters, observed_kind
 from geo.windows import Lattice, Window, lattice
 from geo.write.cog import PROBABILITY, RowBandWriter, class_kind, scratch_bytes
 from models.ahead import windows_ahead
-from models.reading import Answer, Reader, Reading, Verdict
+from models.reader import Answer, Reader, Reading, Verdict
 from models.survey import Survey
 
 Out = TypeVar("Out")

@@ -7,9 +7,10 @@ from itertools import takewhile
 from geo.scene import Phase
 from geo.schema import Hazard
 from geo.sensors import SENSORS, Backscatter
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.errors import InputsMismatch
 from models.registry import CardRef
+from models.slot import CardInput
 from models.terms import InputPhase, Task
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {

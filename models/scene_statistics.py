@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from geo.raster import FloatArray
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
+from models.slot import CardInput
 from models.survey import Level
 from models.units import ValueSample
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.raster import CodeArray, FloatArray
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.errors import InputsMismatch
 from models.inputs import Inputs, select
+from models.slot import CardInput
 from models.terms import Physical
 
 _PER_SAMPLE = 4096

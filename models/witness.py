@@ -27,11 +27,13 @@ from geo.raster import BoolArray, CodeArray
 from geo.scene import Phase
 from geo.schema import Hazard
 from models.architecture import DetectorArchitecture
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.matching import Available, accepts, matching
 from models.predict import load
-from models.reading import Answer, Joint, Reader, Reading, Seen, SingleDate, Verdict, available
+from models.reader import Answer, Reader, Reading, Seen, Verdict
+from models.reading import Joint, SingleDate, available
 from models.registry import CardRef
+from models.slot import CardInput
 from models.survey import Survey
 
 Numbers: TypeAlias = npt.NDArray[np.int64]

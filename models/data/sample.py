@@ -8,10 +8,10 @@ from typing import Protocol
 from geo.raster import BoolArray, Raster
 from geo.scene import Phase
 from geo.sensors import SENSORS
-from models.card import CardInput
 from models.errors import InputsMismatch
 from models.inputs import Inputs
 from models.matching import Available, accepts
+from models.slot import CardInput
 from models.terms import InputPhase
 
 

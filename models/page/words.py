@@ -8,12 +8,13 @@ import numpy as np
 
 from models.agreement import spread
 from models.architecture import DetectorArchitecture, NetworkArchitecture
-from models.card import CardInput, ModelCard, Score
+from models.card import ModelCard, Score
 from models.data.kinds import PICTURES, Kind
 from models.page.markdown import bullets, duration, images, parts, percent, plain, sentence, table
 from models.page.measure import Row, SetMeasured
 from models.page.plan import PagePlan, SetPlan
 from models.registry import SHELF
+from models.slot import CardInput
 
 
 def head(card: ModelCard, plan: PagePlan) -> str:

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 from torchvision.tv_tensors import Image, Mask
 
 from geo.sensors import WAVELENGTH_UM
-from models.card import CardInput
+from models.slot import CardInput
 from models.training.calm import calmed
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
@@ -114,7 +114,8 @@ def clouds(shape: tuple[int, ...]) -> torch.Tensor:
     half of its side.
     """
     knots = int(torch.randint(3, 10, ()))
-    height = functional.resize(torch.randn(1, knots, knots), list(shape), antialias=False)[0]
+    coarse = torch.randn(1, knots, knots)
+    height: torch.Tensor = functional.resize(coarse, list(shape), antialias=False)[0]
     covered = 0.05 + 0.6 * float(torch.rand(()))
     return height > torch.quantile(height.flatten()[::7], 1 - covered)
 

@@ -19,9 +19,9 @@ from pydantic import (
 from geo.classify import Finding
 from geo.schema import Hazard
 from models.architecture import NetworkArchitecture, Part
-from models.card import CardInput
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions
 from models.errors import TrainingInvalid
+from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
 _PLACES_AND_WORDS: dict[str, Any] = {
@@ -229,7 +229,6 @@ class TrainingConfig(Part):
                 f"tiles of {self.tile_px} px are no multiple of the stride {self.card.stride_px}"
             )
         return self
-
 
     def _dated(self, entry: CardInput) -> bool:
         """Return whether a slot has one of the same sensor and bands on the other date."""

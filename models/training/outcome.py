@@ -15,10 +15,8 @@ from geo.durable import replace_file, writing
 from models.card import (
     CARD_NAME,
     WEIGHTS_NAME,
-    BandStatistics,
     Calibration,
     CardClass,
-    CardInput,
     DomainLimits,
     ModelCard,
     Score,
@@ -29,6 +27,7 @@ from models.card import (
 from models.data.kinds import fold_name
 from models.metrics import Counts
 from models.reliability import LogitTally
+from models.slot import BandStatistics, CardInput
 from models.training.checkpoint import Standing
 from models.training.config import CardPlan, InputSubset, TrainingConfig
 

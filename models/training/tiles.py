@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from geo.raster import BoolArray, FloatArray
-from models.card import BandStatistics, CardInput, ModelCard
+from models.card import ModelCard
 from models.data.sample import LabelledSet, fill_slots, inputs_of
 from models.errors import DataInvalid
 from models.inputs import Inputs, answered, select, stack
 from models.scene_statistics import scene_levels
+from models.slot import BandStatistics, CardInput
 from models.survey import Survey
 from models.terms import InputPhase
 from models.training.config import CardPlan, Doubt, same_image

@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from geo.landscape import BANDS, Landscape
 from geo.raster import BoolArray, FloatArray, Raster
 from models.architecture import NetworkArchitecture
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.network import build
 from models.registry import CardRef, all_cards, find
+from models.slot import CardInput
 from models.terms import InputPhase, Physical
 from tests.models.conftest import make_raster, network_card
 

@@ -15,7 +15,8 @@ from geo.raster import Raster
 from geo.scene import Phase
 from geo.windows import lattice
 from models.ahead import READERS, windows_ahead
-from models.reading import Reading, SightOnly
+from models.reader import Reading
+from models.reading import SightOnly
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from models.cloud_squares import CloudSquares
 from models.clouds import Clouds, cloud_sources, maskings, unmasked_notes
 from models.errors import InputsMismatch
 from models.inputs import stack
-from models.reading import read, reader_for
+from models.reader import read
+from models.reading import reader_for
 from models.registry import all_cards, find
 from models.survey import NOTHING_LEARNED, Survey
 from tests.models.conftest import network_card

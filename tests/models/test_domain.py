@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.card import BandStatistics, ModelCard
+from models.card import ModelCard
 from models.data.ombria import Ombria
 from models.data.sen1floods11 import Sen1Floods11
 from models.domain import far_scenes, surveyed
 from models.registry import find
+from models.slot import BandStatistics
 from models.units import ValueSample
 from tests.models.conftest import make_raster, network_card
 from tests.models.networks import changed, flood_card

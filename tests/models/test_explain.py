@@ -26,7 +26,8 @@ from models.explain import explain
 from models.inputs import channels_of, stack
 from models.network import NetworkModel
 from models.predict import load
-from models.reading import Joint, Reading
+from models.reader import Reading
+from models.reading import Joint
 from models.region import ProductRasters, Region, region_of
 from models.registry import find
 from models.survey import NOTHING_LEARNED

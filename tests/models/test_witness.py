@@ -19,7 +19,8 @@ from models.card import ModelCard
 from models.data.ombria import Ombria
 from models.network import NetworkModel
 from models.predict import load
-from models.reading import Answer, Verdict, read, reader_for
+from models.reader import Answer, Verdict, read
+from models.reading import reader_for
 from models.registry import all_cards, find
 from models.witness import BLOCK_PX, Witnessed, _contradicted, witnessed
 from tests.models.networks import flood_card

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.architecture import NetworkArchitecture
-from models.card import CardInput, ModelCard
+from models.card import ModelCard
 from models.inputs import Inputs
 from models.predict import Model
 from models.registry import CardRef, all_cards
+from models.slot import CardInput
 from models.terms import Physical
 from tests.models.conftest import make_raster
 
