@@ -224,10 +224,12 @@ def _meeting(area: AreaOfInterest, scenes: Sequence[Scene]) -> tuple[Scene, ...]
 def _grid(
     request: MapRequest, area: AreaOfInterest, scenes: Sequence[Scene], choice: Choice
 ) -> GeoBox:
-    wanted = choice.ref.card.resolution_m if choice.ref else None
+    card = choice.ref.card if choice.ref else None
+    resolution = request.resolution_m or (card.resolution_m if card else None)
+    block = card.stride_px if card else 1
     after = [scene for scene in scenes if scene.phase is Phase.AFTER]
     lead = ordered(after, request.prefer)
-    return lay_grid(area, lead, GridChoice(request.crs, request.resolution_m or wanted))
+    return lay_grid(area, lead, GridChoice(request.crs, resolution, block))
 
 
 def _reads(choice: Choice, scene: Scene) -> bool:

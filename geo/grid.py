@@ -25,6 +25,9 @@ class GridChoice:
     """A projected CRS in metres; None lets the imagery decide."""
     resolution_m: float | None = None
     """Side of a pixel, metres; None keeps the imagery's own."""
+    block_px: int = 1
+    """The edges of the grid lie at multiples of so many pixels. A network that answers in blocks
+    then has the same blocks on the same ground, wherever the area ends."""
 
 
 def lay_grid(area: AreaOfInterest, scenes: Sequence[Scene], choice: GridChoice) -> GeoBox:
@@ -50,7 +53,7 @@ def lay_grid(area: AreaOfInterest, scenes: Sequence[Scene], choice: GridChoice) 
     if native is not None and abs(native.a - resolution) < 1e-9 * resolution:
         anchor = (native.c % resolution, native.f % resolution)
     bounds = area.projected(crs.to_wkt()).bounds
-    geobox = _snapped(bounds, crs, resolution=resolution, anchor=anchor)
+    geobox = _snapped(bounds, crs, resolution=resolution, anchor=anchor, block=choice.block_px)
     if geobox.shape[0] * geobox.shape[1] > MAX_PIXELS:
         raise AreaInvalid(
             f"{area.area_km2:.0f} km2 at {resolution:g} m are {geobox.shape[1]} x "
@@ -127,8 +130,12 @@ def _snapped(
     *,
     resolution: float,
     anchor: tuple[float, float],
+    block: int,
 ) -> GeoBox:
-    """Return the grid of the pixels whose centres lie within bounds, edges through the anchor."""
+    """Return the grid of the pixels whose centres lie within bounds, edges through the anchor.
+
+    It is grown to whole blocks, counted from the anchor.
+    """
     # A pixel belongs to the area where its centre does. Just below one half, so that the
     # rounding of a footprint adds no row of pixels that no scene covers.
     slack = 0.49
@@ -138,6 +145,8 @@ def _snapped(
     bottom = _floor((south - y0) / resolution + slack)
     right = max(-_floor(-((east - x0) / resolution - slack)), left + 1)
     top = max(-_floor(-((north - y0) / resolution - slack)), bottom + 1)
+    left, bottom = left // block * block, bottom // block * block
+    right, top = -(-right // block) * block, -(-top // block) * block
     transform = Affine(resolution, 0, x0 + left * resolution, 0, -resolution, y0 + top * resolution)
     return GeoBox((top - bottom, right - left), transform, crs.to_wkt())
 

@@ -49,6 +49,31 @@ def test_the_footprint_of_a_projected_scene_has_its_own_rows_and_columns(
         assert pixel_offset(dataset, box) == (0, 0)
 
 
+@given(
+    west=st.integers(-40, 40), south=st.integers(-40, 40),
+    cols=st.integers(1, 90), rows=st.integers(1, 90), block=st.sampled_from([1, 8, 32]),
+)  # fmt: skip
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_areas_that_overlap_share_their_blocks(
+    tmp_path: Path, west: int, south: int, cols: int, rows: int, block: int
+) -> None:
+    """Another area of the same pixels lies whole blocks away, and is as little larger as can be."""
+    scene = image(tmp_path / "x.tif", rows=200, cols=200)
+    grids = []
+    for left, bottom in ((0, 0), (west, south)):
+        corner = (WEST + 500 + 10 * left, NORTH - 1500 + 10 * bottom)
+        metres = shapely.box(*corner, corner[0] + 10 * cols, corner[1] + 10 * rows)
+        lonlat = rasterio.warp.transform_geom(UTM, "EPSG:4326", metres.__geo_interface__)
+        box = lay_grid(parse_area(lonlat), [scene], GridChoice(block_px=block))
+        assert all(side % block == 0 for side in box.shape)
+        assert all(a - b < 2 * block for a, b in zip(box.shape, (rows, cols), strict=True))
+        grids.append(box.affine)
+    apart = (grids[0].c - grids[1].c) / 10, (grids[0].f - grids[1].f) / 10
+    assert all(abs(step / block - round(step / block)) < 1e-6 for step in apart)
+
+
 @pytest.mark.parametrize(("east", "south"), [(0, 0), (3.3, 7.1), (123.4, 66.6)])
 def test_an_area_inside_is_snapped_to_the_pixels_of_the_scene(
     tmp_path: Path, east: float, south: float
