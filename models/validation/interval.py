@@ -64,8 +64,11 @@ class Counted:
 def interval_of(strata: Sequence[Counted]) -> tuple[int, int]:
     """Return the 95 % interval of how many there are in all strata together.
 
-    A stratum without a sample may hold none or all of its buildings.
+    A stratum without a sample may hold none or all of its buildings; without a stratum there
+    is nothing to count.
     """
+    if not strata:
+        return 0, 0
     buildings = sum(stratum.buildings for stratum in strata)
     most = buildings - _lowest([stratum.others for stratum in strata])
     return _lowest(strata), most
