@@ -15,7 +15,7 @@ _MEANING = {
     "Damaged": "part of the walls or of the roof has fallen in, or water or mud stands all around",
     "Possibly damaged": "part of the roof covering is missing, cracks, partly burnt, water near it",
     "No visible damage": "nothing to be seen",
-    "?": "the pictures do not tell: cloud, shadow, no image, no building there",
+    "?": "the pictures do not tell: cloud, shadow, no image; never was a building",
 }
 """After the joint damage scale of xBD (Gupta et al. 2019, arXiv:1911.09296, figure 2)."""
 
@@ -71,7 +71,8 @@ def _entry(entry: Entry) -> str:
 
 
 def _figure(shown: Shown, number: int) -> str:
-    unseen = "" if shown.seen > 0.99 else f", {1 - shown.seen:.0%} of it without an image"
+    part = 0.0 < shown.seen < 0.99
+    unseen = f", {1 - shown.seen:.0%} of it without an image" if part else ""
     alt = f"Building {number} {shown.phase} the event, outlined; {shown.taken}{unseen}"
     return (
         f'<figure><img src="{escape(shown.file, quote=True)}" alt="{escape(alt, quote=True)}" '

@@ -111,7 +111,7 @@ def _jpeg(raster: Raster, outline: BaseGeometry) -> bytes:
     image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)
     if not raster.valid.any():
-        pen.text((SIDE_PX / 2, SIDE_PX / 2), "no image here", _HALO, _font(18), anchor="mm")
+        pen.text((SIDE_PX / 2, 24), "no image here", _HALO, _font(18), anchor="mm")
     _draw_outline(pen, outline)
     _draw_scale(pen, raster.geobox.resolution.x)
     out = io.BytesIO()

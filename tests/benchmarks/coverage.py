@@ -26,6 +26,12 @@ PURITY = {
     "useless": (0.20, 0.20, 0.20, 0.20, 0.20),
 }
 """Share of each published grade that is damaged."""
+SAMPLES = 400
+"""Of each event."""
+HEAD = (
+    "buildings", "drawn", "by", "events", "least coverage", "mean coverage", "mean width",
+    "textbook: least coverage", "mean width",
+)  # fmt: skip
 PREVALENCE = (0.0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.9, 1.0)
 
 
@@ -65,6 +71,28 @@ class Coverage:
     """Mean, as a share of all buildings."""
     textbook_share: float
     textbook_width: float
+
+
+def benchmark() -> str:
+    """Return coverage and mean width, by size of the population and of the sample."""
+    rows = []
+    for whole, drawn, by_grade in product(
+        (50, 300, 2823, 50_000), (20, 50, 100, 300), (True, False)
+    ):
+        cases = [e for e in events((whole,), (drawn,)) if e.by_grade is by_grade]
+        if cases:
+            found = [simulate(event, samples=SAMPLES, seed=1) for event in cases]
+            rows.append(_row(f"{whole:,}", drawn, "grade" if by_grade else "all alike", found))
+    return markdown(HEAD, rows)
+
+
+def _row(whole: str, drawn: int, how: str, found: list["Coverage"]) -> tuple[str, ...]:
+    shares, textbook = [c.share for c in found], [c.textbook_share for c in found]
+    widths, widths_textbook = [c.width for c in found], [c.textbook_width for c in found]
+    return (
+        whole, str(drawn), how, str(len(found)), f"{min(shares):.3f}", f"{np.mean(shares):.3f}",
+        f"{np.mean(widths):.3f}", f"{min(textbook):.3f}", f"{np.mean(widths_textbook):.3f}",
+    )  # fmt: skip
 
 
 def simulate(event: Event, *, samples: int, seed: int) -> Coverage:
