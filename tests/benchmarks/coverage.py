@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.validation import Counted, allocate, interval_of
+from tests.benchmarks.table import table
 
 Numbers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -83,7 +84,7 @@ def benchmark() -> str:
         if cases:
             found = [simulate(event, samples=SAMPLES, seed=1) for event in cases]
             rows.append(_row(f"{whole:,}", drawn, "grade" if by_grade else "all alike", found))
-    return markdown(HEAD, rows)
+    return table(HEAD, rows)
 
 
 def _row(whole: str, drawn: int, how: str, found: list["Coverage"]) -> tuple[str, ...]:
