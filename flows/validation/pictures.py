@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from flows.draw.frame import length_text, round_down
 from flows.phrases import dates_text
+from geo.grid import crs_of
 from geo.masks import Masking
 from geo.quicklook import for_eye, quicklook_scenes, shown_bands
 from geo.raster import Raster
@@ -69,17 +70,18 @@ class Photographer:
         found = []
         for phase, scenes in self._scenes.items():
             there = [scene for scene in scenes if scene.footprint.intersects(place)] or scenes[:1]
-            raster = self._mosaic(there).read(window)
+            mosaic = self._mosaic(there)
+            raster = mosaic.read(window)
             jpeg = _jpeg(raster, outline)
-            used = [there[number - 1] for number in np.unique(raster.origin) if number]
+            used = [mosaic.scenes[number - 1] for number in np.unique(raster.origin) if number]
             taken = dates_text([scene.taken for scene in used]) if used else "no image"
             found.append(Picture(phase, jpeg, taken, float(raster.valid.mean())))
         return found
 
     def _window(self, building: BaseGeometry) -> tuple[GeoBox, BaseGeometry]:
         """Return a square around a building, and its outline in pixels of that square."""
-        crs = self._grid.crs
-        projected = gpd.GeoSeries([building], crs="EPSG:4326").to_crs(str(crs)).iloc[0]
+        crs = crs_of(self._grid)
+        projected = gpd.GeoSeries([building], crs="EPSG:4326").to_crs(crs).iloc[0]
         west, south, east, north = projected.bounds
         longest = max(east - west, north - south)
         gsd_m = min(scene.gsd_m for scenes in self._scenes.values() for scene in scenes)

@@ -159,4 +159,5 @@ def _textbook(sizes: Numbers, drawn: Numbers, counted: Numbers) -> Reals:
     spread = share * (1 - share) / np.maximum(drawn - 1, 1) * (1 - drawn / sizes)
     half = 1.96 * np.sqrt((sizes**2 * spread).sum(axis=1))
     middle = (sizes * share).sum(axis=1)
-    return np.stack([middle - half, middle + half], axis=1)
+    # A sample of all has no width, and its estimate is whole but for rounding.
+    return np.round(np.stack([middle - half, middle + half], axis=1), 6)
