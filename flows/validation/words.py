@@ -2,7 +2,7 @@
 
 from flows.validation.evaluate import Validation
 from geo.schema import DAMAGE_GRA
-from models.validation import Amount, Counts, Share
+from models.validation import Agreement, Amount, Counts, Share
 from models.validation.grades import GRADES
 
 Row = dict[str, object]
@@ -18,21 +18,26 @@ def headline(validation: Validation) -> str:
         "others of their published grade.",
         _counted("of all buildings", whole),
     ]
-    if graded.buildings < whole.buildings:
+    if 0 < graded.buildings < whole.buildings:
         lines.append(_counted("of those that the product grades", graded))
     if whole.damaged.estimate is None:
         lines.append(
             "No answer speaks for some of the buildings: there is no estimate for these, and the "
             "interval holds both that none and that all of them are damaged."
         )
-    agreement = found.agreement
-    lines.append(
+    lines.append(_agreed(found.agreement, graded.buildings))
+    return "\n".join(lines)
+
+
+def _agreed(agreement: Agreement, graded: int) -> str:
+    if graded == 0:
+        return "The product grades no building: there is no accuracy."
+    return (
         f"Accuracy {_share(agreement.accuracy)}, macro F1 {_figure(agreement.macro_f1)}; damaged "
         f"or not: accuracy {_share(agreement.accuracy_damaged)} (of the buildings that the "
         "product grades; of the answers alone, accuracy "
         f"{_figure(agreement.accuracy_counted)}, macro F1 {_figure(agreement.macro_f1_counted)})."
     )
-    return "\n".join(lines)
 
 
 def amount_rows(validation: Validation) -> list[Row]:
@@ -50,7 +55,9 @@ def amount_rows(validation: Validation) -> list[Row]:
 
 
 def score_rows(validation: Validation) -> list[Row]:
-    """Return a row a grade: how right it is."""
+    """Return a row a grade: how right it is; none where the product grades no building."""
+    if validation.estimate.graded_buildings.buildings == 0:
+        return []
     return [
         {
             "grade": score.grade,
