@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import cli_explain, cli_training
+from flows import cli_explain, cli_training, cli_validate
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.printing import print_json, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
@@ -230,6 +230,7 @@ def doctor(store: StoreAt = None, as_json: Json = False) -> None:
 
 cli_explain.register(app)
 cli_training.register(app)
+cli_validate.register(app)
 
 
 def main() -> None:

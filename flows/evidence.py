@@ -167,7 +167,7 @@ def _as_mapped(
         if key not in _NOT_CONTENT and now[key] != value:
             raise RequestInvalid(
                 f"the image {name} now reads as {key} {now[key]}, and was mapped as {value}; "
-                f"map the event again to explain it"
+                "map the event again"
             )
     return replace(scene, id=name, acquisition=record["acquisition"])
 

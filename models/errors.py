@@ -9,6 +9,7 @@
     ├── DeviceMissing     the device that was asked for is not there
     ├── TruthInvalid      the truth that a product is held against cannot be used
     ├── DataInvalid       a labelled data set cannot be read, or has no such split
+    ├── SampleInvalid     a sample of buildings cannot be drawn, or its answers be used
     ├── TrainingInvalid   a training's config or its checkpoint cannot be used
     └── PageInvalid       the plan of a model's page cannot be used
 
@@ -58,3 +59,7 @@ class TrainingInvalid(ModelError):
 
 class PageInvalid(ModelError):
     """The plan of a model's page, or the trainings that it compares, cannot be used."""
+
+
+class SampleInvalid(ModelError):
+    """A sample of buildings cannot be drawn, or its answers cannot be used."""

@@ -1,14 +1,18 @@
-"""Benchmarks as tables: `python -m tests.benchmarks [pipeline] [polygons] [memory]`."""
+"""Benchmarks as tables: `python -m tests.benchmarks [pipeline] [polygons] [memory] [coverage]`."""
 
 import sys
 import time
 
-from tests.benchmarks import memory, pipeline, polygons
+from tests.benchmarks import coverage, memory, pipeline, polygons
 from tests.benchmarks.measure import machine
 
 TITLES = {
     "pipeline": ("The pipeline around a model", pipeline.benchmark),
     "polygons": ("Polygons", polygons.benchmark),
+    "coverage": (
+        "How often the interval of `aftermap validate` holds the truth",
+        coverage.benchmark,
+    ),
     "memory": ("Memory and time of the walk", memory.benchmark),
 }
 

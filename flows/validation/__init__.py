@@ -1,0 +1,1 @@
+"""The command `validate`: a sample of buildings for the eye, and its answers read back."""
