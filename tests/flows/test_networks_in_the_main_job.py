@@ -257,3 +257,35 @@ def test_water_before_is_listed_only_by_who_looks_for_it(
     )  # fmt: skip
     published = walk(request, settings, QuietProgress())
     assert [found.notation for found in published.summary.classes] == ["Flooded area"]
+
+
+@pytest.mark.data
+def test_the_same_ground_gives_the_same_map_whatever_else_is_mapped(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Flood-s1s2 answers in blocks of four pixels; which they are must not hang on the area."""
+    image = data_dir / "sen1floods11" / "Spain_7370579_S2Hand.tif"
+    with rasterio.open(image) as dataset:
+        west, south, east, north = dataset.bounds
+        step = (east - west) / dataset.width
+    seen: list[tuple[Plan, Pixels]] = []
+    for left, top in ((0, 0), (1, 2), (21, 35)):
+        corner = (west + left * step, south, east, north - top * step)
+        request = make_request(
+            event="spain", hazard="flood", model="flood-s1s2", clouds="off", device="cpu",
+            area=",".join(map(str, corner)),
+            after=[{"path": str(image), "sensor": "sentinel-2-l1c"}],
+        )  # fmt: skip
+        plan = make_plan(request, find_scenes(request), Settings())
+        seen.append((plan, mapped(plan, tmp_path)[0]))
+    (whole, first), *others = seen
+    for plan, labels in others:
+        col, row = (
+            round(side)
+            for side in ~whole.geobox.affine @ (plan.geobox.affine.c, plan.geobox.affine.f)
+        )
+        rows, cols = labels.shape
+        differ = first[row : row + rows, col : col + cols] != labels
+        share = differ[64:-64, 64:-64].mean()
+        print(f"by {col} and {row}: {share:.2%} of the pixels change")
+        assert share < 0.005
