@@ -7,10 +7,12 @@ from pathlib import Path
 
 from geo.errors import BandsUnknown, SensorUnknown, TimeUnknown
 from geo.naming import band_in_name, names_of, time_in
-from geo.sensors import SENSORS, Sensor, sensor_named, sensor_of_file_name
+from geo.sensors import SENSORS, Family, Sensor, sensor_named, sensor_of_file_name
 from geo.source import Source
 
 _COLOURS = ("red", "green", "blue")
+_PICTURE_GSD_M = 1.0
+"""Sensors that measure reflectance in 16 bits, and are mapped here, have coarser pixels."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,14 @@ def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
 
 
 def _is_picture(header: Header) -> bool:
-    """Only a file that itself says red, green, blue in 8 bits is taken for a picture."""
-    return header.colours[:3] == _COLOURS and set(header.dtypes) == {"uint8"}
+    """Whether a file itself says that it is red, green and blue, in bits that pictures have.
+
+    Of 16 bits only where it is sharper than 1 m: at more metres it may hold reflectance.
+    """
+    if header.colours[:3] != _COLOURS:
+        return False
+    kinds = set(header.dtypes)
+    return kinds == {"uint8"} or (kinds == {"uint16"} and header.gsd_m < _PICTURE_GSD_M)
 
 
 def _picture(header: Header) -> tuple[Sensor, str]:
@@ -174,6 +182,11 @@ def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
 def _in_order(header: Header, sensor: Sensor) -> BandNames:
     ordered = [band.name for band in sensor.bands if band.name != sensor.quality]
     numbers = header.data_bands
+    if len(numbers) == 1 and sensor.family is Family.PICTURE:
+        raise BandsUnknown(
+            f"{header.path.name} has one band, a grey picture, and {sensor.title} has "
+            f"{', '.join(ordered)}; give the coloured image"
+        )
     if len(ordered) != len(numbers):
         raise BandsUnknown(
             f"nothing says which of the {len(numbers)} bands of {header.path.name} is which; "
