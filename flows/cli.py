@@ -12,7 +12,8 @@ from rich.console import Console
 
 from flows import cli_explain, cli_training
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
-from flows.photos import PublishedPhotos, photos_in, walk_photos
+from flows.photo_plan import photos_in
+from flows.photos import PublishedPhotos, walk_photos
 from flows.printing import print_json, print_photos, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
 from flows.progress import progress_on

@@ -8,9 +8,10 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.progress import progress_on
+from flows.photo_plan import photos_in
 from flows.photo_report import photos_markdown
-from flows.photos import PublishedPhotos, photos_in, walk_photos
+from flows.photos import PublishedPhotos, walk_photos
+from flows.progress import progress_on
 from flows.published import Published
 from flows.report import summary_markdown
 from flows.request import MapRequest

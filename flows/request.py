@@ -48,8 +48,7 @@ class SourceSpec(BaseModel):
 
     path: str = Field(
         min_length=1,
-        description="A GeoTIFF, a folder or a glob of them, or a tree of tiles z/x/y; photos after the "
-        "event",
+        description="A GeoTIFF, a folder or glob of them, a tile tree z/x/y, or photos (after)",
     )
     sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
     bands: tuple[str, ...] | None = Field(

@@ -37,8 +37,9 @@ _MEDIA_TYPES: dict[str, str] = {
     ".qml": MediaType.XML,
     ".sld": "application/vnd.ogc.sld+xml",
 }
-_ROLES = {".geojson": "data", ".gpkg": "data", ".tif": "data", ".png": "overview", ".jpg": "overview",
-                   ".html": "overview", ".pdf": "overview", ".qml": "style", ".sld": "style"}  # fmt: skip
+_ROLES = {".geojson": "data", ".gpkg": "data", ".tif": "data", ".png": "overview",
+          ".jpg": "overview", ".html": "overview", ".pdf": "overview", ".qml": "style",
+          ".sld": "style"}  # fmt: skip
 _SUMMARISED = ("aftermap:hazard", "aftermap:model", "aftermap:status", "gsd")
 
 

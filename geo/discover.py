@@ -25,7 +25,8 @@ from geo.recognise import Header, band_names, sensor_of, taken_at
 from geo.scene import Asset, Phase, Scene
 from geo.sensors import Family, Sensor, Units
 from geo.source import Rows, Source, expanded, files_of
-from geo.tiles import TileLevel, check_side, deepest_level, is_tree, side_of
+from geo.tile import check_side, side_of
+from geo.tiles import TileLevel, deepest_level, is_tree
 
 _SAMPLE_PX = 512
 """Side of the sample that units are checked on."""

@@ -85,8 +85,8 @@ def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) ->
         )
     if not _span_a_plane(points):
         raise MissingCRS(
-            f"{path} has {len(points)} ground control points, and at least {_FEWEST_POINTS} that do "
-            "not lie on one line are needed to place it; add some, for example with QGIS's "
+            f"{path} has {len(points)} ground control points, and at least {_FEWEST_POINTS} that "
+            "do not lie on one line are needed to place it; add some, for example with QGIS's "
             "Georeferencer"
         )
     there = own or CRS.from_user_input(crs)
