@@ -11,8 +11,8 @@ from geo.sensors import SENSORS, Family, Sensor, sensor_named, sensor_of_file_na
 from geo.source import Source
 
 _COLOURS = ("red", "green", "blue")
-_PICTURE_GSD_M = 1.0
-"""Sensors that measure reflectance in 16 bits, and are mapped here, have coarser pixels."""
+_DRONE_GSD_M = 0.2
+"""Drones fly below this, satellites do not."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,17 @@ def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
 def _is_picture(header: Header) -> bool:
     """Whether a file itself says that it is red, green and blue, in bits that pictures have.
 
-    Of 16 bits only where it is sharper than 1 m: at more metres it may hold reflectance.
+    Of 16 bits only where a drone took it: a satellite's may hold reflectance.
     """
     if header.colours[:3] != _COLOURS:
         return False
     kinds = set(header.dtypes)
-    return kinds == {"uint8"} or (kinds == {"uint16"} and header.gsd_m < _PICTURE_GSD_M)
+    return kinds == {"uint8"} or (kinds == {"uint16"} and header.gsd_m < _DRONE_GSD_M)
 
 
 def _picture(header: Header) -> tuple[Sensor, str]:
-    """Return the picture sensor of a resolution: drones fly below 0.2 m, satellites do not."""
-    sensor = SENSORS["drone-rgb" if header.gsd_m < 0.2 else "vhr-rgb"]
+    """Return the picture sensor of a resolution."""
+    sensor = SENSORS["drone-rgb" if header.gsd_m < _DRONE_GSD_M else "vhr-rgb"]
     return sensor, (
         f"{header.path.name} was taken for {sensor.title} by its colours and its "
         f"{header.gsd_m:.2g} m; --sensor says otherwise"
