@@ -18,7 +18,7 @@ from geo.raster import BoolArray
 
 BytesArray: TypeAlias = npt.NDArray[np.uint8]
 
-_FORMATS = ("PNG", "JPEG", "MPO")
+_FORMATS = ("PNG", "JPEG")
 _COLOURED = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
 _XMP = re.compile(rb'drone-dji:(\w+)(?:\s*=\s*"|>)\s*([-+]?\d+(?:\.\d+)?)')
 """What DJI writes besides EXIF, as an attribute or as an element. Searched and not parsed: XML
@@ -137,7 +137,7 @@ def _degrees(gps: Mapping[int, Any], tag: int, negative: str) -> float | None:
     numbers = [_number(part) for part in parts] if isinstance(parts, tuple) else []
     if len(numbers) != 3 or None in numbers:
         return None
-    value = sum(number / 60**power for power, number in enumerate(numbers) if number is not None)
+    value = sum(number / 60.0**power for power, number in enumerate(numbers) if number is not None)
     return -value if str(gps.get(tag - 1, "")).upper().startswith(negative) else value
 
 
