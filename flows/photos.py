@@ -31,8 +31,8 @@ _NOTES = (
     "a photo does not say where it lies: shares are of its pixels, not of the ground, and what is "
     "near the camera counts for more",
     "one photo does not tell a flood from water that is always there",
-    "no mask of clouds, smoke and fog is made for photos: what lies under them is answered as if "
-    "it were seen",
+    "nothing masks clouds, smoke and fog in photos, and a cloud may be called flooded with a high "
+    "confidence: look at the pictures",
 )
 
 

@@ -33,14 +33,14 @@ class TileVrt:
 
     def add(self, path: Path, col: int, row: int) -> None:
         """Put a tile with its upper left corner at a pixel."""
-        size = {"xSize": self._side, "ySize": self._side}
         for band, number in self._bands:
             source = ET.SubElement(band, "SimpleSource")
             name = ET.SubElement(source, "SourceFilename", relativeToVRT="0", shared="0")
             name.text = str(path.absolute())
             ET.SubElement(source, "SourceBand").text = number
-            ET.SubElement(source, "SrcRect", xOff="0", yOff="0", **size)
-            ET.SubElement(source, "DstRect", xOff=str(col), yOff=str(row), **size)
+            for rect, x, y in (("SrcRect", 0, 0), ("DstRect", col, row)):
+                place = {"xOff": str(x), "yOff": str(y)}
+                ET.SubElement(source, rect, place, xSize=self._side, ySize=self._side)
 
     @property
     def text(self) -> str:
