@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -145,6 +146,8 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
         crs = crs_text(dataset, path)
         header, outline, shape_px = _header(dataset, path), footprint(dataset), dataset.shape
         points = _points_note(dataset, path)
+        if isinstance(dataset, DatasetReader):  # it lies where it says itself
+            told = NOTHING_TOLD
     sensor, sensor_note = sensor_of(source, header)
     if points is not None and sensor.family is not Family.PICTURE:
         raise MissingCRS(

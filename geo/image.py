@@ -33,6 +33,10 @@ only. A VRT, for one, could name any file of the machine as its pixels."""
 _PICTURES = {b"\x89PNG": "PNG", **dict.fromkeys(map(b"\xff\xd8\xff".__add__, _JPEG), "JPEG")}
 """Pictures, which lie somewhere only where a world file says so."""
 
+_END_OF = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
+_TAIL_BYTES = 65_536
+"""Some writers put something of their own behind a picture's end."""
+
 _ALONE = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # libjpeg fills what is missing with grey, and only warns.
@@ -100,6 +104,10 @@ def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
             f"{path} ends before what its header says it holds: it is truncated; fetch it again "
             "or leave it out"
         )
+    if kinds[magic] in _END_OF and _breaks_off(path, _END_OF[kinds[magic]]):
+        raise SceneUnreadable(
+            f"{path} breaks off before its picture ends; fetch it again or leave it out"
+        )
     try:
         with rasterio.Env(**_ALONE), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # what is told may place it
@@ -109,6 +117,13 @@ def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
             f"{path} begins like an image and cannot be opened: it is truncated or damaged "
             f"({error}); fetch it again or leave it out"
         ) from error
+
+
+def _breaks_off(path: Path, end: bytes) -> bool:
+    """Whether the end of a picture is not where it should be: decoders fill the rest with grey."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return end not in file.read()
 
 
 def _check_alone(path: Path) -> None:

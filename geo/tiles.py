@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geo.errors import SourceInvalid
-from geo.source import Rows
+from geo.source import SUFFIXES, Rows
 from geo.tile import TileVrt, side_of
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
@@ -26,13 +26,21 @@ _TMS = "tilemapresource.xml"
 
 Tiles = Mapping[tuple[int, int], str]
 """Name below the zoom's folder by (column, row), both from the north-west corner of the world."""
+_MAX_ZOOM = 30
+"""A tile of zoom 30 is 4 cm wide: what has a larger number is no zoom."""
 _AT_ONCE = 1024
 """Tiles that one VRT holds while a level is read coarsely."""
 
 
 def is_tree(folder: Path) -> bool:
-    """Whether a folder is laid out as z/x/y: its numbered folders hold numbered folders."""
-    return any(any(_numbered(level)) for level in _numbered(folder).values())
+    """Whether a folder is laid out as z/x/y: its numbered folders hold numbered folders.
+
+    Images of other kinds in them make it something else, such as folders by month and day.
+    """
+    columns = [next(iter(_numbered(level).values()), None) for level in _levels(folder).values()]
+    found = [column for column in columns if column is not None]
+    others = (path.suffix.lower() in SUFFIXES for column in found for path in column.iterdir())
+    return bool(found) and not any(others)
 
 
 def deepest_level(folder: Path) -> tuple[Path, str | None]:
@@ -44,7 +52,7 @@ def deepest_level(folder: Path) -> tuple[Path, str | None]:
     Raises:
         SourceInvalid: where the tree holds no tile.
     """
-    levels = {zoom: set(_named_tiles(path)) for zoom, path in _numbered(folder).items()}
+    levels = {zoom: set(_named_tiles(path)) for zoom, path in _levels(folder).items()}
     filled = sorted(zoom for zoom, tiles in levels.items() if tiles)
     if not filled:
         raise SourceInvalid(
@@ -216,6 +224,10 @@ def _pictures(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir(), reverse=True):
         if path.suffix.lower() in ENDINGS and _is_number(path.stem):
             yield path
+
+
+def _levels(folder: Path) -> dict[int, Path]:
+    return {zoom: path for zoom, path in _numbered(folder).items() if zoom <= _MAX_ZOOM}
 
 
 def _numbered(folder: Path) -> dict[int, Path]:

@@ -216,6 +216,25 @@ def test_a_damaged_world_file_is_refused(tmp_path: Path) -> None:
             scene_of(path, crs=UTM)
 
 
+def test_a_world_file_moves_no_image_that_says_where_it_lies(tmp_path: Path) -> None:
+    path = ortho(tmp_path / "x.tif")
+    alone = scene_of(path)
+    world(tmp_path / "x.tfw", PLACE @ Affine.translation(500, 0))
+    (tmp_path / "x.prj").write_text(CRS.from_epsg(32634).to_wkt("WKT1_ESRI"))
+    beside = scene_of(path, crs="EPSG:3857")
+    assert (beside.revision, beside.notes) == (alone.revision, alone.notes)
+    assert beside.footprint.equals(alone.footprint)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_picture_that_breaks_off_is_refused(tmp_path: Path, ending: str) -> None:
+    path = unplaced(tmp_path / f"x.{ending}")
+    world(tmp_path / "x.wld")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(SceneUnreadable, match=rf"x\.{ending} breaks off"):
+        scene_of(path, crs=UTM)
+
+
 def with_points(path: Path, pixels: list[tuple[int, int]], *, crs: str | None = UTM) -> Path:
     """Write a turned picture that says where some of its pixels lie, (row, col)."""
     place = turned(20)
@@ -392,6 +411,13 @@ def test_a_tree_without_tiles_and_one_beyond_the_world(tmp_path: Path) -> None:
     (tmp_path / "town" / str(ZOOM)).rename(tmp_path / "town" / "3")
     with pytest.raises(SourceInvalid, match="beyond zoom 3, which has 8 columns"):
         scene_of(tmp_path / "town")
+
+
+def test_folders_by_month_and_day_are_no_tile_tree(tmp_path: Path) -> None:
+    ortho(tmp_path / "06" / "18" / "x.tif")
+    ortho(tmp_path / "2024" / "07" / "y.tif")
+    scenes = scenes_of(Source(str(tmp_path)), Phase.AFTER)
+    assert [scene.id for scene in scenes] == ["x", "y"]
 
 
 @contextmanager
