@@ -218,7 +218,7 @@ def _has_mask(flags: list[MaskFlags]) -> bool:
     return not {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha}.intersection(flags)
 
 
-def _transparent(dataset: Image, index: int, **place: Any) -> BoolArray:
+def _transparent(dataset: DatasetReader, index: int, **place: Any) -> BoolArray:
     """Return where the alpha band is less than half opaque, (rows, cols)."""
     opaque = dataset.read(index, **place)
     full = np.iinfo(opaque.dtype).max if opaque.dtype.kind in "ui" else 1.0

@@ -28,7 +28,7 @@ class PlacedImage:
 
     def __init__(self, dataset: DatasetReader, *, crs: CRS | None, transform: Affine) -> None:
         self._dataset = dataset
-        self.crs = crs
+        self.crs: Any = crs  # None until it is checked, as of any dataset
         self.transform = transform
 
     @classmethod
