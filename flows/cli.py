@@ -12,7 +12,9 @@ from rich.console import Console
 
 from flows import cli_explain, cli_training, cli_validate
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
-from flows.printing import print_json, print_product, print_rows
+from flows.photo_plan import photos_in
+from flows.photos import PublishedPhotos, walk_photos
+from flows.printing import print_json, print_photos, print_product, print_rows
 from flows.products import class_raster, event_rows, product_rows
 from flows.progress import progress_on
 from flows.published import Published
@@ -21,6 +23,7 @@ from flows.request import MapRequest, make_request, read_request
 from flows.settings import Settings
 from geo.errors import GeoError, StoreError
 from geo.schema import Hazard, schema_markdown
+from geo.source import Rows
 from geo.store import LocalStore
 from models.clouds import Clouds
 from models.errors import ModelError
@@ -72,6 +75,12 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     backscatter: Annotated[
         str | None, typer.Option(help="sigma0 or gamma0, of radar images.")
     ] = None,
+    source_crs: Annotated[
+        str | None, typer.Option(help="CRS of the images that state none, such as EPSG:32633.")
+    ] = None,
+    tile_rows: Annotated[
+        Rows | None, typer.Option(help="Rows of tile trees count from north (XYZ) or south (TMS).")
+    ] = None,
     before_date: Annotated[
         str | None, typer.Option(help="When the before images were taken.")
     ] = None,
@@ -102,10 +111,10 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Map an event: imagery in, published layers out."""
+    """Map an event: imagery in, published layers out; of photos, a mask of each."""
     said = {
         "sensor": sensor, "bands": _split(bands), "units": units, "baseline": baseline,
-        "backscatter": backscatter,
+        "backscatter": backscatter, "crs": source_crs, "rows": tile_rows,
     }  # fmt: skip
     fields = {
         "event": event, "name": name, "hazard": hazard, "area": area,
@@ -117,6 +126,9 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     }  # fmt: skip
     given = {key: value for key, value in fields.items() if value is not None}
     request = read_request(request_file, **given) if request_file else _from_options(given)
+    if photos := photos_in(request):
+        print_photos(_run_photos(request, photos, direct=direct, quiet=quiet), as_json=as_json)
+        return
     print_product(_run(request, direct=direct, quiet=quiet), as_json=as_json)
 
 
@@ -298,6 +310,20 @@ def _run(request: MapRequest, *, direct: bool, quiet: bool) -> Published:
     from flows.map_event import map_event  # noqa: PLC0415 (after Prefect was told to be quiet)
 
     published: Published = map_event(request, quiet=quiet)
+    return published
+
+
+def _run_photos(
+    request: MapRequest, photos: Sequence[Path], *, direct: bool, quiet: bool
+) -> PublishedPhotos:
+    """Walk through photos, in this process or as a Prefect flow."""
+    settings = Settings()
+    if direct:
+        return walk_photos(request, photos, settings, progress_on(quiet=quiet))
+    quiet_prefect(settings.home)
+    from flows.map_event import map_photos  # noqa: PLC0415 (after Prefect was told to be quiet)
+
+    published: PublishedPhotos = map_photos(request, quiet=quiet)
     return published
 
 

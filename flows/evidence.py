@@ -47,6 +47,10 @@ def places_of(
     Raises:
         RequestInvalid: where neither says it, or the numbers of sources differ.
     """
+    if product.manifest.get("kind") == "photos":
+        raise RequestInvalid(
+            f"the product {product.product_id} is of photos, which have no polygons; explain a map"
+        )
     origins = read_origins(product)
     told = {Phase.BEFORE: tuple(before), Phase.AFTER: tuple(after)}
     kept = {

@@ -28,6 +28,7 @@ from models.errors import InputsMismatch
 from models.matching import TASKS_OF, accepts, lacking, matching, require_fit
 from models.reading import available
 from models.registry import CardRef, all_cards, find
+from models.scale import pixel_for, pixel_note
 from models.terms import Task
 
 
@@ -127,7 +128,10 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         min_area_m2=smallest,
         simplify_m=simplify_m,
         clouds=clouds,
-        notes=_notes(scenes, meeting=meeting, used=used, choice=choice),
+        notes=(
+            *_notes(scenes, meeting=meeting, used=used, choice=choice),
+            *_scale_note(request, used, choice),
+        ),
     )
 
 
@@ -225,11 +229,24 @@ def _grid(
     request: MapRequest, area: AreaOfInterest, scenes: Sequence[Scene], choice: Choice
 ) -> GeoBox:
     card = choice.ref.card if choice.ref else None
-    resolution = request.resolution_m or (card.resolution_m if card else None)
+    lead = _lead(request, scenes)
+    resolution = request.resolution_m or (pixel_for(card, lead[0]) if card else None)
     block = card.stride_px if card else 1
-    after = [scene for scene in scenes if scene.phase is Phase.AFTER]
-    lead = ordered(after, request.prefer)
     return lay_grid(area, lead, GridChoice(request.crs, resolution, block))
+
+
+def _lead(request: MapRequest, scenes: Sequence[Scene]) -> tuple[Scene, ...]:
+    """Return the scenes after the event, the one whose pixels matter most first."""
+    after = [scene for scene in scenes if scene.phase is Phase.AFTER]
+    return ordered(after, request.prefer)
+
+
+def _scale_note(request: MapRequest, scenes: Sequence[Scene], choice: Choice) -> tuple[str, ...]:
+    """Return a sentence where the pixel of the map is neither the image's nor what was asked."""
+    if choice.ref is None or request.resolution_m is not None:
+        return ()
+    note = pixel_note(choice.ref.card, _lead(request, scenes)[0])
+    return (note,) if note else ()
 
 
 def _reads(choice: Choice, scene: Scene) -> bool:

@@ -6,10 +6,13 @@ from urllib.parse import quote
 
 from geo.manifest import read_json
 
-_FILES = ("map.png", "layers/*", "layers.gpkg", "rasters/*", "styles/*", "*.json")
+_FILES = (
+    "map.png", "overlays/*", "masks/*", "layers/*", "layers.gpkg", "rasters/*", "styles/*", "*.csv",
+    "*.json",
+)  # fmt: skip
 """What a product offers, in the order in which a reader wants it."""
 
-_READ_WHOLE = {".geojson", ".json", ".png", ".qml", ".sld"}
+_READ_WHOLE = {".csv", ".geojson", ".jpg", ".json", ".png", ".qml", ".sld"}
 """Endings of files that a reader takes in one piece, so that the redirect cannot mix two products.
 
 GDAL asks anew for the redirect with every range (measured, GDAL 3.10): a GeoTIFF opened at

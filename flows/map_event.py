@@ -8,6 +8,9 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows.photo_plan import photos_in
+from flows.photo_report import photos_markdown
+from flows.photos import PublishedPhotos, walk_photos
 from flows.progress import progress_on
 from flows.published import Published
 from flows.report import summary_markdown
@@ -35,6 +38,19 @@ def map_event(request: MapRequest, quiet: bool = False) -> Published:
     create_markdown_artifact(
         key=f"map-{request.event}".replace("_", "-").rstrip("-"),
         markdown=summary_markdown(published.summary, product=published.folder.as_uri()),
+        description=f"{request.title}: {published.product_id}",
+    )
+    return published
+
+
+@flow(name="map-photos", flow_run_name="photos {request.event}", validate_parameters=True)
+def map_photos(request: MapRequest, quiet: bool = False) -> PublishedPhotos:
+    """Find water in photos that lie nowhere: photos in, masks and a summary out."""
+    photos, progress = photos_in(request), progress_on(quiet=quiet)
+    published = walk_photos(request, photos, Settings(), progress, step=as_task)
+    create_markdown_artifact(
+        key=f"photos-{request.event}".replace("_", "-").rstrip("-"),
+        markdown=photos_markdown(published.summary, product=published.folder.as_uri()),
         description=f"{request.title}: {published.product_id}",
     )
     return published

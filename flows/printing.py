@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from flows.photo_report import photos_markdown
+from flows.photos import PublishedPhotos
 from flows.published import Published
 from flows.report import summary_markdown
 
@@ -57,6 +59,25 @@ def print_product(
     if not published.new:
         print("\nThese inputs had been published before: nothing was computed.")
     print(f"\nmap:     {published.folder / 'map.png'}\nproduct: {published.folder}")
+
+
+def print_photos(published: PublishedPhotos, *, as_json: bool) -> None:
+    """Print a product of photos: for people its summary, for scripts one JSON object."""
+    if as_json:
+        print_json(
+            {
+                "product": str(published.folder),
+                "product_id": published.product_id,
+                "event": published.event_id,
+                "new": published.new,
+                "summary": published.summary.model_dump(mode="json"),
+            }
+        )
+        return
+    Console().print(Markdown(photos_markdown(published.summary, product=str(published.folder))))
+    if not published.new:
+        print("\nThese inputs had been published before: nothing was computed.")
+    print(f"\nphotos:  {published.folder / 'photos.csv'}\nproduct: {published.folder}")
 
 
 def _figure(value: object) -> str:

@@ -21,7 +21,7 @@ from flows.settings import Settings
 from geo.scene_mosaic import Preference
 from geo.schema import Hazard
 from geo.sensors import SENSORS, Backscatter, Units
-from geo.source import Source, expanded
+from geo.source import Rows, Source, expanded
 from models.clouds import Clouds
 
 _AREA_FILES = (".geojson", ".json")
@@ -46,7 +46,10 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    path: str = Field(min_length=1, description="A GeoTIFF, a folder, or a glob of them")
+    path: str = Field(
+        min_length=1,
+        description="A GeoTIFF, a folder or glob of them, a tile tree z/x/y, or photos (after)",
+    )
     sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
     bands: tuple[str, ...] | None = Field(
         default=None, description="Names of the bands in the order of the file"
@@ -60,6 +63,13 @@ class SourceSpec(BaseModel):
     )
     cloud_cover: float | None = Field(default=None, ge=0, le=100, description="Per cent")
     backscatter: Backscatter | None = Field(default=None, description="What a radar image holds")
+    crs: str | None = Field(
+        default=None, description="CRS of images that state none, such as EPSG:32633"
+    )
+    rows: Rows | None = Field(
+        default=None,
+        description="From where a tile tree z/x/y counts its rows: north (XYZ) or south (TMS)",
+    )
 
     def as_source(self) -> Source:
         """Return it in the words of the geo room."""

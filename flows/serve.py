@@ -30,10 +30,12 @@ from flows.index import current_product, index_html
 from geo.errors import StoreError
 
 MEDIA_TYPES: dict[str, str] = {
+    ".csv": "text/csv",
     ".fgb": "application/flatgeobuf",
     ".geojson": "application/geo+json",
     ".gpkg": "application/geopackage+sqlite3",
     ".html": "text/html",
+    ".jpg": "image/jpeg",
     ".json": "application/json",
     ".parquet": "application/vnd.apache.parquet",
     ".pdf": "application/pdf",

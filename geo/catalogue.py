@@ -26,8 +26,10 @@ ITEM = "item.json"
 _MEDIA_TYPES: dict[str, str] = {
     ".geojson": MediaType.GEOJSON,
     ".gpkg": MediaType.GEOPACKAGE,
+    ".csv": "text/csv",
     ".tif": MediaType.COG,
     ".png": MediaType.PNG,
+    ".jpg": MediaType.JPEG,
     ".json": MediaType.JSON,
     ".html": MediaType.HTML,
     ".pdf": MediaType.PDF,
@@ -36,7 +38,8 @@ _MEDIA_TYPES: dict[str, str] = {
     ".sld": "application/vnd.ogc.sld+xml",
 }
 _ROLES = {".geojson": "data", ".gpkg": "data", ".tif": "data", ".png": "overview",
-          ".html": "overview", ".pdf": "overview", ".qml": "style", ".sld": "style"}  # fmt: skip
+          ".jpg": "overview", ".html": "overview", ".pdf": "overview", ".qml": "style",
+          ".sld": "style"}  # fmt: skip
 _SUMMARISED = ("aftermap:hazard", "aftermap:model", "aftermap:status", "gsd")
 
 
@@ -45,8 +48,8 @@ def write_item(
     *,
     event_id: str,
     product_id: str,
-    area: Polygonal,
-    bounds: Sequence[float],
+    area: Polygonal | None,
+    bounds: Sequence[float] | None,
     times: Iterable[datetime],
     undated: datetime,
     properties: Mapping[str, Any],
@@ -57,7 +60,7 @@ def write_item(
         folder: of the product, whole but for its manifest.
         event_id: id of the collection.
         product_id: id of the item.
-        area: the area of interest, lon-lat WGS 84.
+        area: the area of interest, lon-lat WGS 84; None where it lies nowhere.
         bounds: west, south, east, north of the area; west > east across the antimeridian.
         times: acquisition times of the scenes that have one, UTC.
         undated: stands for them where none has one, because STAC asks for a time.
@@ -71,8 +74,8 @@ def write_item(
     start, end = (known[0], known[-1]) if known else (undated, undated)
     item = Item(
         product_id,
-        geometry=dict(shapely.geometry.mapping(area)),
-        bbox=list(bounds),
+        geometry=None if area is None else dict(shapely.geometry.mapping(area)),
+        bbox=None if bounds is None else list(bounds),
         datetime=None,
         start_datetime=start,
         end_datetime=end,
@@ -117,7 +120,7 @@ def _collection(event_id: str, products: Sequence[Product]) -> Collection:
         description=f"Products of the event {event_id}, made by Aftermap",
         extent=Extent.from_dict(
             {
-                "spatial": {"bbox": [_union([item["bbox"] for item in items])]},
+                "spatial": {"bbox": [_union([item["bbox"] for item in items if "bbox" in item])]},
                 "temporal": {"interval": [[min(starts), max(ends)]]},
             }
         ),
@@ -184,7 +187,12 @@ def _summaries(properties: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _union(boxes: Sequence[Sequence[float]]) -> list[float]:
-    """Return the box around boxes; west > east across the antimeridian."""
+    """Return the box around boxes; west > east across the antimeridian.
+
+    STAC asks for one: the whole Earth stands for an event whose products all lie nowhere.
+    """
+    if not boxes:
+        return [-180.0, -90.0, 180.0, 90.0]
     crossing = any(west > east for west, _, east, _ in boxes)
     lons = [(lon % 360 if crossing else lon) for box in boxes for lon in (box[0], box[2])]
     lats = [lat for box in boxes for lat in (box[1], box[3])]

@@ -9,20 +9,25 @@ from pathlib import Path
 import numpy as np
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from geo.antimeridian import Polygonal
 from geo.backscatter import backscatter_of
-from geo.errors import BandsMissing, BandsUnknown, UnitsMismatch
-from geo.image import open_image, read_stored, unreadable
+from geo.errors import BandsMissing, BandsUnknown, MissingCRS, UnitsMismatch
+from geo.georeference import NOTHING_TOLD, Georeference, georeference_of
+from geo.image import Image, open_image, read_stored, unreadable
 from geo.naming import acquisition_key, band_in_name, names_of, product_folder
+from geo.placed import points_note
 from geo.position import crs_text, footprint, gsd_m
 from geo.radiometry import check_units, sentinel2_offset
 from geo.raster import FloatArray
 from geo.recognise import Header, band_names, sensor_of, taken_at
 from geo.scene import Asset, Phase, Scene
 from geo.sensors import Family, Sensor, Units
-from geo.source import Source, files_of
+from geo.source import Rows, Source, expanded, files_of
+from geo.tile import check_side, side_of
+from geo.tiles import TileLevel, deepest_level, is_tree
 
 _SAMPLE_PX = 512
 """Side of the sample that units are checked on."""
@@ -34,7 +39,10 @@ _STRIP_ROWS = 16
 class _File:
     """An opened and understood file."""
 
+    path: Path
+    """Of the file, or of the zoom of a tile tree."""
     header: Header
+    told: Georeference
     sensor: Sensor
     bands: tuple[tuple[str, int], ...]
     group: Path
@@ -75,8 +83,9 @@ def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
     Raises:
         SourceInvalid: in all its kinds; the message names the file and the cure.
     """
+    paths, passed = _paths(source)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        opened = list(pool.map(lambda path: _understand(source, path), files_of(source)))
+        opened = list(pool.map(lambda path: _understand(source, path), paths))
     files = [file for file in opened if isinstance(file, _File)]
     others = [file for file in opened if isinstance(file, _NoBand)]
     if not files:
@@ -84,9 +93,18 @@ def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
     groups: dict[Path, list[_File]] = {}
     for file in files:
         groups.setdefault(file.group, []).append(file)
-    notes = _left_out(others)
+    notes = (*_left_out(others), *passed)
     scenes = [_scene(source, phase, groups[key], notes) for key in sorted(groups)]
     return tuple(sorted(scenes, key=lambda scene: scene.id))
+
+
+def _paths(source: Source) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the files of a source, of a tile tree its deepest complete zoom, and notes on it."""
+    folder = expanded(Path(source.path))
+    if not (folder.is_dir() and is_tree(folder)):
+        return files_of(source), ()
+    level, note = deepest_level(folder)
+    return (level,), (note,) if note else ()
 
 
 def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
@@ -123,10 +141,20 @@ def _called(scene: Scene, name: str) -> Scene:
 
 
 def _understand(source: Source, path: Path) -> "_File | _NoBand":
-    with open_image(path) as dataset:
+    told = georeference_of(source, path)
+    with open_image(path, told) as dataset:
         crs = crs_text(dataset, path)
         header, outline, shape_px = _header(dataset, path), footprint(dataset), dataset.shape
+        points = _points_note(dataset, path)
+        if isinstance(dataset, DatasetReader):  # it lies where it says itself
+            told = NOTHING_TOLD
     sensor, sensor_note = sensor_of(source, header)
+    if points is not None and sensor.family is not Family.PICTURE:
+        raise MissingCRS(
+            f"{path} has ground control points only, which place a {sensor.title} image without "
+            "its terrain; give the terrain-corrected product, or warp it yourself with `gdalwarp "
+            f"-t_srs EPSG:32633 {path.name} georeferenced.tif`"
+        )
     try:
         names = band_names(source, header, sensor)
         _check_depth(header, sensor, names.names)
@@ -134,16 +162,18 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
         if source.bands is not None or not _is_beside(header, sensor):
             raise
         return _NoBand(path, error, sensor.title)
-    notes = tuple(note for note in (sensor_note, names.note) if note)
+    notes = tuple(note for note in (sensor_note, names.note, *told.notes, points) if note)
     return _File(
+        path=path,
         header=header,
+        told=told,
         sensor=sensor,
         bands=names.names,
-        group=_group(path, sensor) if len(header.data_bands) == 1 else path,
+        group=_group(path, sensor) if len(header.data_bands) == 1 else header.path,
         crs=crs,
         footprint=outline,
         shape=shape_px,
-        sha256=_sha256(path),
+        sha256=_sha256(path, told),
         notes=notes,
     )
 
@@ -179,9 +209,17 @@ def _group(path: Path, sensor: Sensor) -> Path:
     return path.parent / token[1] if token[1] else path.parent
 
 
-def _header(dataset: DatasetReader, path: Path) -> Header:
+def _points_note(dataset: Image, path: Path) -> str | None:
+    """Return how an image was placed by its control points, None where it was not."""
+    if not isinstance(dataset, WarpedVRT):
+        return None
+    points, _ = dataset.src_dataset.gcps
+    return points_note(points, path.name, unit=dataset.crs.units_factor[0])
+
+
+def _header(dataset: Image, path: Path) -> Header:
     return Header(
-        path=path,
+        path=path.parent if isinstance(dataset, TileLevel) else path,  # named like the tree
         descriptions=tuple(dataset.descriptions),
         colours=tuple(colour.name for colour in dataset.colorinterp),
         dtypes=tuple(dataset.dtypes),
@@ -190,9 +228,31 @@ def _header(dataset: DatasetReader, path: Path) -> Header:
     )
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, told: Georeference) -> str:
+    """Return the digest of an image and of what is told of its position."""
+    own = _sha256_of_tiles(path, told.rows) if path.is_dir() else _sha256_of(path)
+    if not told.moves:
+        return own
+    return hashlib.sha256(f"{own} {told.sha256}".encode()).hexdigest()
+
+
+def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of_tiles(folder: Path, rows: Rows | None) -> str:
+    """Return the digest of the tiles of a zoom and their places; each is looked at on the way.
+
+    Raises:
+        SourceInvalid: in all its kinds, of the first tile that cannot be used.
+    """
+    level, digest = TileLevel(folder, rows=rows), hashlib.sha256()
+    for (x, y), name in level.tiles.items():
+        content = (folder / name).read_bytes()
+        check_side(folder / name, side_of(folder / name, content), level.side_px)
+        digest.update(f"{x} {y} {hashlib.sha256(content).hexdigest()} ".encode())
+    return digest.hexdigest()
 
 
 def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, ...]) -> Scene:
@@ -222,7 +282,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, .
         phase=phase,
         taken=taken,
         footprint=sharpest.footprint,
-        assets=tuple(Asset(band, file.header.path, index) for file, band, index in bands),
+        assets=tuple(Asset(band, f.path, index, f.told) for f, band, index in bands),
         units=units,
         gsd_m=header.gsd_m,
         crs=sharpest.crs,
@@ -272,17 +332,22 @@ def _stored_units(sensor: Sensor, file: _File) -> Units:
 def _sample(files: list[_File]) -> FloatArray:
     """Return a coarse look at all bands of a scene, (bands, rows, cols), NaN where missing."""
     rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
-    return np.concatenate([read_sample(f.header.path, f.measured, (rows, cols)) for f in files])
+    return np.concatenate([read_sample(f.path, f.measured, (rows, cols), f.told) for f in files])
 
 
-def read_sample(path: Path, indexes: list[int], shape_px: tuple[int, int]) -> FloatArray:
+def read_sample(
+    path: Path,
+    indexes: list[int],
+    shape_px: tuple[int, int],
+    told: Georeference = NOTHING_TOLD,
+) -> FloatArray:
     """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where missing.
 
     Raises:
         SceneUnreadable: where the file breaks off or is damaged.
     """
     rows, cols = shape_px
-    with open_image(path) as dataset:
+    with open_image(path, told) as dataset:
         step = dataset.height / rows
         try:
             # In strips, so that GDAL decodes a block once for all bands and then forgets it.

@@ -10,12 +10,11 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.io import DatasetReader
 from rasterio.warp import reproject, transform, transform_bounds
 from rasterio.windows import Window
 
 from geo.grid import crs_of
-from geo.image import read_stored
+from geo.image import Image, read_stored
 from geo.raster import BoolArray, FloatArray
 
 Physical: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
@@ -44,7 +43,7 @@ class Take:
     """Pixels around a pixel that `physical` looks at."""
 
 
-def place(dataset: DatasetReader, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
+def place(dataset: Image, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
     """Read a file onto a grid.
 
     Where both share their pixels they are copied. Otherwise they are interpolated, or
@@ -60,7 +59,7 @@ def place(dataset: DatasetReader, take: Take, geobox: GeoBox) -> tuple[FloatArra
     return _warped(dataset, take, geobox)
 
 
-def pixel_offset(dataset: DatasetReader, geobox: GeoBox) -> tuple[int, int] | None:
+def pixel_offset(dataset: Image, geobox: GeoBox) -> tuple[int, int] | None:
     """Return (row, col) of the grid's corner in the file where both share a pixel grid, or None."""
     if dataset.crs != CRS.from_wkt(crs_of(geobox)):
         return None
@@ -76,7 +75,7 @@ def pixel_offset(dataset: DatasetReader, geobox: GeoBox) -> tuple[int, int] | No
 
 
 def _native(
-    dataset: DatasetReader, take: Take, geobox: GeoBox, offset: tuple[int, int]
+    dataset: Image, take: Take, geobox: GeoBox, offset: tuple[int, int]
 ) -> tuple[FloatArray, BoolArray]:
     """Read without resampling; the part of the grid outside the file stays NaN."""
     rows, cols = geobox.shape
@@ -92,7 +91,7 @@ def _native(
     return pixels, covered
 
 
-def _warped(dataset: DatasetReader, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
+def _warped(dataset: Image, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
     """Read what the grid needs and resample it."""
     pixels = np.full((len(take.indexes), *geobox.shape), np.nan, np.float32)
     window = _source_window(dataset, geobox)
@@ -122,7 +121,7 @@ def _warp(mask: BoolArray, geobox: GeoBox, kernel: Resampling, onto: dict[str, A
     return share
 
 
-def _source_window(dataset: DatasetReader, geobox: GeoBox) -> Any:
+def _source_window(dataset: Image, geobox: GeoBox) -> Any:
     """Return the window of the file that a grid needs, or None where they do not meet."""
     bounds = transform_bounds(crs_of(geobox), dataset.crs, *geobox.boundingbox.bbox)
     left, bottom, right, top = _turned(dataset, bounds) if dataset.crs.is_geographic else bounds
@@ -133,7 +132,7 @@ def _source_window(dataset: DatasetReader, geobox: GeoBox) -> Any:
 
 
 def _turned(
-    dataset: DatasetReader, bounds: tuple[float, float, float, float]
+    dataset: Image, bounds: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
     """Return bounds with longitudes on the file's own turn: it may go on beyond 180 degrees."""
     left, bottom, right, top = bounds
@@ -147,7 +146,7 @@ def _padded(values: list[float]) -> tuple[int, int]:
     return int(np.floor(min(values))) - _PAD_PX, int(np.ceil(max(values))) + _PAD_PX
 
 
-def _clipped(dataset: DatasetReader, rows: tuple[int, int], cols: tuple[int, int]) -> Any:
+def _clipped(dataset: Image, rows: tuple[int, int], cols: tuple[int, int]) -> Any:
     """Return the part of a range of pixels that the file has, or None."""
     top, left = max(rows[0], 0), max(cols[0], 0)
     bottom, right = min(rows[1], dataset.height), min(cols[1], dataset.width)
@@ -156,7 +155,7 @@ def _clipped(dataset: DatasetReader, rows: tuple[int, int], cols: tuple[int, int
     return Window(left, top, right - left, bottom - top)
 
 
-def _aligned(dataset: DatasetReader, window: Any, step: int) -> Any:
+def _aligned(dataset: Image, window: Any, step: int) -> Any:
     """Return the window grown to blocks of step x step pixels counted from the file's corner.
 
     All windows of a grid then average the same blocks, and leave no seam.
@@ -167,7 +166,7 @@ def _aligned(dataset: DatasetReader, window: Any, step: int) -> Any:
     return _clipped(dataset, (top, bottom), (left, right))
 
 
-def _source_gsd(dataset: DatasetReader, geobox: GeoBox, window: Any) -> float:
+def _source_gsd(dataset: Image, geobox: GeoBox, window: Any) -> float:
     """Return the side of a source pixel in the middle of a window, in units of the grid."""
     col, row = window.col_off + window.width / 2, window.row_off + window.height / 2
     beside = (col, row), (col + 1, row), (col, row + 1)
@@ -177,9 +176,7 @@ def _source_gsd(dataset: DatasetReader, geobox: GeoBox, window: Any) -> float:
     return float(np.sqrt(abs(right[0] * down[1] - right[1] * down[0])))
 
 
-def _coarse(
-    dataset: DatasetReader, take: Take, window: Any, step: int
-) -> tuple[FloatArray, Affine]:
+def _coarse(dataset: Image, take: Take, window: Any, step: int) -> tuple[FloatArray, Affine]:
     """Return a window averaged over step x step pixels, (bands, rows, cols), and its transform."""
     if step == 1:
         values = _physical(dataset, take, window)
@@ -195,9 +192,7 @@ def _coarse(
     return values, dataset.window_transform(window) @ scale
 
 
-def _averaged(
-    dataset: DatasetReader, take: Take, window: Any, step: int
-) -> tuple[FloatArray, Affine]:
+def _averaged(dataset: Image, take: Take, window: Any, step: int) -> tuple[FloatArray, Affine]:
     """Average physical values, in strips: decibels, for one, have no average of their own."""
     rows = max(1, _CHUNK_PX // (window.width * step)) * step
     strips = [
@@ -234,7 +229,7 @@ def _block_sum(values: npt.NDArray[Any], step: int) -> npt.NDArray[np.float64]:
     return across
 
 
-def _physical(dataset: DatasetReader, take: Take, window: Any) -> FloatArray:
+def _physical(dataset: Image, take: Take, window: Any) -> FloatArray:
     """Return the physical values of a window, looked at with what lies around it."""
     around = take.context_px
     wide = _clipped(

@@ -7,31 +7,30 @@ import shapely
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError
-from rasterio.io import DatasetReader
 from shapely.geometry import Polygon
 
 from geo.antimeridian import Polygonal, cut, polygons_only, unwrap
 from geo.errors import MissingCRS, SourceInvalid
+from geo.image import Image
 
 
-def crs_text(dataset: DatasetReader, path: Path) -> str:
+def crs_text(dataset: Image, path: Path) -> str:
     """Return the CRS of an image, as an authority code or WKT.
 
     Raises:
         MissingCRS: where it has none, or no position in it.
     """
     if dataset.crs is None:
-        has = "ground control points only" if dataset.gcps[0] else "no coordinate reference system"
         raise MissingCRS(
-            f"{path} has {has}; give it one, for example with "
-            f"`gdalwarp -t_srs EPSG:32633 {path.name} georeferenced.tif` for control points or "
-            f"`gdal_edit.py -a_srs EPSG:32633 {path.name}` where only the code is missing"
+            f"{path} has no coordinate reference system; give the one that its coordinates are in "
+            "with --source-crs, such as EPSG:32633, or write it into the file with "
+            f"`gdal_edit.py -a_srs EPSG:32633 {path.name}`"
         )
     if dataset.transform == Affine.identity() or dataset.transform.is_degenerate:
         raise MissingCRS(
-            f"{path} has a coordinate reference system and no position in it, and a world file "
-            f"beside it is not read; write both into one file with `gdal_translate {path.name} "
-            "georeferenced.tif`"
+            f"{path} has a coordinate reference system and no position in it, nor is there a world "
+            f"file beside it ({path.stem}.{path.suffix[1:2]}{path.suffix[-1:]}w or "
+            f"{path.stem}.wld); export it again with its position"
         )
     authority = dataset.crs.to_authority()
     text = ":".join(authority) if authority else str(dataset.crs.to_wkt())
@@ -51,7 +50,7 @@ def _is_on_earth(crs: str) -> bool:
     return bool(known.is_projected or known.is_geographic)
 
 
-def gsd_m(dataset: DatasetReader) -> float:
+def gsd_m(dataset: Image) -> float:
     """Return the ground distance between pixel centres down the middle column, metres."""
     row, col = dataset.height / 2, dataset.width / 2
     corners = [dataset.transform @ point for point in ((col, row), (col, row + 1))]
@@ -60,7 +59,7 @@ def gsd_m(dataset: DatasetReader) -> float:
     return float(Geod(ellps="WGS84").inv(lon0, lat0, lon1, lat1)[2])
 
 
-def footprint(dataset: DatasetReader) -> Polygonal:
+def footprint(dataset: Image) -> Polygonal:
     """Return the extent of the pixels in lon-lat, its edges followed in their own CRS.
 
     Raises:

@@ -24,6 +24,10 @@ _RAISED = (950.0, 1300.0)
 """Where the darkest pixels of an image with the offset lie: water and shadow reflect 0 to 0.03
 of the light in some band. Without it they lie below 300."""
 
+_FULL_16_BITS = 4096
+"""16 bits are read as 65535 for white, whatever a scene holds, so that equal ground stays equal.
+Pictures of 11 and 12 bits, as satellites take them, end below this and would be black."""
+
 
 def sentinel2_offset(
     source: Source, sensor: Sensor, *, units: Units, name: str, sample: Sample
@@ -159,9 +163,20 @@ def _contradiction(
             others = ", ".join(repr(str(other)) for other in UNITS_OF[Family.OPTICAL])
             return span, f"say how they are stored with --units: {others}"
         case Family.PICTURE:
-            top = 255 if units is Units.BITS_8 else 65535
-            if values.min() < 0 or values.max() > top:
-                return span, "say how they are stored with --units: '8-bit' or '16-bit'"
+            return _picture_contradiction(values, units, span)
+    return None
+
+
+def _picture_contradiction(values: Sample, units: Units, span: str) -> tuple[str, str] | None:
+    top = 255 if units is Units.BITS_8 else 65535
+    if values.min() < 0 or values.max() > top:
+        return span, "say how they are stored with --units: '8-bit' or '16-bit'"
+    if units is Units.BITS_16 and values.max() < _FULL_16_BITS:
+        bits = max(int(values.max()).bit_length(), 8)
+        return f"{span}, as of {bits} bits", (
+            "it would be read as nearly black; scale it to 8 bits with `gdal_translate -ot Byte "
+            f"-scale 0 {2**bits - 1} 0 255`"
+        )
     return None
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioIOError
-from rasterio.io import DatasetReader
 
 from geo.classify import Label
 from geo.errors import BandsMissing
-from geo.image import open_image, unreadable
+from geo.georeference import Georeference
+from geo.image import Image, open_image, unreadable
 from geo.masks import ALL_OF_PROVIDER, BORDER_PX, Masking, quality_reason, radar_border
 from geo.placement import Take, place
 from geo.raster import BoolArray, CodeArray, FloatArray
@@ -24,12 +24,12 @@ class _Handles(threading.local):
     """Open datasets of one thread: a handle shared by two threads crashes GDAL."""
 
     def __init__(self) -> None:
-        self.open: dict[Path, DatasetReader] = {}
+        self.open: dict[Path, Image] = {}
 
-    def of(self, path: Path) -> DatasetReader:
-        if path not in self.open:
-            self.open[path] = open_image(path)
-        return self.open[path]
+    def of(self, layer: "_Layer") -> Image:
+        if layer.path not in self.open:
+            self.open[layer.path] = open_image(layer.path, layer.told)
+        return self.open[layer.path]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class _Layer:
     path: Path
     bands: tuple[str, ...]
     indexes: tuple[int, ...]
+    told: Georeference
 
 
 class SceneReader:
@@ -107,7 +108,7 @@ class SceneReader:
 
     def _placed(self, layer: _Layer, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
         try:
-            return place(self._handles.of(layer.path), take, geobox)
+            return place(self._handles.of(layer), take, geobox)
         except RasterioIOError as error:
             raise unreadable(layer.path, error) from error
 
@@ -148,7 +149,8 @@ def _judged(scene: Scene, wanted: Sequence[Asset]) -> Sequence[Asset]:
 
 
 def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
-    return _Layer(path, tuple(a.band for a in assets), tuple(a.index for a in assets))
+    bands, indexes = tuple(a.band for a in assets), tuple(a.index for a in assets)
+    return _Layer(path, bands, indexes, assets[0].told)
 
 
 def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from geo.errors import BandsUnknown, SensorUnknown, TimeUnknown
 from geo.naming import band_in_name, names_of, time_in
-from geo.sensors import SENSORS, Sensor, sensor_named, sensor_of_file_name
+from geo.sensors import SENSORS, Family, Sensor, sensor_named, sensor_of_file_name
 from geo.source import Source
 
 _COLOURS = ("red", "green", "blue")
+_DRONE_GSD_M = 0.2
+"""Drones fly below this, satellites do not."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,19 @@ def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
 
 
 def _is_picture(header: Header) -> bool:
-    """Only a file that itself says red, green, blue in 8 bits is taken for a picture."""
-    return header.colours[:3] == _COLOURS and set(header.dtypes) == {"uint8"}
+    """Whether a file itself says that it is red, green and blue, in bits that pictures have.
+
+    Of 16 bits only where a drone took it: a satellite's may hold reflectance.
+    """
+    if header.colours[:3] != _COLOURS:
+        return False
+    kinds = set(header.dtypes)
+    return kinds == {"uint8"} or (kinds == {"uint16"} and header.gsd_m < _DRONE_GSD_M)
 
 
 def _picture(header: Header) -> tuple[Sensor, str]:
-    """Return the picture sensor of a resolution: drones fly below 0.2 m, satellites do not."""
-    sensor = SENSORS["drone-rgb" if header.gsd_m < 0.2 else "vhr-rgb"]
+    """Return the picture sensor of a resolution."""
+    sensor = SENSORS["drone-rgb" if header.gsd_m < _DRONE_GSD_M else "vhr-rgb"]
     return sensor, (
         f"{header.path.name} was taken for {sensor.title} by its colours and its "
         f"{header.gsd_m:.2g} m; --sensor says otherwise"
@@ -174,6 +182,11 @@ def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
 def _in_order(header: Header, sensor: Sensor) -> BandNames:
     ordered = [band.name for band in sensor.bands if band.name != sensor.quality]
     numbers = header.data_bands
+    if len(numbers) == 1 and sensor.family is Family.PICTURE:
+        raise BandsUnknown(
+            f"{header.path.name} has one band, a grey picture, and {sensor.title} has "
+            f"{', '.join(ordered)}; give the coloured image"
+        )
     if len(ordered) != len(numbers):
         raise BandsUnknown(
             f"nothing says which of the {len(numbers)} bands of {header.path.name} is which; "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
+from geo.georeference import NOTHING_TOLD, Georeference
 from geo.sensors import Backscatter, Sensor, Units, sensor_named
 
 
@@ -26,6 +27,8 @@ class Asset:
     path: Path
     index: int
     """Band number in the file, from 1."""
+    told: Georeference = NOTHING_TOLD
+    """Of the file's position, beside the file."""
 
 
 @dataclass(frozen=True)

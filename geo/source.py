@@ -1,7 +1,9 @@
 """Source: what the user says of a file, a folder or a glob of imagery."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from geo.errors import SourceInvalid
@@ -9,6 +11,17 @@ from geo.sensors import Backscatter, Units
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 """Endings of the files that are taken from a folder."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Endings of pictures: imagery where a world file lies beside them, photos otherwise."""
+
+
+class Rows(StrEnum):
+    """From where a tile tree counts its rows."""
+
+    NORTH = "north"
+    """XYZ, as web maps do."""
+    SOUTH = "south"
+    """TMS, OSGeo Tile Map Service 1.0."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,10 @@ class Source:
     """Share of cloud, per cent."""
     backscatter: Backscatter | None = None
     """Of radar."""
+    crs: str | None = None
+    """CRS of the images that state none."""
+    rows: Rows | None = None
+    """How a tile tree counts its rows; None: as it says itself, or from the north."""
 
 
 def files_of(source: Source) -> tuple[Path, ...]:
@@ -41,10 +58,39 @@ def files_of(source: Source) -> tuple[Path, ...]:
     path = expanded(Path(source.path))
     if path.is_file():
         return (path,)
-    found = _in_folder(path) if path.is_dir() else _glob(path)
+    found = _matching(path, _is_image)
     if not found:
         raise SourceInvalid(_nothing_at(path))
-    return tuple(sorted(found))
+    return found
+
+
+def placed_of(source: Source) -> tuple[Path, ...]:
+    """Return the image files of a source that are no photos, sorted by name; maybe none."""
+    path = expanded(Path(source.path))
+    if path.is_file():
+        return () if _is_photo(path) else (path,)
+    return _matching(path, _is_image)
+
+
+def photos_of(source: Source) -> tuple[Path, ...]:
+    """Return the pictures of a source that no world file places, sorted by name."""
+    path = expanded(Path(source.path))
+    if path.is_file():
+        return (path,) if _is_photo(path) else ()
+    return _matching(path, _is_photo)
+
+
+def world_file(image: Path) -> Path | None:
+    """Return the world file of an image: beside x.tif, x.tfw, x.tifw or x.wld."""
+    ending = image.suffix.lower()
+    return beside(image, (f".{ending[1:2]}{ending[-1:]}w", f"{ending}w", ".wld"))
+
+
+def beside(image: Path, endings: tuple[str, ...]) -> Path | None:
+    """Return the first file of an image's name with one of these endings, small or capital."""
+    forms = [form for ending in endings for form in (ending, ending.upper())]
+    named = [image.with_suffix(form) for form in forms] if image.suffix else []
+    return next((path for path in named if path.is_file()), None)
 
 
 def expanded(path: Path) -> Path:
@@ -55,28 +101,39 @@ def expanded(path: Path) -> Path:
         return path
 
 
-def _in_folder(folder: Path) -> set[Path]:
-    """Return the image files of a folder and the folders in it, the hidden ones left out."""
-    return {p for p in folder.rglob("*") if _is_image(p) and not _hidden(p.relative_to(folder))}
+def _matching(path: Path, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
+    found = _in_folder(path, wanted) if path.is_dir() else _glob(path, wanted)
+    return tuple(sorted(found))
+
+
+def _in_folder(folder: Path, wanted: Callable[[Path], bool]) -> set[Path]:
+    """Return the files of a folder and the folders in it, the hidden ones left out."""
+    return {p for p in folder.rglob("*") if wanted(p) and not _hidden(p.relative_to(folder))}
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    ending = path.suffix.lower()
+    placed = ending in PICTURE_SUFFIXES and world_file(path) is not None
+    return (ending in SUFFIXES or placed) and path.is_file()
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and world_file(path) is None
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _glob(path: Path) -> set[Path]:
+def _glob(path: Path, wanted: Callable[[Path], bool]) -> set[Path]:
     """Return the files that a pattern matches, and those of the folders that it matches."""
     fixed = Path(*_until_wildcard(path.parts))
     pattern = str(path.relative_to(fixed)) if path != fixed else ""
     if not pattern or not fixed.is_dir():
         return set()
     seen = [p for p in fixed.glob(pattern) if not _hidden(p.relative_to(fixed))]
-    inside = [_in_folder(p) for p in seen if p.is_dir()]
-    return {p for p in seen if _is_image(p)}.union(*inside)
+    inside = [_in_folder(p, wanted) for p in seen if p.is_dir()]
+    return {p for p in seen if wanted(p)}.union(*inside)
 
 
 def _until_wildcard(parts: tuple[str, ...]) -> tuple[str, ...]:

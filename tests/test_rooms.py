@@ -20,6 +20,7 @@ FORBIDDEN = {
 DOORS = {
     "area_input",  # the area that somebody hands in
     "source", "image", "whole", "discover",  # imagery: which files, whole or not, their headers
+    "georeference", "tile", "tiles", "photo",  # what lies beside them, tile trees, photos
     "footprints",  # buildings
     "durable", "workspace", "manifest", "store",  # products
     "catalogue",  # STAC

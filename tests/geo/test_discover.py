@@ -13,7 +13,6 @@ import shapely
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rasterio.control import GroundControlPoint
 from rasterio.shutil import copy
 from rasterio.warp import transform_bounds
 from shapely.geometry import box
@@ -345,27 +344,14 @@ def test_files_beside_an_image_change_nothing_in_silence(
 def test_an_image_without_a_place_is_refused(tmp_path: Path) -> None:
     pixels = picture(3, 20, 20)
     local = 'LOCAL_CS["site",UNIT["metre",1]]'
-    points = [GroundControlPoint(r, c, WEST + c, NORTH - r) for r, c in ((0, 0), (0, 9), (9, 9))]
     images = {
         "no coordinate reference system": write_image(tmp_path / "a.tif", pixels, crs=None),
-        "ground control points only": write_image(
-            tmp_path / "b.tif", pixels, crs=None, transform=Affine.identity()
-        ),
         "no position in it": write_image(tmp_path / "c.tif", pixels, transform=Affine.identity()),
         "neither projected nor geographic": write_image(tmp_path / "d.tif", pixels, crs=local),
     }
-    with rasterio.open(images["ground control points only"], "r+") as dataset:
-        dataset.gcps = (points, rasterio.CRS.from_string(UTM))
     for message, path in images.items():
         with pytest.raises(MissingCRS, match=rf"{path.name} has .*{message}"):
             after(path, sensor="vhr-rgb")
-
-
-def test_a_world_file_is_no_silent_position(tmp_path: Path) -> None:
-    path = write_image(tmp_path / "c.tif", picture(3, 20, 20), transform=Affine.identity())
-    path.with_suffix(".tfw").write_text("10\n0\n0\n-10\n500005\n4999995\n")
-    with pytest.raises(MissingCRS, match="a world file beside it is not read"):
-        after(path, sensor="vhr-rgb")
 
 
 # --- truncation ------------------------------------------------------------------------------

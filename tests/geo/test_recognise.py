@@ -98,8 +98,15 @@ def test_a_picture_is_known_by_its_colours_and_a_note_says_so(gsd_m: float, sens
     known, note = sensor_of(ANYWHERE, header(colours=colours, dtype="uint8", gsd_m=gsd_m))
     assert known.name == sensor
     assert note is not None and "image.tif was taken for" in note and "--sensor" in note
+
+
+def test_a_picture_of_16_bits_is_known_where_a_drone_took_it() -> None:
+    """A satellite's may be reflectance."""
+    colours = ("red", "green", "blue")
+    deep = header(colours=colours, dtype="uint16", gsd_m=0.02)
+    assert sensor_of(ANYWHERE, deep)[0].name == "drone-rgb"
     with pytest.raises(SensorUnknown):
-        sensor_of(ANYWHERE, header(colours=colours, dtype="uint16", gsd_m=gsd_m))
+        sensor_of(ANYWHERE, header(colours=colours, dtype="uint16", gsd_m=0.5))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""Images placed by what their transform does not say: a world file, a told CRS, or points."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import GCPTransformer
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from geo.errors import MissingCRS
+from geo.georeference import Georeference
+
+_FEWEST_POINTS = 3
+"""A plane, the lowest polynomial of GDAL's, goes through three."""
+
+
+class PlacedImage:
+    """A dataset with a CRS or a transform that it does not state itself; else as it is."""
+
+    def __init__(self, dataset: DatasetReader, *, crs: CRS | None, transform: Affine) -> None:
+        self._dataset = dataset
+        self.crs: Any = crs  # None until it is checked, as of any dataset
+        self.transform = transform
+
+    @classmethod
+    def of(cls, dataset: DatasetReader, told: Georeference) -> "DatasetReader | PlacedImage":
+        """Return a dataset with what it lacks; the dataset itself where that is nothing."""
+        crs, transform = dataset.crs, dataset.transform
+        if crs is None and told.crs is not None:
+            crs = CRS.from_user_input(told.crs)
+        if transform == Affine.identity() and told.transform is not None:
+            transform = told.transform
+        if (crs, transform) == (dataset.crs, dataset.transform):
+            return dataset
+        return cls(dataset, crs=crs, transform=transform)
+
+    def window_transform(self, window: Window) -> Affine:
+        """Return the transform of a window."""
+        return self.transform @ Affine.translation(window.col_off, window.row_off)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return everything else from the dataset."""
+        return getattr(self._dataset, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dataset.close()
+
+
+def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) -> WarpedVRT:
+    """Return an image warped by its ground control points, in their own CRS.
+
+    GDAL fits a polynomial, of first order up to five points and of second order from six on;
+    what lies outside of the picture is transparent.
+
+    Args:
+        dataset: with points and no transform.
+        path: of the image, for the message.
+        crs: that the user tells, for points that state none.
+
+    Raises:
+        MissingCRS: where the points state no CRS, are too few, or lie on one line.
+    """
+    points, own = dataset.gcps
+    if own is None and crs is None:
+        raise MissingCRS(
+            f"{path} has ground control points without a coordinate reference system; give it "
+            "with --source-crs, such as EPSG:32633"
+        )
+    if not _span_a_plane(points):
+        raise MissingCRS(
+            f"{path} has {len(points)} ground control points, and at least {_FEWEST_POINTS} that "
+            "do not lie on one line are needed to place it; add some, for example with QGIS's "
+            "Georeferencer"
+        )
+    there = own or CRS.from_user_input(crs)
+    has_alpha = ColorInterp.alpha in dataset.colorinterp
+    try:
+        return WarpedVRT(
+            dataset, src_crs=there, crs=there, resampling=Resampling.bilinear,
+            add_alpha=not has_alpha,
+        )  # fmt: skip
+    except RasterioError as error:
+        raise MissingCRS(
+            f"the ground control points of {path} place it nowhere ({error}); correct them"
+        ) from error
+
+
+def points_note(points: Sequence[GroundControlPoint], name: str, *, unit: str) -> str:
+    """Return how an image was placed by its points, and how far the polynomial leaves them.
+
+    Args:
+        points: of the image.
+        name: of the image.
+        unit: of their CRS, such as "metre" or "degree".
+    """
+    with GCPTransformer(list(points)) as fitted:
+        x, y = fitted.xy([p.row for p in points], [p.col for p in points], offset="ul")
+    off = np.hypot(np.subtract(x, [p.x for p in points]), np.subtract(y, [p.y for p in points]))
+    return (
+        f"{name} was placed by a polynomial through its {len(points)} ground control points, which "
+        f"it leaves by at most {off.max():.2g} {unit}: ground above or below them lies elsewhere"
+    )
+
+
+def _span_a_plane(points: Sequence[GroundControlPoint]) -> bool:
+    """Whether points lie on one line neither in the image nor on the ground."""
+    if len(points) < _FEWEST_POINTS:
+        return False
+    for pairs in ([(p.col, p.row) for p in points], [(p.x, p.y) for p in points]):
+        centred = np.array(pairs) - np.mean(pairs, axis=0)
+        spread = np.linalg.svd(centred, compute_uv=False)
+        if spread[1] < 1e-3 * spread[0]:
+            return False
+    return True
