@@ -156,9 +156,7 @@ class Score(Part):
     n: PositiveInt = Field(description="Images that it was measured on.")
     measure: Literal[
         "iou", "ece", "auc_damaged", "macro_f1_two", "macro_f1_four", "accuracy_buildings"
-    ] = Field(
-        default="iou", description="Its name in what `aftermap evaluate` prints."
-    )
+    ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
     drop: tuple[str, ...] = Field(
         default=(), description="Images of the data that the model was not given."
     )
@@ -372,8 +370,9 @@ class ModelCard(Part):
                 "red, green, blue, one before and one after"
             )
         if self.weights_sha256 is not None or self.domain is not None:
-            raise ValueError("every number of a regression is on its card; set weights_sha256 and "
-                             "domain to null")
+            raise ValueError(
+                "every number of a regression is on its card; set weights_sha256 and domain to null"
+            )
 
     def _check_learned(self) -> None:
         if self.weights_sha256 is None:

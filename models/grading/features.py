@@ -158,9 +158,7 @@ FEATURES: dict[str, Feature] = {
     "redness-around": Feature(
         "red to brown around: debris, bare soil", lambda p: p.zones.ring.mean(p.after.redness)
     ),
-    "greenness-inside": Feature(
-        "green inside", lambda p: p.zones.inside.mean(p.after.greenness)
-    ),
+    "greenness-inside": Feature("green inside", lambda p: p.zones.inside.mean(p.after.greenness)),
     "greenness-around": Feature(
         "green around: lawn and trees stand", lambda p: p.zones.ring.mean(p.after.greenness)
     ),
@@ -198,8 +196,9 @@ FEATURES: dict[str, Feature] = {
     ),
     "straightness-outline-change": Feature(
         "they do so more than before",
-        lambda p: p.straightness(p.after, p.zones.outline)
-        - p.straightness(p.before, p.zones.outline),
+        lambda p: (
+            p.straightness(p.after, p.zones.outline) - p.straightness(p.before, p.zones.outline)
+        ),
     ),
     "straightness-inside": Feature(
         "edges inside run at right angles: a roof",
@@ -207,8 +206,9 @@ FEATURES: dict[str, Feature] = {
     ),
     "straightness-inside-change": Feature(
         "they do so more than before",
-        lambda p: p.straightness(p.after, p.zones.inside)
-        - p.straightness(p.before, p.zones.inside),
+        lambda p: (
+            p.straightness(p.after, p.zones.inside) - p.straightness(p.before, p.zones.inside)
+        ),
     ),
     "likeness-inside": Feature(
         "light and dark inside lie where they lay before",
@@ -231,12 +231,12 @@ FEATURES: dict[str, Feature] = {
     ),
     "unevenness-inside-change": Feature(
         "more mixed than before",
-        lambda p: _log(p.zones.inside.std(p.after.brightness))
-        - _log(p.zones.inside.std(p.before.brightness)),
+        lambda p: (
+            _log(p.zones.inside.std(p.after.brightness))
+            - _log(p.zones.inside.std(p.before.brightness))
+        ),
     ),
-    "size": Feature(
-        "a large building", lambda p: np.log(np.maximum(p.zones.inside.pixels, 1.0))
-    ),
+    "size": Feature("a large building", lambda p: np.log(np.maximum(p.zones.inside.pixels, 1.0))),
 }
 """By name. Those after the event say most; what they were before comes in where it differs."""
 

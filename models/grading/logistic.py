@@ -14,9 +14,13 @@ _LEAST_CURVATURE = 1e-9
 
 
 def fit_logistic(
-    design: Values, positive: npt.NDArray[np.bool_], *, weights: Values, towards: Values,
+    design: Values,
+    positive: npt.NDArray[np.bool_],
+    *,
+    weights: Values,
+    towards: Values,
     strength: Values,
-) -> Values:  # fmt: skip
+) -> Values:
     """Return the coefficients that are likeliest after the labels (maximum a posteriori).
 
     Least of the weighted logistic loss plus strength / 2 times the squared distance from
@@ -29,22 +33,25 @@ def fit_logistic(
         towards: (coefficients,), where they stay without labels.
         strength: (coefficients,) inverse variance around it; 0: free.
     """
+
+    def loss_of(at: Values) -> float:
+        logits = design @ at
+        surprise = np.logaddexp(0, np.where(positive, -logits, logits))
+        return float(weights @ surprise + 0.5 * (strength @ (at - towards) ** 2))
+
     at = towards.astype(np.float64)
-    loss = _loss(at, design, positive, weights, towards, strength)
+    loss = loss_of(at)
     for _ in range(_ITERATIONS):
         likely = expit(design @ at)
         slope = design.T @ (weights * (likely - positive)) + strength * (at - towards)
         bend = (design.T * (weights * likely * (1 - likely))) @ design
         bend[np.diag_indices_from(bend)] += strength + _LEAST_CURVATURE
         step = np.linalg.solve(bend, slope)
-        size = 1.0
         # Close to the minimum rounding can make the loss rise by its last digit.
-        while (new := _loss(at - size * step, design, positive, weights, towards, strength)) > (
-            loss + _TOLERANCE
-        ):
-            size /= 2
-        at, loss = at - size * step, new
-        if np.abs(size * step).max() < _TOLERANCE:
+        while loss_of(at - step) > loss + _TOLERANCE:
+            step = step / 2
+        at, loss = at - step, loss_of(at - step)
+        if np.abs(step).max() < _TOLERANCE:
             break
     return at
 
@@ -58,12 +65,3 @@ def balanced(positive: npt.NDArray[np.bool_]) -> Values:
 def log_loss(logits: Values, positive: npt.NDArray[np.bool_], weights: Values) -> float:
     """Return the weighted mean of minus the log probability of what was."""
     return float(np.average(np.logaddexp(0, np.where(positive, -logits, logits)), weights=weights))
-
-
-def _loss(
-    at: Values, design: Values, positive: npt.NDArray[np.bool_], weights: Values, towards: Values,
-    strength: Values,
-) -> float:  # fmt: skip
-    logits = design @ at
-    surprise = np.logaddexp(0, np.where(positive, -logits, logits))
-    return float(weights @ surprise + 0.5 * (strength @ (at - towards) ** 2))

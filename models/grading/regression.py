@@ -100,6 +100,20 @@ def logits(card: ModelCard, architecture: RegressionArchitecture, design: Values
     return np.asarray((design @ coefficients.T + intercepts) / temperature(card))
 
 
+def regression_of(card: ModelCard) -> RegressionArchitecture:
+    """Return the architecture of a card of a regression on buildings.
+
+    Raises:
+        InputsMismatch: where the card is of another kind.
+    """
+    if not isinstance(card.architecture, RegressionArchitecture):
+        raise InputsMismatch(
+            f"{card.name} is a {card.architecture.kind} and no regression on buildings; name one "
+            "such as damage-features"
+        )
+    return card.architecture
+
+
 def temperature(card: ModelCard) -> float:
     """Return what logits are divided by; 1 where the card has no calibration."""
     return 1.0 if card.calibration is None else card.calibration.parameters.temperature[0]

@@ -55,9 +55,7 @@ class Zone:
         """Return the deviation of an image by building; NaN where it has no pixel."""
         return np.sqrt(self._variance(image.ravel()[self.places]))
 
-    def correlation(
-        self, one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]
-    ) -> Values:
+    def correlation(self, one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Values:
         """Return the correlation of two images by building; 0 where one of them is even."""
         first, second = one.ravel()[self.places], other.ravel()[self.places]
         joint = _ratio(self.sums(first * second), self.pixels)
