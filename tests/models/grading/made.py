@@ -103,5 +103,3 @@ def plan(root: Path, **changes: Any) -> GradingPlan:
         },
     }
     return GradingPlan.model_validate(fields | changes)
-
-
