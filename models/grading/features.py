@@ -54,23 +54,25 @@ class Look:
     def greenness(self) -> FloatArray:
         """Excess green (Woebbecke et al. 1995, doi:10.13031/2013.27838)."""
         red, green, blue = self.rgb
-        return (2 * green - red - blue) / self._sum
+        return np.asarray((2 * green - red - blue) / self._sum, np.float32)
 
     @cached_property
     def redness(self) -> FloatArray:
         """Red minus blue, by their sum: bare wood, brick and soil."""
-        return (self.rgb[0] - self.rgb[2]) / self._sum
+        return np.asarray((self.rgb[0] - self.rgb[2]) / self._sum, np.float32)
 
     @cached_property
     def blueness(self) -> FloatArray:
         """How far blue is above red and green: tarpaulins."""
         red, green, blue = self.rgb
-        return np.maximum(blue - np.maximum(red, green), np.float32(0)) / self._sum
+        above = np.maximum(blue - np.maximum(red, green), np.float32(0))
+        return np.asarray(above / self._sum, np.float32)
 
     @cached_property
     def saturation(self) -> FloatArray:
         """As in HSV: 0 is grey."""
-        return np.ptp(self.rgb, axis=0) / (self.rgb.max(axis=0) + np.float32(1))
+        share = np.ptp(self.rgb, axis=0) / (self.rgb.max(axis=0) + np.float32(1))
+        return np.asarray(share, np.float32)
 
     @cached_property
     def fine(self) -> FloatArray:
@@ -108,10 +110,10 @@ class Pair:
         cls, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
     ) -> "Pair":
         """Return what features are taken from; see `models.grading.grader.Grader.grade`."""
-        seen = np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0)
+        seen: BoolArray = np.isfinite(np.stack([before, after])).all(axis=(0, 1))
         clear = ~maximum_filter(~seen, size=2 * _BLUR_REACH_PX + 1)
-        looks = (Look.of(image, seen) for image in (before, after))
-        return cls(*looks, Zones.of(buildings, clear, count=count))
+        zones = Zones.of(buildings, clear, count=count)
+        return cls(Look.of(before, seen), Look.of(after, seen), zones)
 
     def straightness(self, look: Look, zone: Zone) -> Values:
         """Return how far edges run in two directions at right angles, 0 to 1: walls and roofs."""
@@ -263,10 +265,10 @@ def measure(pair: Pair, names: tuple[str, ...]) -> Measured:
         names: of `FEATURES`.
     """
     inside = pair.zones.inside
-    rows, cols = np.indices(pair.after.brightness.shape, np.float32)
+    grid = np.indices(pair.after.brightness.shape, np.float32)
     return Measured(
         values=np.stack([FEATURES[name].of(pair) for name in names], axis=1),
         pixels=inside.pixels,
         share_seen=pair.zones.share_seen,
-        centres=np.stack([inside.mean(rows), inside.mean(cols)], axis=1),
+        centres=np.stack([inside.mean(grid[0]), inside.mean(grid[1])], axis=1),
     )

@@ -110,4 +110,5 @@ class Zones:
 
 
 def _ratio(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    ratio: Values = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return ratio
