@@ -110,7 +110,7 @@ class Pair:
         cls, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
     ) -> "Pair":
         """Return what features are taken from; see `models.grading.grader.Grader.grade`."""
-        seen: BoolArray = np.isfinite(np.stack([before, after])).all(axis=(0, 1))
+        seen = np.asarray(np.isfinite(np.stack([before, after])).all(axis=(0, 1)))
         clear = ~maximum_filter(~seen, size=2 * _BLUR_REACH_PX + 1)
         zones = Zones.of(buildings, clear, count=count)
         return cls(Look.of(before, seen), Look.of(after, seen), zones)
