@@ -16,6 +16,9 @@ class Task(StrEnum):
     """Water that came, from a before and an after image."""
     BURNT = "burnt"
     """Vegetation that burnt, from a before and an after image."""
+    DAMAGE = "damage"
+    """How buildings fared, from a before and an after image: graded one by one, see
+    `models.grading`."""
     CLOUD = "cloud"
     """What hides the ground in one optical image; asked before any of the others."""
 

@@ -1,0 +1,1 @@
+"""Grading of buildings: where a pair of images and footprints lie, and how each building fared."""
