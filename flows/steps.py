@@ -116,9 +116,7 @@ def grade(plan: Plan, progress: Progress) -> Graded | None:
         progress.finish()
 
 
-def make_layers(
-    plan: Plan, mapped: Mapped, graded: Graded | None, workspace: Workspace
-) -> Layers:
+def make_layers(plan: Plan, mapped: Mapped, graded: Graded | None, workspace: Workspace) -> Layers:
     """Make the vector layers and write them: GeoJSON, GeoPackage, styles."""
     request = plan.request
     layers = vectorise(
@@ -198,13 +196,15 @@ def publish(
     store: LocalStore,
     plan: Plan,
     mapped: Mapped,
-    graded: Graded | None,
     workspace: Workspace,
+    *,
+    graded: Graded | None,
     meter: Meter,
 ) -> Published:
     """Make the product visible, all at once, and bring the catalogues up to date.
 
     Args:
+        graded: the buildings; None without a grader.
         meter: started with the walk.
     """
     publication = store.publish(workspace, _manifest(plan, mapped, graded, meter.read()))
@@ -252,9 +252,7 @@ def _origins(plan: Plan) -> Origins:
     )
 
 
-def _manifest(
-    plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost
-) -> dict[str, object]:
+def _manifest(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> dict[str, object]:
     """Return what made the product, what it cost, and what its model learned from the scene."""
     ref = plan.choice.ref
     return {

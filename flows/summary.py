@@ -144,9 +144,7 @@ def _model(plan: Plan) -> ModelUsed | None:
     )
 
 
-def _notes(
-    plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers
-) -> tuple[str, ...]:
+def _notes(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
     placed = graded.placement.notes() if graded else ()
     notes = [*plan.notes, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]

@@ -57,4 +57,4 @@ def walk(
         step(steps.make_rasters)(plan, mapped, workspace)
         step(steps.draw)(plan, layers, summary, workspace)
         step(steps.write_records)(plan, summary, workspace)
-        return step(steps.publish)(store, plan, mapped, graded, workspace, meter)
+        return step(steps.publish)(store, plan, mapped, workspace, graded=graded, meter=meter)

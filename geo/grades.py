@@ -39,7 +39,9 @@ class BuildingGrades:
         return {
             "damage_gra": _words(_GRA, best, graded, otherwise=DAMAGE_GRA[-1]),
             "damage_xbd": _words(GRADES, best, graded, otherwise=DAMAGE_XBD[-1]),
-            "confidence": [int(np.rint(100 * p)) if g else None for p, g in zip(top, graded)],
+            "confidence": [
+                int(np.rint(100 * p)) if g else None for p, g in zip(top, graded, strict=True)
+            ],
             "reason": list(self.reasons),
             **{
                 name: [None if np.isnan(value) else float(value) for value in column]

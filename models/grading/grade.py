@@ -23,6 +23,8 @@ from models.mapping import Progress
 
 Indexes: TypeAlias = npt.NDArray[np.int64]
 
+SURE_FROM = 0.4
+"""Least probability of the likeliest grade: below it, any of the others is more likely."""
 LARGEST_PX = 2048
 """Longer sides are no building: they would be read whole."""
 LEAST_SEEN = 0.5
@@ -109,7 +111,7 @@ def grade_buildings(
     for block in blocks:
         _grade(block, grader, pair, geobox, there=there, lying=lying, found=found)
         progress.advance()
-    found.refuse(np.flatnonzero(found.open & ~(found.top >= sure_from)), UNSURE)
+    found.refuse(np.flatnonzero(found.open & ~(found.top >= SURE_FROM)), UNSURE)
     return found.grades()
 
 

@@ -1,1 +1,0 @@
-"""Grading of buildings: where a pair of images and footprints lie, and how each building fared."""
