@@ -79,6 +79,8 @@ class Finding(StrEnum):
     """Water in the before image."""
     CLOUD = "cloud"
     CLOUD_SHADOW = "cloud_shadow"
+    DAMAGED = "damaged"
+    """Major damage or destroyed; of a building as a whole, never of a pixel."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,6 +54,7 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
     Task.WATER: (frozenset({Finding.WATER}), frozenset()),
     Task.FLOOD_CHANGE: (frozenset({Finding.FLOOD}), frozenset({Finding.REFERENCE_WATER})),
     Task.BURNT: (frozenset({Finding.BURNT}), frozenset()),
+    Task.DAMAGE: (frozenset({Finding.DAMAGED}), frozenset()),
     Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
 }
 """By task: the classes that a card must have, and those that it may have besides."""

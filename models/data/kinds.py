@@ -26,6 +26,8 @@ class Kind(StrEnum):
     SEN1FLOODS11 = "sen1floods11"
     ON_CLOUD_N = "on-cloud-n"
     PAIRS = "pairs"
+    XBD = "xbd"
+    """Grades of buildings, see `models.data.xbd`: no mask of yes and no."""
 
 
 class SetOptions(BaseModel):
@@ -74,6 +76,11 @@ def open_set(
     Raises:
         DataInvalid: where the folder or the split is not there.
     """
+    if kind is Kind.XBD:
+        raise DataInvalid(
+            f"{Kind.XBD} has grades of buildings, and no pixels of water, flood or fire; give a "
+            "model for damage, or another set"
+        )
     if not root.is_dir():
         raise DataInvalid(f"there is no folder {root}; give the folder of the {kind} data")
     found = _FOLD.match(split)

@@ -14,8 +14,8 @@ from rasterio.features import rasterize
 
 from geo.grid import crs_of
 from geo.polygons import PolygonArray
+from models.data.xbd import IntArray
 
-IntArray: TypeAlias = npt.NDArray[np.int32]
 Reals: TypeAlias = npt.NDArray[np.float64]
 
 

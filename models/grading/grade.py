@@ -15,7 +15,8 @@ from geo.grid import crs_of
 from geo.raster import FloatArray, Raster
 from geo.scene_mosaic import SceneMosaic
 from geo.schema import COVERED, NOT_ALIGNED, TOO_LARGE, TOO_SMALL, UNSURE
-from models.grading.buildings import Buildings, IntArray, Reals
+from models.data.xbd import IntArray
+from models.grading.buildings import Buildings, Reals
 from models.grading.grader import Grader
 from models.grading.pair import Pair
 from models.grading.place import Placement, place
