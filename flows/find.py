@@ -175,8 +175,9 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         )
     tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
-    if request.buildings is not None or not tasks:
-        return Choice(None, f"no model fits a {request.hazard} in this imagery")
+    if request.buildings is not None:
+        why = "; ".join(dict.fromkeys(reasons)) or "there is no model for it"
+        return Choice(None, f"no model fits a {request.hazard} in this imagery: {why}")
     raise NothingFits(
         f"no model can map a {request.hazard} here: {'; '.join(dict.fromkeys(reasons))}; give "
         "other imagery, a --model of your own, or --model none for a product without analysis"

@@ -22,8 +22,9 @@ REACH_M = 20.0
 TOLERANCE_M = 2.0
 """Blocks that differ by more from their neighbours contradict them: less than half a small house.
 The terrain and the height of the buildings move them by 1 to 2 m in joplin_xbd."""
-MOST_BLOCKS = 256
-"""Blocks that are compared: spread over those that hold buildings."""
+MOST_BLOCKS = 64
+"""Blocks that are compared, spread over those that hold buildings: shifts change over hundreds of
+metres, and a block costs half a second."""
 _LEAST_BUILDINGS = 3
 """Buildings of a block whose outlines are held against the image."""
 _LEAST_SEEN = 0.5
