@@ -10,6 +10,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 
 from flows.progress import QuietProgress
+from geo.align import BlockShift
 from geo.area import parse_area
 from geo.errors import NotAligned, NotOverlapping
 from geo.footprints import read_footprints
@@ -130,13 +131,16 @@ def test_images_of_two_places_are_not_compared(tmp_path: Path) -> None:
     assert "could not be measured (0 of 9 blocks" in notes[0]
 
 
-def test_what_no_shift_can_mend_is_refused(tmp_path: Path) -> None:
-    town = make_town(tmp_path)
-    pixels = _pixels(town.after)
-    parts = [np.roll(pixels[:, :, k * 80 : k * 80 + 80], 17 * (-1) ** k, axis=1) for k in range(8)]
-    torn = image(tmp_path / "torn.tif", np.concatenate(parts, axis=2))
-    with pytest.raises(NotAligned, match=r"lie on each other|give images of one angle"):
-        graded(Town(town.before, torn, town.buildings, town.destroyed))
+def test_what_no_shift_can_mend_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+
+    def torn(*images: Any, reach_px: int, middle: tuple[float, float]) -> BlockShift:
+        down, right = rng.uniform(-reach_px, reach_px, 2)
+        return BlockShift(*middle, down, right, strength=9)
+
+    monkeypatch.setattr("models.grading.place.block_shift", torn)
+    with pytest.raises(NotAligned, match=r"of 9 blocks .* to 2 m, which no shift can mend"):
+        graded(make_town(tmp_path), checked=False)
 
 
 def test_imagery_that_is_too_coarse_grey_or_elsewhere_is_refused(tmp_path: Path) -> None:
