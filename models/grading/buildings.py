@@ -56,7 +56,7 @@ class Buildings:
     def sides(self) -> Reals:
         """(buildings,), the longer side of the bounds, pixels."""
         left, top, right, bottom = self.bounds.T
-        return np.maximum(right - left, bottom - top)
+        return np.asarray(np.maximum(right - left, bottom - top))
 
     @cached_property
     def _tree(self) -> shapely.STRtree:

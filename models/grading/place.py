@@ -45,6 +45,8 @@ class Placement:
 
     def notes(self) -> tuple[str, ...]:
         """Return as sentences what was found and what was done about it."""
+        if not self.after.blocks:
+            return ("no building lies where both images were seen, so none could be compared",)
         said = (
             f"the image after lies {self._said(self.after)} from the image before "
             f"({_counted(self.after)}); the buildings were compared where they lie in each"
@@ -148,7 +150,8 @@ def _seen(image: FloatArray) -> bool:
 
 def _blocks(geobox: GeoBox, buildings: Buildings) -> Sequence[Window]:
     """Return the blocks with buildings, spread evenly where there are many."""
-    grid = lattice(tuple(geobox.shape), size=BLOCK_PX, overlap=0)
+    height, width = geobox.shape
+    grid = lattice((height, width), size=BLOCK_PX, overlap=0)
     rows, cols = (
         np.minimum(np.maximum(at // BLOCK_PX, 0).astype(np.int64), len(spans) - 1)
         for at, spans in zip(buildings.middles.T, (grid.rows, grid.cols), strict=True)
@@ -162,7 +165,8 @@ def _blocks(geobox: GeoBox, buildings: Buildings) -> Sequence[Window]:
 
 
 def _require_pair(field: ShiftField, *, checked: bool) -> None:
-    if field.is_translation or (not field.is_sure and not checked):
+    # Where no block was seen twice, each building says itself what is missing.
+    if not field.blocks or field.is_translation or (not field.is_sure and not checked):
         return
     cure = "give images of one angle of view, or orthorectified ones"
     if field.is_sure:

@@ -24,7 +24,7 @@ from models.grading.pair import pair_of
 from models.grading.suited import require_suited
 from tests.models.grading.double import Double, double_card
 from tests.models.grading.town import SIDE_PX, Town, image, make_town
-from tests.rasters import UTM, north_up, scene_of
+from tests.rasters import UTM, WEST, north_up, scene_of
 
 GRID = GeoBox((SIDE_PX, SIDE_PX), north_up(step=0.5), UTM)
 AREA = parse_area(shapely.geometry.mapping(GRID.extent.to_crs("EPSG:4326").geom))
@@ -103,6 +103,17 @@ def test_each_building_without_a_grade_says_why(tmp_path: Path) -> None:
         "no imagery before the event",
         "too large for one building",
         "too small in the image",
+    )
+
+
+def test_buildings_that_no_image_before_shows_are_no_fault_of_the_pair(tmp_path: Path) -> None:
+    town = make_town(tmp_path)
+    away = image(tmp_path / "away.tif", _pixels(town.before),
+                 transform=north_up(west=WEST + 1000, step=0.5))  # fmt: skip
+    found = graded(Town(away, town.after, town.buildings, town.destroyed))
+    assert set(found.grades.reasons) == {"no imagery before the event"}
+    assert found.placement.notes() == (
+        "no building lies where both images were seen, so none could be compared",
     )
 
 
