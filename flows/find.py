@@ -26,7 +26,7 @@ from geo.scene_mosaic import ordered
 from models.clouds import CloudSource, cloud_sources
 from models.errors import InputsMismatch
 from models.grading.suited import require_suited
-from models.matching import TASKS_OF, accepts, lacking, matching, require_fit
+from models.matching import TASKS_OF, accepts, lacking, matching, misfit, require_fit
 from models.reading import available
 from models.registry import CardRef, all_cards, find
 from models.terms import Task
@@ -175,7 +175,13 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         )
     tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
-    if request.buildings is not None:
+    graded = [
+        m.ref.card
+        for m in match.misfits
+        if m.ref.card.task is Task.DAMAGE and misfit(m.ref.card, offers) is None
+    ]
+    # A pair that could be graded is worth asking for footprints; other imagery is looked at.
+    if request.buildings is not None or (set(tasks) <= {Task.DAMAGE} and not graded):
         why = "; ".join(dict.fromkeys(reasons)) or "there is no model for it"
         return Choice(None, f"no model fits a {request.hazard} in this imagery: {why}")
     raise NothingFits(
