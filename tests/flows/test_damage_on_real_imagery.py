@@ -42,7 +42,8 @@ def joplin(data_dir: Path, store: Path, home: Path) -> dict[str, Any]:
     folder = data_dir / "joplin_vhr"
     box = gpd.read_file(folder / "buildings.geojson").total_bounds
     return mapped(
-        "joplin-vhr", "--area", ",".join(map(str, box)), "--before", folder / "pre", "--after", folder / "post",
+        "joplin-vhr", "--area", ",".join(map(str, box)),
+        "--before", folder / "pre", "--after", folder / "post",
         "--buildings", folder / "buildings.geojson", store=store, home=home,
     )  # fmt: skip
 
