@@ -15,7 +15,7 @@ from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.photo_plan import photos_in
 from flows.photos import PublishedPhotos, walk_photos
 from flows.printing import print_json, print_photos, print_product, print_rows
-from flows.products import class_raster, event_rows, product_rows
+from flows.products import built_up, class_raster, event_rows, product_rows
 from flows.progress import progress_on
 from flows.published import Published
 from flows.quiet import quiet_prefect
@@ -27,6 +27,7 @@ from geo.source import Rows
 from geo.store import LocalStore
 from models.clouds import Clouds
 from models.errors import ModelError
+from models.grading.score import grade_column, score_buildings
 from models.registry import all_cards, find
 from models.score import Positive, score_product
 
@@ -161,7 +162,10 @@ def score(
         Positive, typer.Option(help="event, or water for all water after it.")
     ] = Positive.EVENT,
 ) -> None:
-    """Hold a product against the truth of its event; prints JSON."""
+    """Hold a product against the truth of its event, or its buildings against labels; as JSON."""
+    if (column := grade_column(truth)) is not None:
+        print_json(score_buildings(built_up(product), truth, column=column).as_json())
+        return
     result = score_product(
         class_raster(product), truth, positive=positive, values=frozenset(value or [1])
     )

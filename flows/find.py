@@ -25,7 +25,8 @@ from geo.scene import Phase, Scene
 from geo.scene_mosaic import ordered
 from models.clouds import CloudSource, cloud_sources
 from models.errors import InputsMismatch
-from models.matching import TASKS_OF, accepts, lacking, matching, require_fit
+from models.grading.suited import require_suited
+from models.matching import TASKS_OF, accepts, lacking, matching, misfit, require_fit
 from models.reading import available
 from models.registry import CardRef, all_cards, find
 from models.scale import pixel_for, pixel_note
@@ -45,6 +46,11 @@ class Choice:
     def name(self) -> str:
         """Name of the model, or "no model"."""
         return self.ref.card.name if self.ref else "no model"
+
+    @property
+    def grader(self) -> CardRef | None:
+        """The model, where it is one that grades buildings."""
+        return self.ref if self.ref is not None and self.ref.card.task is Task.DAMAGE else None
 
     @property
     def label(self) -> str | None:
@@ -99,6 +105,8 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     choice = choose_model(request, meeting, settings)
     used = tuple(scene for scene in meeting if _reads(choice, scene))
     clouds = cloud_sources(used, request.clouds, all_cards(settings.models))
+    if choice.grader is not None:
+        _require_gradable(choice.grader, request, used, area)
     geobox = _grid(request, area, used, choice)
     footprints = read_footprints(request.buildings, area) if request.buildings else None
     pixel_m = abs(geobox.resolution.x)
@@ -153,8 +161,14 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
                 "say with --clouds how clouds are masked"
             )
         require_fit(ref.card, offers)
+        _require_footprints(ref, request)
         return Choice(ref, f"{ref.card.name} was asked for")
-    match = matching(all_cards(settings.models), hazard=request.hazard, available=offers)
+    match = matching(
+        all_cards(settings.models),
+        hazard=request.hazard,
+        available=offers,
+        buildings=request.buildings is not None,
+    )
     if match.fits:
         ref, *others = match.fits
         passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
@@ -165,12 +179,40 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         )
     tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
-    if request.buildings is not None or not tasks:
-        return Choice(None, f"no model fits a {request.hazard} in this imagery")
+    graded = [
+        m.ref.card
+        for m in match.misfits
+        if m.ref.card.task is Task.DAMAGE and misfit(m.ref.card, offers) is None
+    ]
+    # A pair that could be graded is worth asking for footprints; other imagery is looked at.
+    if request.buildings is not None or (set(tasks) <= {Task.DAMAGE} and not graded):
+        why = "; ".join(dict.fromkeys(reasons)) or "there is no model for it"
+        return Choice(None, f"no model fits a {request.hazard} in this imagery: {why}")
     raise NothingFits(
         f"no model can map a {request.hazard} here: {'; '.join(dict.fromkeys(reasons))}; give "
         "other imagery, a --model of your own, or --model none for a product without analysis"
     )
+
+
+def _require_footprints(ref: CardRef, request: MapRequest) -> None:
+    if ref.card.task is Task.DAMAGE and request.buildings is None:
+        raise InputsMismatch(
+            f"{ref.card.name} grades buildings and finds none itself; give their footprints with "
+            "--buildings"
+        )
+
+
+def _require_gradable(
+    ref: CardRef, request: MapRequest, scenes: Sequence[Scene], area: AreaOfInterest
+) -> None:
+    """Check what a grader is given, before anything is read whole."""
+    wanted = ref.card.resolution_m
+    if request.resolution_m is not None and wanted is not None and request.resolution_m != wanted:
+        raise InputsMismatch(
+            f"{ref.card.name} grades buildings at {wanted:g} m, and --resolution says "
+            f"{request.resolution_m:g}; leave it out"
+        )
+    require_suited(ref.card, scenes, area)
 
 
 def code_digest() -> str:

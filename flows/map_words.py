@@ -17,7 +17,9 @@ def map_facts(summary: Summary) -> tuple[str, ...]:
     if summary.model is not None:
         model = summary.model
         facts.append(f"Model: {model.name} {model.version} ({model.digest12})")
-        facts.append(confidence_meaning(calibrated=model.calibrated))
+        facts.append(
+            confidence_meaning(calibrated=model.calibrated, buildings=model.grades_buildings)
+        )
     facts.append(f"Product: {summary.product_id}")
     return tuple(facts)
 

@@ -22,8 +22,20 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$#!@])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def confidence_meaning(*, calibrated: bool) -> str:
-    """Return what the confidence of a polygon says, and what it does not."""
+_OF_BUILDINGS = (
+    "Confidence is the probability of a building's grade, per cent, {}; fields beside it hold "
+    "those of the other grades."
+)
+_MEANT = {
+    True: "calibrated where the scene resembles what the model was tested on",
+    False: "not calibrated: use it to put buildings in order",
+}
+
+
+def confidence_meaning(*, calibrated: bool, buildings: bool = False) -> str:
+    """Return what the confidence of a polygon, or of a building, says, and what it does not."""
+    if buildings:
+        return _OF_BUILDINGS.format(_MEANT[calibrated])
     return _CALIBRATED if calibrated else _NOT_CALIBRATED
 
 

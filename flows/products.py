@@ -74,6 +74,18 @@ def class_raster(folder: Path) -> Path:
     return raster
 
 
+def built_up(folder: Path) -> Path:
+    """Return the buildings of a product's folder.
+
+    Raises:
+        RequestInvalid: where that folder is no product.
+    """
+    layer = folder / "layers" / "built_up.geojson"
+    if not layer.is_file():
+        raise RequestInvalid(f"{folder} is no product: it has no layers/built_up.geojson")
+    return layer
+
+
 def _row(product: Product) -> dict[str, Any]:
     model = product.manifest.get("model")
     return {

@@ -70,6 +70,9 @@ class ModelUsed(_Part):
     digest12: str
     why: str = Field(description="A sentence.")
     calibrated: bool
+    grades_buildings: bool = Field(
+        default=False, description="Its confidence is of the grade of a building."
+    )
 
 
 class DetectorBeside(_Part):
@@ -102,6 +105,9 @@ class Summary(_Part):
     not_analysed: tuple[NotAnalysed, ...] = ()
     buildings: dict[str, NonNegativeInt] = Field(
         default_factory=dict, description="Number by `damage_gra`; empty where none were given."
+    )
+    buildings_not_analysed: dict[str, NonNegativeInt] = Field(
+        default_factory=dict, description="Number without a grade, by `reason`."
     )
     scenes: tuple[SceneUsed, ...]
     model: ModelUsed | None = Field(default=None, description="null: no model was run.")
@@ -160,7 +166,7 @@ def _found(summary: Summary) -> str:
     ]
     parts = (
         _table(("Found", "km²", "polygons", "confidence, 0 to 100"), rows),
-        "" if _event_found(summary) else _nothing(summary),
+        "" if _event_found(summary) or _is_graded(summary) else _nothing(summary),
         f"Not in the layers, as smaller than the minimum mapping unit: {left_out}."
         if left_out
         else "",
@@ -170,6 +176,10 @@ def _found(summary: Summary) -> str:
 
 def _event_found(summary: Summary) -> bool:
     return any(found.layer == "observed_event" and found.features for found in summary.classes)
+
+
+def _is_graded(summary: Summary) -> bool:
+    return summary.model is not None and summary.model.grades_buildings
 
 
 def _nothing(summary: Summary) -> str:
@@ -197,7 +207,15 @@ def _buildings(summary: Summary) -> str:
     order = [grade for grade in DAMAGE_GRA if grade in summary.buildings]
     order += sorted(set(summary.buildings) - set(order))
     rows = [(escaped(grade), f"{summary.buildings[grade]:,}") for grade in order]
-    return _table(("Damage", "buildings"), rows)
+    without = [
+        (escaped(reason), f"{count:,}")
+        for reason, count in sorted(summary.buildings_not_analysed.items(), key=lambda p: -p[1])
+    ]
+    tables = (
+        _table(("Damage", "buildings"), rows),
+        _table(("Not analysed, because", "buildings"), without) if _is_graded(summary) else "",
+    )
+    return "\n\n".join(table for table in tables if table)
 
 
 def _notes(summary: Summary) -> str:
@@ -237,7 +255,8 @@ def _model(summary: Summary) -> str:
         return ""
     return (
         f"Model {escaped(model.name)} {escaped(model.version)}, digest {model.digest12}. "
-        f"{escaped(sentence(model.why))} {confidence_meaning(calibrated=model.calibrated)}"
+        f"{escaped(sentence(model.why))} "
+        + confidence_meaning(calibrated=model.calibrated, buildings=model.grades_buildings)
     )
 
 

@@ -32,6 +32,10 @@ from geo.write.geopackage import write_geopackage
 from geo.write.styles import write_styles
 from models.architecture import NetworkArchitecture
 from models.clouds import maskings
+from models.grading.buildings import Buildings
+from models.grading.grade import Graded, grade_all
+from models.grading.grader import load_grader
+from models.grading.pair import pair_of
 from models.mapping import Mapped, Progress, map_scenes
 from models.predict import load
 from models.reader import Reader
@@ -82,6 +86,8 @@ def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
 def _reader(plan: Plan) -> Reader:
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
+    if plan.choice.grader is not None:
+        return pair_of(plan.choice.grader.card, plan.scenes, request.prefer).sight
     if ref is not None and not request.domain_check:
         ref = replace(ref, card=ref.card.unchecked)
     model = load(ref, device=request.device) if ref else None
@@ -90,7 +96,28 @@ def _reader(plan: Plan) -> Reader:
     return witnessed(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
 
 
-def make_layers(plan: Plan, mapped: Mapped, workspace: Workspace) -> Layers:
+def grade(plan: Plan, progress: Progress) -> Graded | None:
+    """Measure where images and footprints lie, and grade each building; None without a grader.
+
+    Raises:
+        NotAligned: where the images before and after cannot be compared.
+    """
+    request, ref = plan.request, plan.choice.grader
+    if ref is None or plan.footprints is None:
+        return None
+    grader = load_grader(ref, device=request.device)
+    pair = pair_of(ref.card, plan.scenes, request.prefer)
+    buildings = Buildings.on(plan.geobox, plan.footprints.geometries)
+    try:
+        return grade_all(
+            grader, pair, plan.geobox, buildings=buildings, checked=request.domain_check,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        progress.finish()
+
+
+def make_layers(plan: Plan, mapped: Mapped, graded: Graded | None, workspace: Workspace) -> Layers:
     """Make the vector layers and write them: GeoJSON, GeoPackage, styles."""
     request = plan.request
     layers = vectorise(
@@ -99,6 +126,7 @@ def make_layers(plan: Plan, mapped: Mapped, workspace: Workspace) -> Layers:
         area=plan.area,
         scenes=plan.scenes,
         footprints=plan.footprints,
+        grades=graded.grades if graded else None,
         outlines=Outlines(plan.min_area_m2, plan.simplify_m),
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
     )
@@ -119,7 +147,7 @@ def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
     kind = class_kind(event_notation(plan.request.hazard))
     write_cog(scratch.classes, folder / "class.tif", kind=kind)
     write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.readings))
-    if plan.choice.ref is not None:
+    if plan.choice.ref is not None and plan.choice.grader is None:
         write_cog(scratch.probability, folder / "probability.tif", kind=PROBABILITY)
 
 
@@ -170,14 +198,17 @@ def publish(
     plan: Plan,
     mapped: Mapped,
     workspace: Workspace,
+    *,
+    graded: Graded | None,
     meter: Meter,
 ) -> Published:
     """Make the product visible, all at once, and bring the catalogues up to date.
 
     Args:
+        graded: the buildings; None without a grader.
         meter: started with the walk.
     """
-    publication = store.publish(workspace, _manifest(plan, mapped, meter.read()))
+    publication = store.publish(workspace, _manifest(plan, mapped, graded, meter.read()))
     published = read_published(publication.product.folder, new=publication.ours)
     _record_scenes(store, plan, published.summary)
     store.record_origins(plan.request.event, plan.product_id, _origins(plan))
@@ -222,7 +253,7 @@ def _origins(plan: Plan) -> Origins:
     )
 
 
-def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:
+def _manifest(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> dict[str, object]:
     """Return what made the product, what it cost, and what its model learned from the scene."""
     ref = plan.choice.ref
     return {
@@ -232,6 +263,7 @@ def _manifest(plan: Plan, mapped: Mapped, cost: Cost) -> dict[str, object]:
         if ref else None,
         "clouds": [source.as_json() for source in plan.clouds],
         "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
+        **({"alignment": graded.placement.as_json()} if graded else {}),
         "grid": {
             "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
             "shape": list(plan.geobox.shape),

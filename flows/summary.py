@@ -8,9 +8,10 @@ from flows.report import ClassFound, ModelUsed, NotAnalysed, SceneUsed, Summary
 from flows.trust import detector_beside, trust_notes
 from geo.classify import NOTATION, REASONS, Finding, Label
 from geo.scene import Phase, Scene
-from geo.schema import Hazard
+from geo.schema import DAMAGE_GRA, Hazard
 from geo.vectorise import Layers, event_notation
 from models.clouds import unmasked_notes
+from models.grading.grade import Graded
 from models.mapping import Mapped
 
 _FOUND_IN = ("observed_event", "hydrography")
@@ -18,7 +19,7 @@ _SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
 """Labels of pixels that were seen, whether or not they could be analysed."""
 
 
-def summarise(plan: Plan, mapped: Mapped, layers: Layers) -> Summary:
+def summarise(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers) -> Summary:
     """Return the summary of a product."""
     total = sum(mapped.label_pixels.values())
     analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
@@ -35,11 +36,12 @@ def summarise(plan: Plan, mapped: Mapped, layers: Layers) -> Summary:
         analysed_share=analysed / total,
         classes=_classes(plan, layers),
         not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
-        buildings=_buildings(layers.frames["built_up"]),
+        buildings=_buildings(layers.frames["built_up"], all_grades=graded is not None),
+        buildings_not_analysed=_reasons(layers.frames["built_up"]),
         scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
         beside=detector_beside(mapped),
-        notes=_notes(plan, mapped, layers),
+        notes=_notes(plan, mapped, graded, layers),
     )
 
 
@@ -75,7 +77,7 @@ def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
 
 def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
     """Return layer and label of what a product always has a figure for."""
-    if plan.choice.ref is None:
+    if plan.choice.ref is None or plan.choice.grader is not None:
         return ()
     card, event = plan.choice.ref.card, ("observed_event", Label.EVENT)
     if plan.request.hazard is Hazard.WILDFIRE:
@@ -105,9 +107,16 @@ def _not_analysed(frame: gpd.GeoDataFrame, mapped: Mapped, total: int) -> tuple[
     )
 
 
-def _buildings(frame: gpd.GeoDataFrame) -> dict[str, int]:
+def _buildings(frame: gpd.GeoDataFrame, *, all_grades: bool) -> dict[str, int]:
+    """Return the number by grade; where buildings were graded, also of grades that none has."""
     counts = frame["damage_gra"].value_counts().sort_index()
-    return {str(grade): int(number) for grade, number in counts.items()}
+    looked_for = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
+    return looked_for | {str(grade): int(number) for grade, number in counts.items()}
+
+
+def _reasons(frame: gpd.GeoDataFrame) -> dict[str, int]:
+    counts = frame["reason"].value_counts().sort_index()
+    return {str(reason): int(number) for reason, number in counts.items()}
 
 
 def _scene(scene: Scene, plan: Plan, mapped: Mapped, total: int) -> SceneUsed:
@@ -131,12 +140,14 @@ def _model(plan: Plan) -> ModelUsed | None:
         digest12=ref.card.digest[:12],
         why=plan.choice.why,
         calibrated=ref.card.calibration is not None,
+        grades_buildings=plan.choice.grader is not None,
     )
 
 
-def _notes(plan: Plan, mapped: Mapped, layers: Layers) -> tuple[str, ...]:
+def _notes(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
-    notes = [*plan.notes, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
+    placed = graded.placement.notes() if graded else ()
+    notes = [*plan.notes, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)
     if Label.UNDATED_WATER in mapped.label_pixels:

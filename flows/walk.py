@@ -50,10 +50,11 @@ def walk(
     if (published := step(steps.find_published)(store, plan)) is not None:
         return published
     with store.workspace(request.event, plan.product_id) as workspace:
+        graded = step(steps.grade)(plan, progress)
         mapped = step(steps.map_pixels)(plan, workspace, progress)
-        layers = step(steps.make_layers)(plan, mapped, workspace)
-        summary = step(summarise)(plan, mapped, layers)
+        layers = step(steps.make_layers)(plan, mapped, graded, workspace)
+        summary = step(summarise)(plan, mapped, graded, layers)
         step(steps.make_rasters)(plan, mapped, workspace)
         step(steps.draw)(plan, layers, summary, workspace)
         step(steps.write_records)(plan, summary, workspace)
-        return step(steps.publish)(store, plan, mapped, workspace, meter)
+        return step(steps.publish)(store, plan, mapped, workspace, graded=graded, meter=meter)

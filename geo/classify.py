@@ -28,6 +28,8 @@ class Label(IntEnum):
     """Water before and after."""
     RECEDED_WATER = 5
     """Water before, none after."""
+    COMPARED = 6
+    """Seen before and after; the buildings in it were graded, the ground between was not."""
     NO_IMAGERY = 10
     """No scene covers the pixel."""
     NO_DATA = 11
@@ -115,6 +117,8 @@ def classify(
     probabilities: Mapping[Finding, FloatArray],
     thresholds: Mapping[Finding, float],
     seen: Observation,
+    *,
+    seen_as: Label = Label.NO_MODEL,
 ) -> Classified:
     """Decide each pixel from the probabilities of one model.
 
@@ -125,13 +129,14 @@ def classify(
         probabilities: (rows, cols) each, 0 to 1; none where no model was run.
         thresholds: probability from which a finding counts, one for each finding.
         seen: validity and place.
+        seen_as: what a valid pixel is where there are no probabilities.
     """
     nothing = np.zeros(seen.valid.shape, np.float32)
     before = probabilities.get(Finding.REFERENCE_WATER, nothing)
     foreseen = Finding.REFERENCE_WATER in probabilities
     was_wet = seen.valid_before & (before >= thresholds.get(Finding.REFERENCE_WATER, np.inf))
     if not probabilities:
-        label, event = np.full(seen.valid.shape, Label.NO_MODEL, np.uint8), nothing
+        label, event = np.full(seen.valid.shape, seen_as, np.uint8), nothing
     elif Finding.WATER in probabilities:
         label, event = _from_water(probabilities, thresholds, seen, was_wet)
     else:

@@ -11,6 +11,7 @@
     │   ├── UnitsMismatch    the values contradict the declared units
     │   └── TimeUnknown      no acquisition time where one is needed
     ├── NotOverlapping       two places that should meet do not
+    ├── NotAligned           before and after do not lie on each other
     ├── NothingObserved      there is no valid pixel in the area
     ├── GridMismatch         two rasters that should share a grid do not
     ├── FootprintsInvalid    building footprints cannot be used
@@ -64,6 +65,10 @@ class TimeUnknown(SourceInvalid):
 
 class NotOverlapping(GeoError):
     """Two places that should meet do not."""
+
+
+class NotAligned(GeoError):
+    """The images before and after do not lie on each other, and no shift can mend it."""
 
 
 class NothingObserved(GeoError):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyogrio
 import shapely
+from pyarrow import parquet
 from pyogrio.errors import DataLayerError as _LayerError
 from pyogrio.errors import DataSourceError as _SourceError
 
@@ -57,6 +58,7 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     frame = _read(path)
     if frame.crs is None:
         raise FootprintsInvalid(f"{path} has no CRS; give footprints in longitude and latitude")
+    _check_degrees(path, frame)
     frame = frame.to_crs("EPSG:4326")
     polygons = frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
     if not polygons.any():
@@ -67,9 +69,17 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     meets = polygons & shapely.intersects(geometries, area.geometry)
     if not meets.any():
         raise FootprintsInvalid(_nowhere(path, area, geometries[polygons]))
-    notes = _notes(path.name, polygons=polygons, broken=broken, meets=meets)
-    own = pd.DataFrame(frame.drop(columns=frame.geometry.name))[meets]
-    return Footprints(geometries[meets], own.reset_index(drop=True), _sha256(path), notes)
+    again = meets & _repeats(geometries)
+    notes = _notes(path.name, polygons=polygons, broken=broken, meets=meets, again=again)
+    kept = meets & ~again
+    own = pd.DataFrame(frame.drop(columns=frame.geometry.name))[kept]
+    return Footprints(geometries[kept], own.reset_index(drop=True), _sha256(path), notes)
+
+
+def _repeats(geometries: Geometries) -> Flags:
+    """Return which outlines were there before, whatever corner and turn they begin with."""
+    shapes = pd.Series(shapely.to_wkb(shapely.normalize(geometries)), dtype=object)
+    return shapes.duplicated().to_numpy()
 
 
 def _read(path: Path) -> gpd.GeoDataFrame:
@@ -84,12 +94,27 @@ def _read(path: Path) -> gpd.GeoDataFrame:
         ) from error
     if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
         raise FootprintsInvalid(f"{path} holds no feature with a geometry; give footprints")
-    if len(frame) > MAX_FOOTPRINTS:
-        raise FootprintsInvalid(
-            f"{path} holds {len(frame):,} footprints, and at most {MAX_FOOTPRINTS:,} are taken; "
-            "cut it to the area first"
-        )
     return frame
+
+
+def _check_degrees(path: Path, frame: gpd.GeoDataFrame) -> None:
+    """Refuse metres that are called degrees, as files without their CRS have them."""
+    if not frame.crs.is_geographic:
+        return
+    largest = float(np.nanmax(np.abs(frame.geometry.total_bounds)))
+    if largest > 360:
+        raise FootprintsInvalid(
+            f"{path} says that its coordinates are degrees ({frame.crs.to_string()[:40]}) and has "
+            f"{largest:.0f} among them, which are metres; give the file its right CRS"
+        )
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > MAX_FOOTPRINTS:
+        raise FootprintsInvalid(
+            f"{path} holds {count:,} footprints, and at most {MAX_FOOTPRINTS:,} are taken; cut it "
+            "to the area first"
+        )
 
 
 def _opened(path: Path) -> Any:
@@ -103,6 +128,7 @@ def _opened(path: Path) -> Any:
     if not start.startswith(_MAGIC):
         raise ValueError("its first bytes are of another kind")
     if start.startswith(b"PAR1"):
+        _check_count(path, parquet.read_metadata(path).num_rows)
         return gpd.read_parquet(path)
     # A shapefile says its length in words of 16 bits; GDAL reads what is cut off as no geometry.
     if start.startswith(_SHP) and 2 * int.from_bytes(start[24:28]) != path.stat().st_size:
@@ -110,6 +136,10 @@ def _opened(path: Path) -> Any:
     layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if len(layers) != 1:
         raise ValueError(f"it has {len(layers)} layers ({', '.join(layers)}); keep one")
+    # Counted before they are read: three million outlines fill the memory of a laptop.
+    _check_count(
+        path, pyogrio.read_info(path, layer=layers[0], force_feature_count=True)["features"]
+    )
     return gpd.read_file(path, layer=layers[0])
 
 
@@ -123,11 +153,18 @@ def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:
     )
 
 
-def _notes(name: str, *, polygons: Flags, broken: Flags, meets: Flags) -> tuple[str, ...]:
+def _notes(
+    name: str, *, polygons: Flags, broken: Flags, meets: Flags, again: Flags
+) -> tuple[str, ...]:
     told = (
         (~polygons, "{} features of {} are no polygons and were left out"),
         (broken, "{} footprints of {} crossed themselves and were mended"),
         (polygons & ~meets, "{} footprints of {} lie outside the area and were left out"),
+        (
+            again,
+            "{} footprints of {} repeat others and were counted once, with the columns of the "
+            "first",
+        ),
     )
     return tuple(text.format(flags.sum(), name) for flags, text in told if flags.any())
 

@@ -21,6 +21,8 @@ from geo.write.cog import row_bands
 SceneIds: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 """Ids of the scenes before and of the scenes after."""
 
+_NO_PATCHES = (Label.OUTSIDE, Label.UNAFFECTED, Label.COMPARED)
+"""Labels of which there is nothing to draw."""
 _BEFORE = (Label.REFERENCE_WATER, Label.RECEDED_WATER)
 """Labels whose probability is that of the before image."""
 
@@ -67,7 +69,7 @@ def class_patches(
     They are one coverage: neighbours keep their common edges, whatever layer they go to.
     Beside them, the pixels by label in patches below the minimum mapping unit.
     """
-    keep = [label for label in Label if label > Label.UNAFFECTED]
+    keep = [label for label in Label if label not in _NO_PATCHES]
     return _patches(lambda: _labels(rasters), rasters, geobox, keep=keep, outlines=outlines)
 
 

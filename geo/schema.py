@@ -61,6 +61,21 @@ DAMAGE_GRA = ("Destroyed", "Damaged", "Possibly damaged", "No visible damage", "
 DAMAGE_XBD = ("destroyed", "major-damage", "minor-damage", "no-damage", "un-classified")
 
 
+GRADE_PROBABILITIES = ("p_no_damage", "p_minor_damage", "p_major_damage", "p_destroyed")
+"""Fields of the probabilities of the grades, from the lightest on."""
+NO_GRADER = "no model for buildings"
+TOO_SMALL = "too small in the image"
+TOO_LARGE = "too large for one building"
+COVERED = "under another footprint"
+NOT_ALIGNED = "images do not lie on each other"
+UNSURE = "grade unsure"
+NOT_GRADED = (
+    NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE,
+    *(f"{why} {phase} the event" for phase in ("before", "after") for why in REASONS.values()),
+)  # fmt: skip
+"""Why a building is "Not Analysed"."""
+
+
 class Kind(StrEnum):
     """Type of a column: the same in every format."""
 
@@ -162,9 +177,15 @@ LAYERS: dict[str, Layer] = {
                "Landslide"), (_WATER_CLASS,), {"water_class": None}),
         Layer("built_up", "Buildings", "Building footprints with their damage", ("Building",),
               (_text("damage_gra", "Damage, Copernicus EMS", *DAMAGE_GRA),
-               _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD)),
+               _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD),
+               _text("reason", "Why it is Not Analysed; null where it has a grade", *NOT_GRADED,
+                     nullable=True),
+               *(Field(name, Kind.REAL, f"Probability of {name[2:].replace('_', ' ')}, per cent; "
+                       "null where the model had no answer", limits=(0, 100), nullable=True,
+                       decimals=1) for name in GRADE_PROBABILITIES)),
               {"notation": "Building", "confidence": None, "damage_gra": "Not Analysed",
-               "damage_xbd": "un-classified"}),
+               "damage_xbd": "un-classified", "reason": NO_GRADER,
+               **dict.fromkeys(GRADE_PROBABILITIES, None)}),
         Layer("hydrography", "Reference water", "Water that was there before the event",
               ("Reference water", "Reference water, receded"), (_WATER_CLASS,), {"water_class": 0}),
         Layer("not_analysed", "Not analysed", "Inside the area, and not seen or not trusted",

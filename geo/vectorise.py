@@ -13,9 +13,10 @@ from odc.geo.geobox import GeoBox
 from geo.area import AreaOfInterest
 from geo.classify import NOTATION, REASONS, Label
 from geo.footprints import Footprints
+from geo.grades import BuildingGrades, ungraded
 from geo.layers import Column, Provenance, build_layer, empty_layer
 from geo.own_columns import rename_clashes
-from geo.patches import Outlines, Patches, class_patches, hidden_water, together
+from geo.patches import Outlines, Patches, SceneIds, class_patches, hidden_water, together
 from geo.polygons import area_ha
 from geo.scene import Phase, Scene
 from geo.schema import Hazard
@@ -53,12 +54,14 @@ def vectorise(
     area: AreaOfInterest,
     scenes: Sequence[Scene],
     footprints: Footprints | None,
+    grades: BuildingGrades | None = None,
     outlines: Outlines,
     common: Provenance,
 ) -> Layers:
     """Return every layer of a product.
 
     Args:
+        grades: of the footprints; None where no grader was run.
         scenes: all scenes of the product; `image_footprint` has a feature for each.
         common: what every feature says of its product.
     """
@@ -67,7 +70,7 @@ def vectorise(
     # Water that was there before and could not be seen after lies under "not analysed".
     hidden, below_hidden = hidden_water(rasters, geobox, outlines)
     water = together(classes.only([Label.REFERENCE_WATER, Label.RECEDED_WATER]), hidden)
-    built_up, notes = _built_up(footprints, told)
+    built_up, notes = _built_up(footprints, grades, told)
     frames = {
         "observed_event": told.event(classes.only([Label.EVENT, Label.UNDATED_WATER])),
         "built_up": built_up,
@@ -130,11 +133,13 @@ class _Told:
             "image_footprint", geometries=shapes, common=self.common, columns=columns
         )
 
-    def buildings(self, footprints: Footprints, own: pd.DataFrame) -> gpd.GeoDataFrame:
-        """Return `built_up`: every building "Not Analysed", with the user's columns."""
-        nothing = ("observed_at", "or_src_id", "dmg_src_id", "sensor", "sensor_gsd")
+    def buildings(
+        self, footprints: Footprints, grades: BuildingGrades, own: pd.DataFrame
+    ) -> gpd.GeoDataFrame:
+        """Return `built_up`: the buildings and their grades, with the user's columns."""
         columns: dict[str, Column] = {
-            **dict.fromkeys(nothing, None),
+            **self._scenes(grades.scenes),
+            **grades.columns(),
             "area_ha": area_ha(footprints.geometries),
         }
         return build_layer(
@@ -157,13 +162,15 @@ class _Told:
 
     def _seen_in(self, patches: Patches) -> dict[str, Column]:
         """Return the columns that say which scenes a patch came from."""
-        sources = [self._sources(before, after) for before, after in patches.scenes]
-        names = ("or_src_id", "dmg_src_id", "observed_at", "sensor", "sensor_gsd")
-        columns: dict[str, Column] = {name: [s[name] for s in sources] for name in names}
         percent: list[int | None] = [
             None if np.isnan(value) else int(np.rint(value)) for value in patches.percent
         ]
-        return {**columns, "confidence": percent}
+        return {**self._scenes(patches.scenes), "confidence": percent}
+
+    def _scenes(self, ids: Sequence[SceneIds]) -> dict[str, Column]:
+        sources = [self._sources(before, after) for before, after in ids]
+        names = ("or_src_id", "dmg_src_id", "observed_at", "sensor", "sensor_gsd")
+        return {name: [s[name] for s in sources] for name in names}
 
     def _sources(self, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
         scenes = [self.by_id[name] for name in (*before, *after)]
@@ -182,9 +189,9 @@ _EVENT_PHASE = {Phase.BEFORE: "Pre-event", Phase.AFTER: "Post-event"}
 
 
 def _built_up(
-    footprints: Footprints | None, told: _Told
+    footprints: Footprints | None, grades: BuildingGrades | None, told: _Told
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Return `built_up` with every building "Not Analysed", and notes on the user's columns."""
+    """Return `built_up`, and notes on the user's columns."""
     if footprints is None:
         return empty_layer("built_up"), ()
     own, renamed = rename_clashes("built_up", footprints.own)
@@ -192,4 +199,5 @@ def _built_up(
         f"the column {old} of the footprints is named {new}, because {old} is ours"
         for old, new in renamed.items()
     )
-    return told.buildings(footprints, own), (*footprints.notes, *notes)
+    graded = ungraded(len(footprints.geometries)) if grades is None else grades
+    return told.buildings(footprints, graded, own), (*footprints.notes, *notes)

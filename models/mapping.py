@@ -103,6 +103,7 @@ def map_scenes(
                 dict(zip(reader.thresholds, strip.values, strict=True)),
                 reader.thresholds,
                 Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
+                seen_as=reader.seen_as,
             )
             verdict_and_origins = np.where(inside, strip.codes[3:], np.uint8(0))
             verdict, observed = verdict_and_origins[0], verdict_and_origins[1:]

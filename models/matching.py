@@ -15,16 +15,18 @@ from models.terms import InputPhase, Task
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
     Hazard.FLOOD: (Task.FLOOD_CHANGE, Task.WATER),
-    Hazard.STORM: (Task.FLOOD_CHANGE, Task.WATER),
-    Hazard.TSUNAMI: (Task.FLOOD_CHANGE, Task.WATER),
-    Hazard.WILDFIRE: (Task.BURNT,),
-    Hazard.EARTHQUAKE: (),
-    Hazard.LANDSLIDE: (),
-    Hazard.VOLCANO: (),
+    Hazard.STORM: (Task.FLOOD_CHANGE, Task.WATER, Task.DAMAGE),
+    Hazard.TSUNAMI: (Task.FLOOD_CHANGE, Task.WATER, Task.DAMAGE),
+    Hazard.WILDFIRE: (Task.BURNT, Task.DAMAGE),
+    Hazard.EARTHQUAKE: (Task.DAMAGE,),
+    Hazard.LANDSLIDE: (Task.DAMAGE,),
+    Hazard.VOLCANO: (Task.DAMAGE,),
 }
-"""What to look for, by hazard."""
+"""What to look for, by hazard; damage only where there are footprints to grade."""
 
 PREFERENCE = (
+    "damage-vhr",
+    "damage-features",
     "flood-s1s2",
     "water-multispectral",
     "sar-change",
@@ -40,6 +42,7 @@ PREFERENCE = (
 )
 """Shipped models, the first choice first.
 
+Who gives footprints wants them graded, where the imagery shows them.
 Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
 MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
 NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
@@ -47,7 +50,9 @@ near infrared, and has any colour in a picture without it. A model that is not l
 user's own, and goes before all of them.
 """
 
-PREFERENCE_UNDATED = ("water-multispectral", *PREFERENCE[2:], "flood-s1s2")
+PREFERENCE_UNDATED = (
+    *PREFERENCE[:2], "water-multispectral", *PREFERENCE[4:], "flood-s1s2",
+)  # fmt: skip
 """The same for models that find no image before the event.
 
 Without one all water is found, and none of it can be called flood: that is what a model of water
@@ -89,7 +94,11 @@ class Matching:
 
 
 def matching(
-    cards: Sequence[CardRef], *, hazard: Hazard, available: Sequence[Available]
+    cards: Sequence[CardRef],
+    *,
+    hazard: Hazard,
+    available: Sequence[Available],
+    buildings: bool = False,
 ) -> Matching:
     """Return which cards fit the imagery, the first choice first, and why the others do not.
 
@@ -97,12 +106,17 @@ def matching(
         cards: as `all_cards` returns them.
         hazard: decides the tasks, see `TASKS_OF`.
         available: one entry a scene.
+        buildings: whether there are footprints to grade.
     """
     tasks = TASKS_OF[hazard]
     fits: list[CardRef] = []
     misfits: list[Misfit] = []
     for ref in sorted(cards, key=lambda ref: _preference(ref, available)):
-        reason = _off_task(ref.card, hazard=hazard, tasks=tasks) or misfit(ref.card, available)
+        reason = (
+            _off_task(ref.card, hazard=hazard, tasks=tasks)
+            or misfit(ref.card, available)
+            or _without_footprints(ref.card, buildings=buildings)
+        )
         if reason:
             misfits.append(Misfit(ref, reason))
         else:
@@ -229,6 +243,12 @@ def _off_task(card: ModelCard, *, hazard: Hazard, tasks: tuple[Task, ...]) -> st
         )
     looked_for = " or ".join(tasks) or "none yet"
     return f"{card.name} is for {card.task}; the task of the hazard {hazard} is {looked_for}"
+
+
+def _without_footprints(card: ModelCard, *, buildings: bool) -> str | None:
+    if card.task is not Task.DAMAGE or buildings:
+        return None
+    return f"{card.name} grades buildings and finds none itself: give footprints with --buildings"
 
 
 def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, bool, int, str]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from odc.geo.geobox import GeoBox
 
-from geo.classify import Finding
+from geo.classify import Finding, Label
 from geo.raster import BoolArray, CodeArray, FloatArray, Raster
 from geo.scene import Phase
 from geo.scene_mosaic import SceneMosaic
@@ -81,6 +81,11 @@ class Reader(Protocol):
     @property
     def thresholds(self) -> Mapping[Finding, float]:
         """Probability from which a finding counts, in the order of the answers."""
+        ...
+
+    @property
+    def seen_as(self) -> Label:
+        """What a pixel is that was seen, where there are no findings."""
         ...
 
     @property

@@ -51,7 +51,7 @@ def reader_for(
     if model is None:
         return SightOnly(tuple(_sight(scenes, preference, maskings)))
     require_fit(model.card, [available(scene) for scene in scenes])
-    readings = tuple(_readings(model.card, scenes, preference, maskings))
+    readings = readings_of(model.card, scenes, preference, maskings)
     return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
 
 
@@ -68,6 +68,7 @@ class _WithModel:
     readings: tuple[Reading, ...]
 
     witness = None
+    seen_as = Label.NO_MODEL
 
     @property
     def window_px(self) -> int:
@@ -182,14 +183,21 @@ class Joint(_WithModel):
 
 @dataclass(frozen=True)
 class SightOnly:
-    """No model: which pixels were seen, by which scene."""
+    """No model of pixels: which of them were seen, by which scene."""
 
     readings: tuple[Reading, ...]
+    compares: bool = False
+    """True where buildings are graded: a pixel counts that was seen before and after."""
 
     window_px = SIGHT_WINDOW_PX
     overlap_px = 0
     batch = 1
     witness = None
+
+    @property
+    def seen_as(self) -> Label:
+        """Compared where buildings are graded, or else not analysed."""
+        return Label.COMPARED if self.compares else Label.NO_MODEL
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
@@ -216,16 +224,18 @@ class SightOnly:
             phase: np.any([seen[r.name].valid for r in self.readings if r.phase is phase], axis=0)
             for phase in {reading.phase for reading in self.readings}
         }
-        after = valid[Phase.AFTER]
+        before = valid.get(Phase.BEFORE, np.zeros_like(valid[Phase.AFTER]))
+        usable = valid[Phase.AFTER] & before if self.compares else valid[Phase.AFTER]
+        needed = tuple(Phase) if self.compares else (Phase.AFTER,)
         return Answer(
-            probabilities=np.zeros((0, *after.shape), np.float32),
-            valid=after,
-            valid_before=valid.get(Phase.BEFORE, np.zeros_like(after)),
+            probabilities=np.zeros((0, *usable.shape), np.float32),
+            valid=usable,
+            valid_before=before,
             reason=_reason(
-                after, [seen[r.name].reason for r in self.readings if r.phase is Phase.AFTER]
+                usable, [seen[r.name].reason for p in needed for r in self.readings if r.phase is p]
             ),
             origins=_origins(self.readings, seen),
-            verdict=np.zeros_like(after, np.uint8),
+            verdict=np.zeros_like(usable, np.uint8),
         )
 
 
@@ -242,6 +252,16 @@ def _whose_reasons_count(card: ModelCard, seen: Seen) -> list[CodeArray]:
     # Cloud before "no data" before "no imagery", as between the scenes of one image.
     telling = [np.max([seen[slot].reason for slot in others], axis=0)] if others else []
     return [*required, *telling]
+
+
+def readings_of(
+    card: ModelCard,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None = None,
+) -> tuple[Reading, ...]:
+    """Return what a card's slots read, those that some scene fills; see `reader_for`."""
+    return tuple(_readings(card, scenes, preference, maskings))
 
 
 def _readings(

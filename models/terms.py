@@ -17,7 +17,8 @@ class Task(StrEnum):
     BURNT = "burnt"
     """Vegetation that burnt, from a before and an after image."""
     DAMAGE = "damage"
-    """How far each building is damaged, from a before and an after image."""
+    """How buildings fared, from a before and an after image: graded one by one, see
+    `models.grading`."""
     CLOUD = "cloud"
     """What hides the ground in one optical image; asked before any of the others."""
 

@@ -113,6 +113,11 @@ class Witnessed:
             for answer, said in zip(answers, self.detector.predict(shown, own), strict=True)
         ]
 
+    @property
+    def seen_as(self) -> Label:
+        """As the network's."""
+        return self.inner.seen_as
+
     def _key(self, name: str) -> str:
         return f"{self.detector.model.card.name}: {name}"
 

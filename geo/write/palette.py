@@ -76,6 +76,7 @@ CLASS_COLOURS: dict[Label, str] = {
     Label.UNDATED_WATER: _UNDATED,
     Label.REFERENCE_WATER: _REFERENCE,
     Label.RECEDED_WATER: "#f7fbff",
+    Label.COMPARED: "#fff7e0",
     Label.NO_IMAGERY: "#969696",
     Label.NO_DATA: _GREY,
     Label.CLOUD: "#d9d9d9",

@@ -195,7 +195,7 @@ def joplin(data_dir: Path, store: Path, home: Path) -> dict[str, Any]:
     west, south, east, north = gpd.read_file(folder / "buildings.geojson").total_bounds
     return mapped(
         "--event", "joplin", "--hazard", "storm", "--area", f"{west},{south},{east},{north}",
-        "--before", folder / "pre", "--after", folder / "post",
+        "--before", folder / "pre", "--after", folder / "post", "--model", "none",
         "--buildings", folder / "buildings.geojson", store=store, home=home,
     )  # fmt: skip
 
@@ -206,6 +206,7 @@ def test_joplin_footprints_are_carried_as_not_analysed(joplin: dict[str, Any]) -
     assert set(built_up["damage_gra"]) == {"Not Analysed"}
     assert set(built_up["damage_xbd"]) == {"un-classified"}
     assert {"release", "capture_dates_range"} <= set(built_up.columns)
+    assert set(built_up["reason"]) == {"no model for buildings"}
     assert joplin["summary"]["buildings"] == {"Not Analysed": 2823}
     reasons = set(layer(joplin, "not_analysed")["reason"])
     assert reasons == {"no imagery", "no model for this imagery"}

@@ -185,7 +185,7 @@ def test_the_unseen_is_never_called_dry_or_struck(seed: int, findings: tuple[Fin
 def test_the_labels_that_files_hold_do_not_move() -> None:
     assert {label.name: label.value for label in Label} == {
         "OUTSIDE": 0, "UNAFFECTED": 1, "EVENT": 2, "UNDATED_WATER": 3, "REFERENCE_WATER": 4,
-        "RECEDED_WATER": 5, "NO_IMAGERY": 10, "NO_DATA": 11, "CLOUD": 12, "CLOUD_SHADOW": 13,
-        "RADAR_SHADOW": 14, "OUT_OF_DOMAIN": 15, "NO_MODEL": 16,
+        "RECEDED_WATER": 5, "COMPARED": 6, "NO_IMAGERY": 10, "NO_DATA": 11, "CLOUD": 12,
+        "CLOUD_SHADOW": 13, "RADAR_SHADOW": 14, "OUT_OF_DOMAIN": 15, "NO_MODEL": 16,
     }  # fmt: skip
     assert set(REASONS) == {label for label in Label if label >= Label.NO_IMAGERY}

@@ -195,3 +195,34 @@ def test_the_buildings_of_joplin(data_dir: Path) -> None:
     found = read_footprints(path, parse_area("-94.52,37.05,-94.47,37.09"))
     total = len(json.loads(path.read_text())["features"])
     assert 1000 < len(found.geometries) == len(found.own) <= total
+
+
+def test_footprints_that_repeat_are_counted_once(tmp_path: Path) -> None:
+    turned = Polygon([*HOUSES[0].exterior.coords[2:-1], *HOUSES[0].exterior.coords[:3]])
+    found = read_footprints(
+        written(tmp_path / "x.geojson", frame([HOUSES[0], HOUSES[1], turned, HOUSES[0]])), AREA
+    )
+    assert found.own["name"].tolist() == ["house 0", "house 1"]
+    assert found.notes == (
+        "2 footprints of x.geojson repeat others and were counted once, with the columns of the "
+        "first",
+    )
+
+
+def test_metres_that_are_called_degrees_are_refused(tmp_path: Path) -> None:
+    metres = frame(HOUSES).to_crs("EPSG:32633").set_crs("EPSG:4326", allow_override=True)
+    path = written(tmp_path / "x.gpkg", metres)
+    with pytest.raises(FootprintsInvalid, match=r"are degrees \(EPSG:4326\).*which are metres"):
+        read_footprints(path, AREA)
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "parquet", "geojson"])
+def test_too_many_footprints_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = written(tmp_path / f"x.{ending}", frame(HOUSES))
+    monkeypatch.setattr("geo.footprints.MAX_FOOTPRINTS", 3)
+    monkeypatch.setattr(gpd, "read_file", None)
+    monkeypatch.setattr(gpd, "read_parquet", None)
+    with pytest.raises(FootprintsInvalid, match="holds 4 footprints, and at most 3 are taken"):
+        read_footprints(path, AREA)

@@ -1,0 +1,193 @@
+"""Where a pair of images and the footprints lie: measured block by block before any grading."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from geo.align import BlockShift, ShiftField, block_shift, edges, outlines
+from geo.errors import NotAligned
+from geo.raster import FloatArray
+from geo.windows import Window, lattice
+from models.grading.buildings import Buildings
+from models.grading.pair import Pair
+from models.mapping import Progress
+
+BLOCK_PX = 256
+REACH_M = 20.0
+"""Longest shift that is looked for: orthophotos without ground control lie 5 to 10 m off."""
+TOLERANCE_M = 2.0
+"""Blocks that differ by more from their neighbours contradict them: less than half a small house.
+The terrain and the height of the buildings move them by 1 to 2 m in joplin_xbd."""
+MOST_BLOCKS = 64
+"""Blocks that are compared, spread over those that hold buildings: shifts change over hundreds of
+metres, and a block costs half a second."""
+_LEAST_BUILDINGS = 3
+"""Buildings of a block whose outlines are held against the image."""
+_LEAST_SEEN = 0.5
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How far the image after and the footprints lie from the image before."""
+
+    after: ShiftField
+    footprints: ShiftField
+    resolution_m: float
+
+    @property
+    def footprints_follow(self) -> bool:
+        """Whether the footprints are moved: what was measured is believed."""
+        return self.footprints.is_translation
+
+    def notes(self) -> tuple[str, ...]:
+        """Return as sentences what was found and what was done about it."""
+        if not self.after.blocks:
+            return ("no building lies where both images were seen, so none could be compared",)
+        said = (
+            f"the image after lies {self._said(self.after)} from the image before "
+            f"({_counted(self.after)}); the buildings were compared where they lie in each"
+            if self.after.is_translation
+            else f"whether the image after lies on the image before could not be measured "
+            f"({_counted(self.after)}); they were compared as they lie, as asked"
+        )
+        return said, self._footprints_note()
+
+    def _footprints_note(self) -> str:
+        if self.footprints_follow:
+            return (
+                f"the footprints lie {self._said(self.footprints)} from the image before "
+                f"({_counted(self.footprints)}); they were graded where the buildings are, and "
+                "are published as they were given"
+            )
+        return (
+            f"how far the footprints lie from the image could not be measured "
+            f"({_counted(self.footprints)}); they were graded where they lie"
+        )
+
+    def _said(self, field: ShiftField) -> str:
+        down, right = (self.resolution_m * shift for shift in field.median)
+        far = np.hypot(down, right)
+        pixels = far / self.resolution_m
+        return f"{far:.1f} m ({pixels:.1f} px) {_compass(down, right)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the manifest says of it."""
+        return {
+            name: {
+                "blocks": len(field.blocks),
+                "trusted": len(field.trusted),
+                "agreeing": int(field.agreeing.sum()),
+                "east_m": round(field.median[1] * self.resolution_m, 3),
+                "south_m": round(field.median[0] * self.resolution_m, 3),
+                "spread_m": round(field.spread * self.resolution_m, 3),
+                "used": field.is_translation,
+            }
+            for name, field in (("after", self.after), ("footprints", self.footprints))
+        }
+
+
+def place(
+    pair: Pair, geobox: GeoBox, buildings: Buildings, *, checked: bool, progress: Progress
+) -> Placement:
+    """Return where a pair and the footprints lie, from blocks that hold buildings.
+
+    Args:
+        geobox: the grid, at the resolution that the grader wants.
+        checked: False compares images as they lie where nothing can be measured.
+
+    Raises:
+        NotAligned: where the blocks contradict each other, or too few can be measured.
+    """
+    resolution_m = abs(geobox.resolution.x)
+    windows = _blocks(geobox, buildings)
+    progress.start("aligning", len(windows))
+    after: list[BlockShift] = []
+    drawn: list[BlockShift] = []
+    for window in windows:
+        _compare(pair, geobox, window, buildings, after=after, drawn=drawn)
+        progress.advance()
+    tolerance_px = TOLERANCE_M / resolution_m
+    placement = Placement(
+        ShiftField(tuple(after), tolerance_px), ShiftField(tuple(drawn), tolerance_px), resolution_m
+    )
+    _require_pair(placement.after, checked=checked)
+    return placement
+
+
+def _compare(
+    pair: Pair,
+    geobox: GeoBox,
+    window: Window,
+    buildings: Buildings,
+    *,
+    after: list[BlockShift],
+    drawn: list[BlockShift],
+) -> None:
+    """Add the shifts of one block, where enough of it was seen and drawn."""
+    rows, cols = window.slices
+    middle = (rows.start + rows.stop) / 2, (cols.start + cols.stop) / 2
+    box = geobox[rows, cols]
+    reach_px = max(1, round(REACH_M / abs(geobox.resolution.x)))
+    first = edges(pair.before.read(box).pixels)
+    if not _seen(first):
+        return
+    second = edges(pair.after.read(box).pixels)
+    if _seen(second):
+        after.append(block_shift(first, second, reach_px=reach_px, middle=middle))
+    numbers = buildings.drawn(window.slices)
+    if len(np.unique(numbers)) > _LEAST_BUILDINGS:
+        shape = outlines(numbers)
+        drawn.append(block_shift(first, shape, reach_px=reach_px, middle=middle))
+
+
+def _seen(image: FloatArray) -> bool:
+    return bool(np.isfinite(image).mean() >= _LEAST_SEEN)
+
+
+def _blocks(geobox: GeoBox, buildings: Buildings) -> Sequence[Window]:
+    """Return the blocks with buildings, spread evenly where there are many."""
+    height, width = geobox.shape
+    grid = lattice((height, width), size=BLOCK_PX, overlap=0)
+    rows, cols = (
+        np.minimum(np.maximum(at // BLOCK_PX, 0).astype(np.int64), len(spans) - 1)
+        for at, spans in zip(buildings.middles.T, (grid.rows, grid.cols), strict=True)
+    )
+    held = np.unique(rows * len(grid.cols) + cols)
+    spread: npt.NDArray[np.int64] = held[
+        np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST_BLOCKS)).round().astype(int))
+    ]
+    across = len(grid.cols)
+    return [Window(grid.rows[n // across], grid.cols[n % across]) for n in spread]
+
+
+def _require_pair(field: ShiftField, *, checked: bool) -> None:
+    # Where no block was seen twice, each building says itself what is missing.
+    if not field.blocks or field.is_translation or (not field.is_sure and not checked):
+        return
+    cure = "give images of one angle of view, or orthorectified ones"
+    if field.is_sure:
+        raise NotAligned(
+            f"the images before and after lie on each other nowhere near the same way: of "
+            f"{len(field.trusted)} blocks that could be matched only {int(field.agreeing.sum())} "
+            f"agree with their neighbours to {TOLERANCE_M:g} m, which no shift can mend; {cure}"
+        )
+    raise NotAligned(
+        f"whether the images before and after lie on each other cannot be told: "
+        f"{_counted(field)} within {REACH_M:g} m; {cure}, or --no-domain-check to compare them "
+        "as they lie"
+    )
+
+
+def _counted(field: ShiftField) -> str:
+    return f"{len(field.trusted)} of {len(field.blocks)} blocks could be matched"
+
+
+def _compass(down: float, right: float) -> str:
+    """Return a direction, "south-east"."""
+    names = ("north", "north-east", "east", "south-east", "south", "south-west", "west",
+             "north-west")  # fmt: skip
+    return names[round(np.degrees(np.arctan2(right, -down)) / 45) % 8]
