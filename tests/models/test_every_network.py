@@ -152,12 +152,15 @@ def test_a_scene_that_is_turned_gives_the_map_turned(model, scene, turn):
     differ = (there != TURNS[turn](straight))[inner].mean()
     print(f"{model.card.name}, {turn}: {differ:.2%} of the pixels change")
     assert 0 < straight[inner].mean() < 1
-    assert differ < MOST_CHANGED
+    limit = COARSE.get(model.card.name, MOST_CHANGED) if turn == "a quarter" else MOST_CHANGED
+    assert differ < limit
 
 
-COARSE = {"flood-s1s2": 0.01, "flood-rgb": 0.02}
-"""By network, the limit for shifts by less than a stride, of which its card speaks: one answers in
-squares of 4 pixels, the other has no eye for single pixels, and outlines follow."""
+COARSE = {"flood-s1s2": 0.0075, "flood-rgb": 0.02}
+"""By network, the limit for quarter turns and for shifts, of which its card speaks: both answer in
+squares of several pixels, and outlines follow; flood-rgb sees far, and what comes in at an edge
+counts far from it. The grids of the main job lie at multiples of the
+stride, so that its maps do not move: see `tests.flows.test_networks_in_the_main_job`."""
 
 
 def shifts_of(card):
@@ -174,9 +177,7 @@ def test_a_scene_that_is_shifted_gives_the_map_shifted(model, scene):
         there = found(model.card, asked(model, moved))
         differ = (there != straight[down:, right:])[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX].mean()
         print(f"{model.card.name}, by {down} and {right}: {differ:.2%} of the pixels change")
-        whole = not (down % model.card.stride_px or right % model.card.stride_px)
-        limit = MOST_CHANGED if whole else COARSE.get(model.card.name, MOST_CHANGED)
-        assert differ < limit, (down, right)
+        assert differ < COARSE.get(model.card.name, MOST_CHANGED), (down, right)
 
 
 FLOOD = [ref for ref in all_cards() if ref.card.task in {Task.FLOOD_CHANGE, Task.WATER}]
@@ -207,7 +208,7 @@ def test_water_that_was_there_before_is_no_flood(ref, landscape):
 
 @pytest.mark.data
 def test_how_much_of_real_tiles_without_a_flood_is_called_flood(data_dir):
-    """The image before the event, given as after it, too: what the card of flood-s1s2 limits."""
+    """The image before the event, given as after it, too."""
     model = load(find("flood-s1s2"), device="cpu")
     tiles = open_set(Kind.OMBRIA, data_dir / "ombria", split="test")
     shares = []
@@ -216,5 +217,5 @@ def test_how_much_of_real_tiles_without_a_flood_is_called_flood(data_dir):
         calm = {slot: images[slot.replace("after", "before")] for slot in images}
         shares.append(found(model.card, asked(model, calm)).mean())
     print(f"flood where nothing changed: mean {np.mean(shares):.3f}, worst {np.max(shares):.3f}")
-    assert np.mean(shares) < 0.07
-    assert np.max(shares) < 0.31
+    assert np.mean(shares) < MOST_CHANGED
+    assert np.max(shares) < 0.02
