@@ -16,6 +16,8 @@ class Task(StrEnum):
     """Water that came, from a before and an after image."""
     BURNT = "burnt"
     """Vegetation that burnt, from a before and an after image."""
+    DAMAGE = "damage"
+    """Damage to buildings, from a before and an after image."""
     CLOUD = "cloud"
     """What hides the ground in one optical image; asked before any of the others."""
 
@@ -51,6 +53,10 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
     Task.WATER: (frozenset({Finding.WATER}), frozenset()),
     Task.FLOOD_CHANGE: (frozenset({Finding.FLOOD}), frozenset({Finding.REFERENCE_WATER})),
     Task.BURNT: (frozenset({Finding.BURNT}), frozenset()),
+    Task.DAMAGE: (
+        frozenset({Finding.MINOR_DAMAGE, Finding.MAJOR_DAMAGE, Finding.DESTROYED}),
+        frozenset({Finding.BUILDING}),
+    ),
     Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
 }
 """By task: the classes that a card must have, and those that it may have besides."""

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SEN1FLOODS11 = "sen1floods11"
     ON_CLOUD_N = "on-cloud-n"
     PAIRS = "pairs"
+    XBD = "xbd"
 
 
 class SetOptions(BaseModel):
