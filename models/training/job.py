@@ -38,7 +38,9 @@ def open_job(config: TrainingConfig, progress: Progress) -> Job:
     whole = open_set(plan.kind, plan.root, split=plan.split, options=plan.options)
     parts = _parts(whole, plan)
     card = draft_card(
-        config.card, statistics(config.card, parts[0]), trained_on=f"{plan.title} without {plan.left}"
+        config.card,
+        statistics(config.card, parts[0]),
+        trained_on=f"{plan.title} without {plan.left}",
     )
     learned_from, left_out = (Stock(card, part, doubt=plan.doubt) for part in parts)
     room = plan.kept_gb * 1e9 if plan.kept_gb else math.inf

@@ -158,9 +158,12 @@ def write_outcome(
             fitted_on=where,
             ece=round(chosen[0].ece, 4),
         ),
-        "scores": _scores(config, chosen[0], split=where if plan.block_px else left_out, n=tiles[1]),
+        "scores": _scores(
+            config, chosen[0], split=where if plan.block_px else left_out, n=tiles[1]
+        ),
         "training": _training(
-            config, standing, None if plan.block_px else left_out, tiles=tiles[0], device=device),
+            config, standing, None if plan.block_px else left_out, tiles=tiles[0], device=device
+        ),
     }
     card = ModelCard.model_validate({**dict(draft), **fields})
     for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, card_bytes(card))):
@@ -213,7 +216,12 @@ def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tu
 
 
 def _training(
-    config: TrainingConfig, standing: Standing, left_out: str | None, *, tiles: int, device: torch.device
+    config: TrainingConfig,
+    standing: Standing,
+    left_out: str | None,
+    *,
+    tiles: int,
+    device: torch.device,
 ) -> Training:
     return Training(
         config_sha256=config.digest,
