@@ -12,8 +12,13 @@ from flows.progress import Progress
 from flows.settings import Settings
 from models.agreement import Detail
 from models.card import ModelCard
+from models.damage_evaluation import evaluate_damage
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions, open_set
+from models.data.xbd import Xbd
 from models.evaluation import Evaluation, evaluate, split_for, together
+from models.grading.grader import load_grader
+from models.grading.plan import is_grading_plan, read_grading_plan
+from models.grading.train import train_grader
 from models.predict import load
 from models.registry import CardRef, find
 
@@ -84,11 +89,14 @@ def checked(make: Callable[[], Request]) -> Request:
 
 
 def learn(request: TrainRequest, progress: Progress) -> ModelCard:
-    """Train a model, from where the last run of the same training ended.
+    """Train a network, from where the last run ended, or fit a regression on buildings.
 
     Raises:
         ModelError, StoreError: see `models.training.train`.
     """
+    if is_grading_plan(request.config):
+        plan = read_grading_plan(request.config, root=request.root)
+        return train_grader(plan, out=request.out, progress=progress)
     from models.training import train  # noqa: PLC0415 (imports torch)
 
     return train(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
@@ -124,10 +132,26 @@ def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
         ModelError: see `models.evaluation`, `models.registry.find`.
     """
     refs = [find(name, extra=Settings().models) for name in request.models]
+    if request.dataset is Kind.XBD:
+        return {"dataset": request.dataset.value, **_assess_damage(refs, request, progress)}
     splits = [split_for(ref.card, request.split) for ref in refs]
     each = [_assess(*pair, request, progress) for pair in zip(refs, splits, strict=True)]
     scores = each[0].as_json(request.by) if len(each) == 1 else together(each, request.by)
     return {"dataset": request.dataset.value, **scores}
+
+
+def _assess_damage(
+    refs: list[CardRef], request: EvaluateRequest, progress: Progress
+) -> dict[str, object]:
+    if len(refs) > 1 or request.drop or request.by:
+        raise RequestInvalid(
+            f"{request.dataset} is scored with one model, all its images and no --by; give --model "
+            "once and neither --drop nor --by"
+        )
+    split = split_for(refs[0].card, request.split)
+    grader = load_grader(refs[0], device=request.device)
+    labelled = Xbd.open(request.root, split)
+    return evaluate_damage(grader, labelled, split=split, progress=progress).as_json()
 
 
 def _assess(ref: CardRef, split: str, request: EvaluateRequest, progress: Progress) -> Evaluation:

@@ -81,7 +81,7 @@ class Finding(StrEnum):
     """A building that is or was there, whatever became of it."""
     MINOR_DAMAGE = "minor_damage"
     """On the Joint Damage Scale, minor damage or worse."""
-    MAJOR_DAMAGE = "major_damage"
+    DAMAGED = "damaged"
     """Major damage or destroyed."""
     DESTROYED = "destroyed"
 

@@ -12,6 +12,8 @@ from pydantic import (
     model_validator,
 )
 
+from models.grading.architecture import RegressionArchitecture
+
 OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 
 
@@ -258,5 +260,6 @@ class CsmaskArchitecture(Part):
 
 
 Architecture: TypeAlias = Annotated[
-    DetectorArchitecture | NetworkArchitecture | CsmaskArchitecture, Field(discriminator="kind")
+    DetectorArchitecture | NetworkArchitecture | CsmaskArchitecture | RegressionArchitecture,
+    Field(discriminator="kind"),
 ]

@@ -24,6 +24,7 @@ from models.architecture import (
     Part,
 )
 from models.errors import CardInvalid
+from models.grading.architecture import RegressionArchitecture
 from models.slot import CardInput
 from models.terms import CLASSES_OF, InputPhase, Task
 
@@ -77,9 +78,16 @@ class Score(Part):
     metric: str = Field(description="Said in full, with the class and the averaging.")
     value: float
     n: PositiveInt = Field(description="Images that it was measured on.")
-    measure: Literal["iou", "ece"] = Field(
-        default="iou", description="Its name in what `aftermap evaluate` prints."
-    )
+    measure: Literal[
+        "iou",
+        "ece",
+        "auc_damaged",
+        "macro_f1_two",
+        "macro_f1_four",
+        "accuracy_buildings",
+        "f1_localisation",
+        "xview2",
+    ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
     drop: tuple[str, ...] = Field(
         default=(), description="Images of the data that the model was not given."
     )
@@ -223,6 +231,8 @@ class ModelCard(Part):
             )
         if isinstance(self.architecture, DetectorArchitecture):
             self._check_detector(self.architecture)
+        elif isinstance(self.architecture, RegressionArchitecture):
+            self._check_regression()
         else:
             self._check_learned()
         if isinstance(self.architecture, NetworkArchitecture):
@@ -280,6 +290,20 @@ class ModelCard(Part):
                     f"{parameters.method} needs the bands {', '.join(parameters.bands)} in "
                     f"{entry.slot}, which is required; the card has {', '.join(entry.bands)}"
                 )
+
+    def _check_regression(self) -> None:
+        slots = {(entry.phase, entry.bands) for entry in self.inputs if entry.required}
+        bands = ("red", "green", "blue")
+        wanted = {(InputPhase.BEFORE, bands), (InputPhase.AFTER, bands)}
+        if self.task is not Task.DAMAGE or slots != wanted or len(self.inputs) != len(wanted):
+            raise ValueError(
+                f"a regression on buildings has the task {Task.DAMAGE} and two required inputs of "
+                "red, green, blue, one before and one after"
+            )
+        if self.weights_sha256 is not None or self.domain is not None:
+            raise ValueError(
+                "every number of a regression is on its card; set weights_sha256 and domain to null"
+            )
 
     def _check_learned(self) -> None:
         if self.weights_sha256 is None:

@@ -7,9 +7,11 @@ from geo.raster import FloatArray
 from models.architecture import CsmaskArchitecture, DetectorArchitecture
 from models.card import ModelCard
 from models.detectors.model import DetectorModel
+from models.errors import InputsMismatch
 from models.inputs import Inputs
 from models.registry import CardRef
 from models.survey import Survey
+from models.terms import Task
 
 
 class Model(Protocol):
@@ -61,10 +63,16 @@ def load(ref: CardRef, *, device: str = "auto") -> Model:
         WeightsMismatch: where the weights are not the card's.
         DeviceMissing: where the device is not there.
         CardInvalid: where the card asks for a network that cannot be built.
+        InputsMismatch: where it answers for buildings, see `models.grading.grader`.
     """
     architecture = ref.card.architecture
     if isinstance(architecture, DetectorArchitecture):
         return DetectorModel.of(ref.card, architecture)
+    if ref.card.task is Task.DAMAGE:
+        raise InputsMismatch(
+            f"{ref.card.name} grades buildings and maps no pixels; name a model for "
+            "water, flood or burnt area, or give buildings to grade"
+        )
     if isinstance(architecture, CsmaskArchitecture):
         from models.csmask import CsmaskModel  # noqa: PLC0415 - only clouds need onnxruntime
 

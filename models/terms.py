@@ -17,7 +17,7 @@ class Task(StrEnum):
     BURNT = "burnt"
     """Vegetation that burnt, from a before and an after image."""
     DAMAGE = "damage"
-    """Damage to buildings, from a before and an after image."""
+    """How far each building is damaged, from a before and an after image."""
     CLOUD = "cloud"
     """What hides the ground in one optical image; asked before any of the others."""
 
@@ -54,8 +54,8 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
     Task.FLOOD_CHANGE: (frozenset({Finding.FLOOD}), frozenset({Finding.REFERENCE_WATER})),
     Task.BURNT: (frozenset({Finding.BURNT}), frozenset()),
     Task.DAMAGE: (
-        frozenset({Finding.MINOR_DAMAGE, Finding.MAJOR_DAMAGE, Finding.DESTROYED}),
-        frozenset({Finding.BUILDING}),
+        frozenset({Finding.DAMAGED}),
+        frozenset({Finding.BUILDING, Finding.MINOR_DAMAGE, Finding.DESTROYED}),
     ),
     Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
 }

@@ -4,9 +4,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from models.data.sample import ImageKind, LabelledSet, Sample
 from models.errors import DataInvalid
+
+
+class OnDisk(Protocol):
+    """A set of any kind that knows its files."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that it reads, in order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def fold(whole: LabelledSet, *, folds: int, number: int) -> Fold:
     return Fold(Part(whole, rest), Part(whole, out))
 
 
-def data_digest(whole: LabelledSet) -> str:
+def data_digest(whole: OnDisk) -> str:
     """Return the sha256 of the names and bytes of a set's files, in their order."""
     digest = hashlib.sha256()
     for path in whole.files:

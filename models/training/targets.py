@@ -7,12 +7,11 @@ import numpy as np
 from geo.classify import Finding
 from geo.raster import BoolArray
 from models.data.sample import Sample
+from models.data.xbd import UNCLASSIFIED
 from models.errors import InputsMismatch
 
-GRADES = (Finding.MINOR_DAMAGE, Finding.MAJOR_DAMAGE, Finding.DESTROYED)
+GRADES = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
 """From the first grade of the Joint Damage Scale, no damage, each is a step up."""
-UNGRADED = 255
-"""A building that nobody could grade."""
 
 
 def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, BoolArray]:
@@ -22,8 +21,14 @@ def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, Boo
     finding is what the sample was labelled for.
 
     Raises:
-        InputsMismatch: where grades are asked for, and the sample has none.
+        InputsMismatch: where grades are asked for and the sample has none, or the other way round
+            buildings are labelled and something else is to be learned.
     """
+    if sample.grades is not None and findings[0] is not Finding.BUILDING:
+        raise InputsMismatch(
+            f"the labels of {sample.name} are buildings, and {findings[0]} is to be learned; give "
+            f"labels of {findings[0]}"
+        )
     found, known = [sample.target], [sample.known]
     for finding in findings[1:]:
         if sample.grades is None or finding not in GRADES:
@@ -31,7 +36,7 @@ def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, Boo
                 f"the labels of {sample.name} do not say {finding}; they have "
                 f"{'building and grades' if sample.grades is not None else 'no grades'}"
             )
-        graded = sample.known & (sample.grades > 0) & (sample.grades != UNGRADED)
+        graded = sample.known & (sample.grades > 0) & (sample.grades != UNCLASSIFIED)
         found.append(graded & (sample.grades > 1 + GRADES.index(finding)))
         known.append(graded)
     return np.stack(found), np.stack(known)

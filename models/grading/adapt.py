@@ -1,0 +1,139 @@
+"""A regression that learns on from a few labels of a new place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo.raster import CodeArray
+from models.card import ModelCard
+from models.errors import InputsMismatch
+from models.grading.architecture import Logit, RegressionArchitecture
+from models.grading.fit import questions, with_ones
+from models.grading.logistic import fit_logistic, log_loss
+from models.grading.regression import regression_of, temperature
+from models.grading.zones import Values
+
+STRENGTHS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""How firmly coefficients stay with the parent's, as inverse variances; leave-one-out chooses."""
+_OF_INTERCEPT = 1.0
+"""The same of the intercepts: how common damage is changes most from place to place."""
+_LEAST_TO_CHOOSE = 5
+"""Labels below which leave-one-out tells nothing; the firmest strength is taken."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What became of a card."""
+
+    card: ModelCard
+    """The parent's in all but the three logits."""
+    labels: int
+    strengths: tuple[float, float, float]
+    """Chosen for damaged, minor and destroyed."""
+    left_out_loss: tuple[float | None, float | None, float | None]
+    """Log loss of each label by a fit on the others, by logit; None where nobody was asked."""
+    parent_loss: tuple[float | None, float | None, float | None]
+    """The same of the parent on the labels."""
+
+
+def adapt_regression(card: ModelCard, features: Values, grades: CodeArray) -> Adapted:
+    """Move the logits of a regression as far as labels of a new place ask for it.
+
+    The features stay as they are. Each logit is the likeliest after the labels when it was, before
+    them, normally distributed around the parent's; of the strengths of that belief the one is
+    taken that foretells each label best from the others. Labels count as often as they come, so
+    that the intercepts learn how common damage is there.
+
+    Args:
+        card: of the parent.
+        features: (labels, features), rows of `RegressionGrader.design`.
+        grades: (labels,) 1 to 4.
+
+    Raises:
+        InputsMismatch: where the card is no regression on buildings, or labels and features
+            do not fit.
+    """
+    architecture = regression_of(card)
+    _check(architecture, features, grades)
+    warmth = temperature(card)
+    moved = [
+        _moved(logit, features[asked] / warmth, positive, warmth)
+        for logit, (asked, positive) in zip(architecture.logits, questions(grades), strict=True)
+    ]
+    names = ("damaged", "minor", "destroyed")
+    changed = architecture.model_copy(
+        update={name: one.logit for name, one in zip(names, moved, strict=True)}
+    )
+    first, second, third = moved
+    return Adapted(
+        card=card.model_copy(update={"architecture": changed}),
+        labels=len(grades),
+        strengths=(first.strength, second.strength, third.strength),
+        left_out_loss=(first.loss, second.loss, third.loss),
+        parent_loss=(first.parent_loss, second.parent_loss, third.parent_loss),
+    )
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """One logit after the labels."""
+
+    logit: Logit
+    strength: float
+    loss: float | None
+    parent_loss: float | None
+
+
+def _moved(logit: Logit, design: Values, positive: npt.NDArray[np.bool_], warmth: float) -> _Moved:
+    """Return a logit moved by labels; the design is divided by the temperature."""
+    if not len(positive):
+        return _Moved(logit, STRENGTHS[-1], None, None)
+    parent = np.array([logit.intercept, *logit.coefficients])
+    ones = with_ones(design)
+    ones[:, 0] /= warmth
+    losses = [_left_out_loss(ones, positive, parent, strength) for strength in STRENGTHS]
+    best = int(np.argmin(losses)) if len(positive) >= _LEAST_TO_CHOOSE else len(STRENGTHS) - 1
+    new = _fit(ones, positive, parent, STRENGTHS[best])
+    rounded = [round(float(value), 6) for value in new]
+    return _Moved(
+        Logit(intercept=rounded[0], coefficients=tuple(rounded[1:])),
+        STRENGTHS[best],
+        losses[best],
+        log_loss(ones @ parent, positive, np.ones(len(positive))),
+    )
+
+
+def _left_out_loss(
+    design: Values, positive: npt.NDArray[np.bool_], parent: Values, strength: float
+) -> float:
+    """Return the mean log loss of each label by a fit on the others."""
+    logits = np.empty(len(positive))
+    for number in range(len(positive)):
+        others = np.arange(len(positive)) != number
+        logits[number] = design[number] @ _fit(design[others], positive[others], parent, strength)
+    return log_loss(logits, positive, np.ones(len(positive)))
+
+
+def _fit(
+    design: Values, positive: npt.NDArray[np.bool_], parent: Values, strength: float
+) -> Values:
+    firm = np.full(parent.shape, strength)
+    firm[0] = _OF_INTERCEPT
+    return fit_logistic(
+        design, positive, weights=np.ones(len(positive)), towards=parent, strength=firm
+    )
+
+
+def _check(architecture: RegressionArchitecture, features: Values, grades: CodeArray) -> None:
+    wanted = (len(grades), len(architecture.features))
+    if features.shape != wanted or not np.isfinite(features).all():
+        raise InputsMismatch(
+            f"{len(grades)} labels need known features of the shape {wanted}, there is "
+            f"{features.shape}; leave out buildings without an answer"
+        )
+    if not len(grades) or not set(np.unique(grades).tolist()) <= {1, 2, 3, 4}:
+        raise InputsMismatch(
+            "labels are grades from 1 to 4, at least one; there is "
+            f"{', '.join(map(str, np.unique(grades))) or 'none'}"
+        )

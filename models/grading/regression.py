@@ -1,0 +1,172 @@
+"""The transparent grader: features of a building, three logits, four probabilities."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import expit
+
+from geo.raster import FloatArray
+from models.card import ModelCard
+from models.data.xbd import IntArray
+from models.errors import InputsMismatch
+from models.grading.architecture import Logit, RegressionArchitecture
+from models.grading.features import Measured, Pair, measure
+from models.grading.zones import Values
+
+Names: TypeAlias = tuple[str, ...]
+
+LEAST_SEEN = 0.5
+"""Share of a footprint that must be seen before and after."""
+REACH = 3.0
+"""Neighbours further away than so many deviations do not count."""
+_LONELY = 0.1
+"""Sum of the neighbours' weights at which their share is halved: one far neighbour says little."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one feature adds to one logit of a building."""
+
+    feature: str
+    logit: str
+    """damaged, minor or destroyed; see `RegressionArchitecture`."""
+    value: float
+    """Log odds; positive: towards damage."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionGrader:
+    """A `models.grading.grader.Grader` whose every number is on its card."""
+
+    card: ModelCard
+    architecture: RegressionArchitecture
+
+    def grade(
+        self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
+    ) -> FloatArray:
+        """Return the probabilities of the grades; see `models.grading.grader.Grader`.
+
+        Brightness is relative to the median of the images: give a whole scene, or blocks of a
+        town, never a cut-out around each building.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        design = self.design(before, after, buildings, count=count)
+        return grades_of(logits(self.card, self.architecture, design))
+
+    def design(
+        self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
+    ) -> Values:
+        """Return what the logits are sums over, (count, features); NaN where there is no answer.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        shapes = {before.shape, after.shape, (3, *buildings.shape)}
+        if len(shapes) > 1:
+            raise InputsMismatch(
+                f"{self.card.name} takes red, green and blue before and after and the buildings "
+                f"on one grid; there is {before.shape}, {after.shape} and {buildings.shape}"
+            )
+        names = tuple(feature.name for feature in self.architecture.features)
+        measured = measure(Pair.of(before, after, buildings, count=count), names)
+        return standardised(self.architecture, measured)
+
+
+def standardised(architecture: RegressionArchitecture, measured: Measured) -> Values:
+    """Return features as the logits take them, (count, features).
+
+    Each is standardised by the card's constants, cut at its limit, and mixed with the mean of its
+    neighbours, near ones counting more. A feature that is not known counts as the mean in
+    training. NaN where the building is too small or was not seen.
+    """
+    means = np.array([feature.mean for feature in architecture.features])
+    deviations = np.array([feature.std for feature in architecture.features])
+    limit = architecture.limit
+    own = np.nan_to_num(np.clip((measured.values - means) / deviations, -limit, limit))
+    fit = (measured.pixels >= max(architecture.least_px, 1)) & (measured.share_seen >= LEAST_SEEN)
+    design = np.full(own.shape, np.nan)
+    design[fit] = _with_neighbours(architecture, own[fit], measured.centres[fit])
+    return design
+
+
+def logits(card: ModelCard, architecture: RegressionArchitecture, design: Values) -> Values:
+    """Return the logits damaged, minor and destroyed, (count, 3), calibrated."""
+    coefficients = np.array([logit.coefficients for logit in architecture.logits])
+    intercepts = np.array([logit.intercept for logit in architecture.logits])
+    return np.asarray((design @ coefficients.T + intercepts) / temperature(card))
+
+
+def regression_of(card: ModelCard) -> RegressionArchitecture:
+    """Return the architecture of a card of a regression on buildings.
+
+    Raises:
+        InputsMismatch: where the card is of another kind.
+    """
+    if not isinstance(card.architecture, RegressionArchitecture):
+        raise InputsMismatch(
+            f"{card.name} is a {card.architecture.kind} and no regression on buildings; name one "
+            "such as damage-features"
+        )
+    return card.architecture
+
+
+def temperature(card: ModelCard) -> float:
+    """Return what logits are divided by; 1 where the card has no calibration."""
+    return 1.0 if card.calibration is None else card.calibration.parameters.temperature[0]
+
+
+def grades_of(three: Values) -> FloatArray:
+    """Return the probabilities of the four grades from the three logits, (count, 4)."""
+    damaged, minor, destroyed = expit(three).T
+    each = [(1 - damaged) * (1 - minor), (1 - damaged) * minor]
+    each += [damaged * (1 - destroyed), damaged * destroyed]
+    return np.stack(each, axis=1).astype(np.float32)
+
+
+def contributions(
+    card: ModelCard, architecture: RegressionArchitecture, design: Values
+) -> tuple[Contribution, ...]:
+    """Return what each feature adds to each logit of one building, the intercept named so.
+
+    Those of one logit sum to it.
+
+    Args:
+        design: (features,), a row of what `RegressionGrader.design` returns.
+    """
+    named = zip(("damaged", "minor", "destroyed"), architecture.logits, strict=True)
+    return tuple(
+        Contribution(feature, name, value / temperature(card))
+        for name, logit in named
+        for feature, value in _terms(architecture, logit, design)
+    )
+
+
+def _terms(
+    architecture: RegressionArchitecture, logit: Logit, design: Values
+) -> list[tuple[str, float]]:
+    names = [feature.name for feature in architecture.features]
+    values = [float(value) for value in np.array(logit.coefficients) * design]
+    return [("intercept", logit.intercept), *zip(names, values, strict=True)]
+
+
+def _with_neighbours(architecture: RegressionArchitecture, own: Values, centres: Values) -> Values:
+    """Return features mixed with the weighted mean of the neighbours', (n, features)."""
+    width, share = architecture.neighbours_px, architecture.neighbours_share
+    if not share or len(own) < 2:
+        return own
+    tree = cKDTree(centres)
+    apart = tree.sparse_distance_matrix(tree, REACH * width, output_type="coo_matrix")
+    other = apart.row != apart.col
+    rows, cols = apart.row[other], apart.col[other]
+    weights = np.exp(-0.5 * (apart.data[other] / width) ** 2)
+    total = np.bincount(rows, weights, len(own))
+    sums = np.stack(
+        [np.bincount(rows, weights * column[cols], len(own)) for column in own.T], axis=1
+    )
+    mean = sums / np.maximum(total, 1e-12)[:, None]
+    part = (share * total / (total + _LONELY))[:, None]
+    return np.asarray((1 - part) * own + part * mean)
