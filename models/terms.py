@@ -60,3 +60,6 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
     Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
 }
 """By task: the classes that a card must have, and those that it may have besides."""
+
+DAMAGE_STEPS = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
+"""The steps up from no damage on the Joint Damage Scale, each meaning so bad or worse."""

@@ -14,8 +14,7 @@ from models.errors import CardInvalid, InputsMismatch
 from models.grading.zones import Zone
 from models.network import NetworkModel
 from models.registry import CardRef
-from models.terms import InputPhase
-from models.training.targets import GRADES
+from models.terms import DAMAGE_STEPS, InputPhase
 
 LEAST_SEEN = 0.5
 """Share of a footprint that must be seen before and after."""
@@ -40,10 +39,10 @@ class NetworkGrader:
             WeightsMismatch: where the weights are not the card's.
             DeviceMissing: where the device is not there.
         """
-        if ref.card.class_names[1:] != GRADES:
+        if ref.card.class_names[1:] != DAMAGE_STEPS:
             raise CardInvalid(
                 f"{ref.card.name} answers {', '.join(ref.card.class_names)}; a grader answers "
-                f"building, {', '.join(GRADES)}, in this order"
+                f"building, {', '.join(DAMAGE_STEPS)}, in this order"
             )
         return cls(NetworkModel.load(ref, architecture, device=device))
 

@@ -9,9 +9,7 @@ from geo.raster import BoolArray
 from models.data.sample import Sample
 from models.data.xbd import UNCLASSIFIED
 from models.errors import InputsMismatch
-
-GRADES = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
-"""From the first grade of the Joint Damage Scale, no damage, each is a step up."""
+from models.terms import DAMAGE_STEPS
 
 
 def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, BoolArray]:
@@ -31,12 +29,12 @@ def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, Boo
         )
     found, known = [sample.target], [sample.known]
     for finding in findings[1:]:
-        if sample.grades is None or finding not in GRADES:
+        if sample.grades is None or finding not in DAMAGE_STEPS:
             raise InputsMismatch(
                 f"the labels of {sample.name} do not say {finding}; they have "
                 f"{'building and grades' if sample.grades is not None else 'no grades'}"
             )
         graded = sample.known & (sample.grades > 0) & (sample.grades != UNCLASSIFIED)
-        found.append(graded & (sample.grades > 1 + GRADES.index(finding)))
+        found.append(graded & (sample.grades > 1 + DAMAGE_STEPS.index(finding)))
         known.append(graded)
     return np.stack(found), np.stack(known)
