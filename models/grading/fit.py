@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from geo.classify import Finding
 from geo.raster import CodeArray
-from models.card import Calibration, CardClass, CardInput, ModelCard, TemperatureParameters
+from models.card import Calibration, CardClass, ModelCard, TemperatureParameters
 from models.damage_metrics import DAMAGED_FROM
 from models.data.xbd import BANDS, UNCLASSIFIED, DamageTile
 from models.errors import DataInvalid, TrainingInvalid
@@ -21,6 +21,7 @@ from models.grading.plan import GradingPlan
 from models.grading.regression import standardised
 from models.grading.zones import Values
 from models.reliability import Reliability
+from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
 _LEAST_OF_A_SIDE = 2

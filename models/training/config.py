@@ -25,7 +25,7 @@ from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
 _PLACES_AND_WORDS: dict[str, Any] = {
-    "data": {"root": True, "options": {"groups"}},
+    "data": {"root": True, "kept_gb": True, "options": {"groups"}},
     "card": {"version", "summary", "licence", "limits", "references"},
     "encoder_weights": True,
 }
