@@ -59,7 +59,8 @@ def fit_logistic(
 def balanced(positive: npt.NDArray[np.bool_]) -> Values:
     """Return weights that make both classes count alike, 1 on average."""
     share = positive.mean()
-    return np.where(positive, 0.5 / max(share, 1e-12), 0.5 / max(1 - share, 1e-12))
+    weights: Values = np.where(positive, 0.5 / max(share, 1e-12), 0.5 / max(1 - share, 1e-12))
+    return weights
 
 
 def log_loss(logits: Values, positive: npt.NDArray[np.bool_], weights: Values) -> float:
