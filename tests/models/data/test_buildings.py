@@ -4,18 +4,23 @@ import pytest
 from models.data import Kind, open_set
 from models.data.xbd import Xbd
 from models.errors import DataInvalid
-from tests.models.data.xbd_made import write_xbd
+from tests.models.grading.made import town, write_xbd
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 
+TOWN = town(side=3)
+
+
 def test_the_pixels_of_a_tile_are_a_building_or_not_and_graded(tmp_path):
-    whole = open_set(Kind.XBD, write_xbd(tmp_path, tiles=2))
+    for number in range(2):
+        write_xbd(tmp_path, f"a-storm_{number:08d}", TOWN)
+    whole = open_set(Kind.XBD, tmp_path)
     assert len(whole) == 2
-    assert whole.groups == ("made", "made")
+    assert whole.groups == ("a-storm", "a-storm")
     assert len(whole.files) == 8
     tile, sample = Xbd.open(tmp_path)[1], whole[1]
-    assert sample.name == "made_00000001"
+    assert sample.name == "a-storm_00000001"
     np.testing.assert_array_equal(sample.grades, tile.mask)
     np.testing.assert_array_equal(sample.target, tile.buildings > 0)
     assert sample.known.all()
@@ -25,7 +30,8 @@ def test_the_pixels_of_a_tile_are_a_building_or_not_and_graded(tmp_path):
 
 
 def test_events_are_left_out_as_a_whole(tmp_path):
-    write_xbd(write_xbd(tmp_path, tiles=2), tiles=3, event="other")
+    for number in range(5):
+        write_xbd(tmp_path, f"a-{'fire' if number < 2 else 'storm'}_{number:08d}", TOWN)
     assert len(open_set(Kind.XBD, tmp_path, split="fold-1-of-2")) == 3
     with pytest.raises(DataInvalid, match="2 groups of neighbours do not make 3 folds"):
         open_set(Kind.XBD, tmp_path, split="fold-0-of-3")
