@@ -53,7 +53,7 @@ def config(root, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    root = write_xbd(tmp_path_factory.mktemp("xbd"), "a-storm_00000001", town(side=4))
+    root = write_xbd(tmp_path_factory.mktemp("xbd"), "a-storm_00000001", town(side=4, unclassified=0))
     out = tmp_path_factory.mktemp("out")
     train(config(root), out=out, progress=QuietProgress())
     return root, out
