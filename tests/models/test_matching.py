@@ -259,3 +259,12 @@ def test_a_model_is_taken_unasked_only_for_its_hazards():
         "use it for a storm"
     )
     require_fit(card, pictures)
+
+
+@pytest.mark.parametrize("hazard", list(Hazard))
+def test_a_grader_of_buildings_is_never_taken_for_pixels(hazard):
+    pictures = scenes("vhr-rgb", ("red", "green", "blue"))
+    found = matching(all_cards(), hazard=hazard, available=pictures)
+    assert "damage-features" not in [ref.card.name for ref in found.fits]
+    [reason] = [m.reason for m in found.misfits if m.ref.card.name == "damage-features"]
+    assert reason.startswith("damage-features is for damage; the task of the hazard")

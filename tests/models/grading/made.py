@@ -28,8 +28,12 @@ class Town:
     grades: list[int]
 
 
-def town(seed: int = 0, *, side: int = 7, unclassified: int = 1) -> Town:
-    """Return a town of side times side houses; debris is rough and brown."""
+def town(seed: int = 0, *, side: int = 7, unclassified: int = 1, chance: float = 0.0) -> Town:
+    """Return a town of side times side houses; debris is rough and brown.
+
+    Args:
+        chance: deviation of the logarithm of the roughness; from 0.5 on grades overlap.
+    """
     rng = np.random.default_rng(seed)
     size = side * STEP_PX + STEP_PX
     before = np.stack([np.full((size, size), level, np.float32) for level in (70.0, 100.0, 60.0)])
@@ -43,8 +47,9 @@ def town(seed: int = 0, *, side: int = 7, unclassified: int = 1) -> Town:
         polygons.append(shapely.box(left, top, left + HOUSE_PX, top + HOUSE_PX))
         roof = np.s_[:, top : top + HOUSE_PX, left : left + HOUSE_PX]
         before[roof] = rng.uniform(110, 180) + rng.normal(0, 2, before[roof].shape)
-        rubble = rng.normal(0, ROUGH[grade], (1, HOUSE_PX, HOUSE_PX))
-        brown = np.array([1.0, 0.0, -1.0])[:, None, None] * ROUGH[grade] / 2
+        rough = ROUGH[grade] * np.exp(rng.normal(0, chance))
+        rubble = rng.normal(0, rough, (1, HOUSE_PX, HOUSE_PX))
+        brown = np.array([1.0, 0.0, -1.0])[:, None, None] * rough / 2
         after[roof] = before[roof] + rubble + brown
     return Town(*(np.clip(i, 1, 255).round() for i in (before, after)), polygons, grades)
 
