@@ -40,8 +40,13 @@ def config(root, **changes):
         | {
             "card": card,
             "data": {"kind": "xbd", "root": str(root), "folds": 4, "block_px": 32},
-            "optimiser": {"epochs": 2, "batch": 4, "examples": 40, "learning_rate": 5e-3,
-                          "average": 0.8},
+            "optimiser": {
+                "epochs": 2,
+                "batch": 4,
+                "examples": 40,
+                "learning_rate": 5e-3,
+                "average": 0.8,
+            },
             "augmentation": {"centred": 0.8, "shift_px": 1},
             "loss": {"balanced": True},
             "subsets": [],
@@ -53,7 +58,9 @@ def config(root, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    root = write_xbd(tmp_path_factory.mktemp("xbd"), "a-storm_00000001", town(side=4, unclassified=0))
+    root = write_xbd(
+        tmp_path_factory.mktemp("xbd"), "a-storm_00000001", town(side=4, unclassified=0)
+    )
     out = tmp_path_factory.mktemp("out")
     train(config(root), out=out, progress=QuietProgress())
     return root, out
