@@ -1,6 +1,7 @@
 """Siamese: one encoder for the image before and the one after, one decoder for both."""
 
 import torch
+from segmentation_models_pytorch.base import SegmentationModel
 
 Features = list[torch.Tensor]
 
@@ -15,7 +16,7 @@ class Siamese(torch.nn.Module):
     Khvedchenya 2020, github.com/BloodAxe/xView2-Solution; Daudt et al. 2018, arXiv:1810.08462).
     """
 
-    def __init__(self, single: torch.nn.Module, *, channels: int) -> None:
+    def __init__(self, single: SegmentationModel, *, channels: int) -> None:
         """Take a network for single images apart.
 
         Args:
@@ -47,7 +48,7 @@ class Siamese(torch.nn.Module):
         return [image.chunk(2)[1], *joined]
 
 
-def _widths(single: torch.nn.Module) -> tuple[int, ...]:
+def _widths(single: SegmentationModel) -> tuple[int, ...]:
     """Return the features of every scale but the first, which is the image."""
     widths: list[int] = single.encoder.out_channels
     return tuple(widths[1:])
