@@ -8,6 +8,7 @@ from models.architecture import CsmaskArchitecture, DetectorArchitecture
 from models.card import ModelCard
 from models.detectors.model import DetectorModel
 from models.errors import InputsMismatch
+from models.grading.architecture import RegressionArchitecture
 from models.inputs import Inputs
 from models.registry import CardRef
 from models.survey import Survey
@@ -68,7 +69,7 @@ def load(ref: CardRef, *, device: str = "auto") -> Model:
     architecture = ref.card.architecture
     if isinstance(architecture, DetectorArchitecture):
         return DetectorModel.of(ref.card, architecture)
-    if ref.card.task is Task.DAMAGE:
+    if isinstance(architecture, RegressionArchitecture) or ref.card.task is Task.DAMAGE:
         raise InputsMismatch(
             f"{ref.card.name} grades buildings and maps no pixels; name a model for "
             "water, flood or burnt area, or give buildings to grade"
