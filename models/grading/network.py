@@ -119,7 +119,7 @@ class NetworkGrader:
 
     def _pixels(self, before: FloatArray, after: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Return the channels of the network, and where both images were seen."""
-        seen = np.isfinite(np.concatenate([before, after])).all(axis=0, keepdims=True)[0]
+        seen: BoolArray = np.asarray(np.isfinite(np.concatenate([before, after])).all(axis=0))
         parts = []
         for entry in self.card.inputs:
             image = before if entry.phase is InputPhase.BEFORE else after
@@ -148,7 +148,7 @@ def within(reached: FloatArray, buildings: IntArray, *, count: int) -> FloatArra
         buildings: (rows, cols), 0 none, k the k-th building.
         count: how many buildings there are.
     """
-    seen: BoolArray = np.isfinite(reached).all(axis=0, keepdims=True)[0]
+    seen: BoolArray = np.asarray(np.isfinite(reached).all(axis=0))
     inside = Zone.of(buildings, seen, count=count)
     whole = Zone.of(buildings, np.ones_like(seen), count=count).pixels
     means = [np.ones(count), *(inside.mean(part) for part in reached), np.zeros(count)]

@@ -11,8 +11,7 @@ from tests.models.training.plans import config, plan
 
 PROJECT = Path(__file__).parents[3]
 TRAINING = PROJECT / "models" / "training"
-SHIPPED = [path for path in sorted(TRAINING.glob("*.toml")) if not is_grading_plan(path)]
-"""Of networks."""
+SHIPPED = sorted(path for path in TRAINING.glob("*.toml") if not is_grading_plan(path))
 
 
 def written(folder, fields):
