@@ -79,8 +79,13 @@ class Finding(StrEnum):
     """Water in the before image."""
     CLOUD = "cloud"
     CLOUD_SHADOW = "cloud_shadow"
+    BUILDING = "building"
+    """A building that is or was there, whatever became of it."""
+    MINOR_DAMAGE = "minor_damage"
+    """On the Joint Damage Scale, minor damage or worse."""
     DAMAGED = "damaged"
-    """Major damage or destroyed; of a building as a whole, never of a pixel."""
+    """Major damage or destroyed."""
+    DESTROYED = "destroyed"
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,6 +189,11 @@ class NetworkArchitecture(Part):
         "channels: its skip connections begin at half the resolution, and what is one pixel wide "
         "is lost without. null: the network gives the logits itself.",
     )
+    siamese: bool = Field(
+        default=False,
+        description="The image before and the one after go through one encoder, and what it says "
+        "of them is joined at every scale, see `models.siamese`.",
+    )
     shrink: PositiveInt = Field(
         default=1,
         description="The network sees the mean of so many by so many pixels, and only the pixel "
@@ -204,6 +209,11 @@ class NetworkArchitecture(Part):
         "turns with the scene, for so many times the time.",
     )
 
+    @property
+    def image_channels(self) -> int:
+        """Channels that the encoder is given at once."""
+        return self.in_channels // 2 if self.siamese else self.in_channels
+
     @model_validator(mode="after")
     def _check_reserved(self) -> Self:
         fixed = {"arch", "encoder_name", "encoder_weights", "in_channels", "classes"}
@@ -212,6 +222,11 @@ class NetworkArchitecture(Part):
         taken = sorted(reserved & self.decoder_options.keys())
         if taken:
             raise ValueError(f"decoder_options may not set {', '.join(taken)}")
+        if self.siamese and (self.in_channels % 2 or self.availability_channels):
+            raise ValueError(
+                "a siamese network sees two images of the same bands and nothing else; give "
+                "in_channels an even number and leave out availability_channels"
+            )
         if self.shrink > 1 and self.pixel_head is None:
             raise ValueError(
                 f"shrink is {self.shrink} and there is no pixel_head to answer at full resolution; "

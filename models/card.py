@@ -79,7 +79,14 @@ class Score(Part):
     value: float
     n: PositiveInt = Field(description="Images that it was measured on.")
     measure: Literal[
-        "iou", "ece", "auc_damaged", "macro_f1_two", "macro_f1_four", "accuracy_buildings"
+        "iou",
+        "ece",
+        "auc_damaged",
+        "macro_f1_two",
+        "macro_f1_four",
+        "accuracy_buildings",
+        "f1_localisation",
+        "xview2",
     ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
     drop: tuple[str, ...] = Field(
         default=(), description="Images of the data that the model was not given."

@@ -10,7 +10,7 @@ from models.card import ModelCard
 from models.damage_metrics import BuildingGrades, PixelGrades
 from models.data.xbd import GRADES, UNCLASSIFIED, DamageTile, Xbd
 from models.errors import DataInvalid
-from models.grading.grader import Grader
+from models.grading.grader import Finder, Grader
 from models.grading.zones import Values
 from models.mapping import Progress
 
@@ -28,8 +28,11 @@ class DamageEvaluation:
     split: str
     tiles: int
     pixels: PixelGrades
-    """The likeliest grade, drawn in the labels' footprints."""
+    """The mask of a model that finds buildings; of another the likeliest grade, drawn in the
+    labels' footprints."""
     buildings: BuildingGrades
+    finds: bool = False
+    """Whether the model finds buildings itself."""
 
     def as_json(self) -> dict[str, object]:
         """Return it as plain numbers."""
@@ -42,12 +45,12 @@ class DamageEvaluation:
             "n": self.tiles,
             "buildings": len(self.buildings.truth),
             "buildings_graded": graded,
-            "f1_localisation": None,
+            "f1_localisation": self.pixels.localisation.f1 if self.finds else None,
             "f1_per_grade": dict(zip(GRADES, self.pixels.f1_per_grade, strict=True)),
-            "xview2": None,
+            "xview2": self.pixels.xview2 if self.finds else None,
             **self.building_scores,
             "ece": self.buildings.reliability.ece if graded else None,
-            "note": FOOTPRINTS_GIVEN,
+            "note": None if self.finds else FOOTPRINTS_GIVEN,
         }
 
     @property
@@ -76,7 +79,10 @@ def evaluate_damage(
             tile = labelled[index]
             count = len(tile.polygons)
             probabilities = grader.grade(*tile.images, tile.buildings, count=count)
-            pixels += _on_pixels(tile, probabilities.astype(np.float64))
+            if isinstance(grader, Finder):
+                pixels += PixelGrades.of(grader.mask(*tile.images), tile.mask)
+            else:
+                pixels += _on_pixels(tile, probabilities.astype(np.float64))
             parts.append(_by_building(tile, probabilities.astype(np.float64)))
             progress.advance(1)
     finally:
@@ -84,7 +90,8 @@ def evaluate_damage(
     buildings = BuildingGrades.together(parts)
     if not len(buildings.truth):
         raise DataInvalid(f"the split {split} holds no graded building; there is nothing to score")
-    return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings)
+    finds = isinstance(grader, Finder)
+    return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings, finds)
 
 
 def _by_building(tile: DamageTile, probabilities: Values) -> BuildingGrades:

@@ -22,6 +22,7 @@ from models.domain import surveyed
 from models.errors import CardInvalid, DeviceMissing
 from models.inputs import Inputs, answered, shape_of, stack
 from models.registry import CardRef
+from models.siamese import Siamese
 from models.survey import Survey
 from models.symmetries import averaged
 from models.units import ValueSample
@@ -122,7 +123,7 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
             architecture.arch,
             encoder_name=architecture.encoder,
             encoder_weights=None,
-            in_channels=architecture.in_channels,
+            in_channels=architecture.image_channels,
             classes=architecture.pixel_head or architecture.classes,
             **architecture.decoder_options,
         )
@@ -131,6 +132,8 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
             f"{name} asks for {architecture.arch} on {architecture.encoder}, which "
             f"segmentation-models-pytorch {smp.__version__} cannot build: {error}"
         ) from error
+    if architecture.siamese:
+        network = Siamese(network, channels=architecture.image_channels)
     return network if architecture.pixel_head is None else PixelHead(network, architecture)
 
 

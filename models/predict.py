@@ -12,6 +12,7 @@ from models.grading.architecture import RegressionArchitecture
 from models.inputs import Inputs
 from models.registry import CardRef
 from models.survey import Survey
+from models.terms import Task
 
 
 class Model(Protocol):
@@ -68,9 +69,9 @@ def load(ref: CardRef, *, device: str = "auto") -> Model:
     architecture = ref.card.architecture
     if isinstance(architecture, DetectorArchitecture):
         return DetectorModel.of(ref.card, architecture)
-    if isinstance(architecture, RegressionArchitecture):
+    if isinstance(architecture, RegressionArchitecture) or ref.card.task is Task.DAMAGE:
         raise InputsMismatch(
-            f"{ref.card.name} grades buildings and says nothing of a pixel; name a model for "
+            f"{ref.card.name} grades buildings and maps no pixels; name a model for "
             "water, flood or burnt area, or give buildings to grade"
         )
     if isinstance(architecture, CsmaskArchitecture):

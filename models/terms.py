@@ -54,7 +54,13 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
     Task.WATER: (frozenset({Finding.WATER}), frozenset()),
     Task.FLOOD_CHANGE: (frozenset({Finding.FLOOD}), frozenset({Finding.REFERENCE_WATER})),
     Task.BURNT: (frozenset({Finding.BURNT}), frozenset()),
-    Task.DAMAGE: (frozenset({Finding.DAMAGED}), frozenset()),
+    Task.DAMAGE: (
+        frozenset({Finding.DAMAGED}),
+        frozenset({Finding.BUILDING, Finding.MINOR_DAMAGE, Finding.DESTROYED}),
+    ),
     Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
 }
 """By task: the classes that a card must have, and those that it may have besides."""
+
+DAMAGE_STEPS = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
+"""The steps up from no damage on the Joint Damage Scale, each meaning so bad or worse."""

@@ -7,12 +7,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from geo.sensors import SENSORS
+from models.data.buildings import Buildings
 from models.data.ombria import Ombria
 from models.data.on_cloud_n import OnCloudN
 from models.data.pairs import Pairs
 from models.data.sample import LabelledSet
 from models.data.sen1floods11 import Sen1Floods11
 from models.data.splits import fold
+from models.data.xbd import Xbd
 from models.errors import DataInvalid
 
 ALL = "all"
@@ -27,7 +29,7 @@ class Kind(StrEnum):
     ON_CLOUD_N = "on-cloud-n"
     PAIRS = "pairs"
     XBD = "xbd"
-    """Grades of buildings, see `models.data.xbd`: no mask of yes and no."""
+    """Buildings and their grades, see `models.data.xbd`."""
 
 
 class SetOptions(BaseModel):
@@ -76,11 +78,6 @@ def open_set(
     Raises:
         DataInvalid: where the folder or the split is not there.
     """
-    if kind is Kind.XBD:
-        raise DataInvalid(
-            f"{Kind.XBD} has grades of buildings, and no pixels of water, flood or fire; give a "
-            "model for damage, or another set"
-        )
     if not root.is_dir():
         raise DataInvalid(f"there is no folder {root}; give the folder of the {kind} data")
     found = _FOLD.match(split)
@@ -103,6 +100,8 @@ def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> Labe
         return Sen1Floods11.open(root, split)
     if kind is Kind.ON_CLOUD_N:
         return OnCloudN.open(root, split)
+    if kind is Kind.XBD:
+        return Buildings(Xbd.open(root, split))
     if split != ALL:
         raise DataInvalid(f"pairs have the splits {ALL} and fold-0-of-5 and alike, not {split!r}")
     return Pairs.open(

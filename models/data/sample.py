@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from geo.raster import BoolArray, Raster
+from geo.raster import BoolArray, CodeArray, Raster
 from geo.scene import Phase
 from geo.sensors import SENSORS
 from models.errors import InputsMismatch
@@ -39,6 +39,9 @@ class Sample:
     """(rows, cols); True where the label says flood, or water."""
     known: BoolArray
     """(rows, cols); True where there is a label: nothing is learned or scored elsewhere."""
+    grades: CodeArray | None = None
+    """(rows, cols); of buildings on the Joint Damage Scale: 0 none, 1 no damage, 2 minor, 3 major,
+    4 destroyed, 255 not graded. None: the labels have no grades."""
 
 
 class LabelledSet(Protocol):

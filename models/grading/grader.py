@@ -1,14 +1,16 @@
 """Grader: what gives each building the probabilities of its grades."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from geo.raster import FloatArray
+from geo.raster import CodeArray, FloatArray
+from models.architecture import NetworkArchitecture
 from models.card import ModelCard
 from models.data.xbd import IntArray
 from models.errors import InputsMismatch
 from models.grading.architecture import RegressionArchitecture
 from models.grading.regression import RegressionGrader
 from models.registry import CardRef
+from models.terms import Task
 
 
 class Grader(Protocol):
@@ -40,6 +42,27 @@ class Grader(Protocol):
         ...
 
 
+@runtime_checkable
+class Finder(Protocol):
+    """A grader that finds the buildings itself."""
+
+    def mask(self, before: FloatArray, after: FloatArray) -> CodeArray:
+        """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        ...
+
+    def find_buildings(self, before: FloatArray, after: FloatArray) -> IntArray:
+        """Return the buildings, (rows, cols): 0 none, k the k-th.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        ...
+
+
 def load_grader(ref: CardRef, *, device: str = "auto") -> Grader:
     """Return the grader of a card.
 
@@ -49,10 +72,17 @@ def load_grader(ref: CardRef, *, device: str = "auto") -> Grader:
 
     Raises:
         InputsMismatch: where the model grades no buildings.
+        WeightsMismatch: where the weights of a network are not the card's.
+        DeviceMissing: where the device is not there.
+        CardInvalid: where the card asks for a network that cannot be built.
     """
     architecture = ref.card.architecture
     if isinstance(architecture, RegressionArchitecture):
         return RegressionGrader(ref.card, architecture)
+    if isinstance(architecture, NetworkArchitecture) and ref.card.task is Task.DAMAGE:
+        from models.grading.network import NetworkGrader  # noqa: PLC0415 - torch takes seconds
+
+        return NetworkGrader.load(ref, architecture, device=device)
     raise InputsMismatch(
         f"{ref.card.name} is for {ref.card.task} and grades no buildings; name a model for damage, "
         "such as damage-features"

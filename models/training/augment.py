@@ -15,7 +15,7 @@ from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
 
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Channels (channels, rows, cols), target (rows, cols), known (rows, cols)."""
+"""Channels (channels, rows, cols), target and known (findings, rows, cols)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Augmenter:
         if self.plan.calm and torch.rand(()) < self.plan.calm:
             channels, seen = calmed(channels, seen, self.layout, slots=slots)
             target = torch.zeros_like(target)
+        if self.plan.shift_px:
+            channels, seen = shifted(channels, seen, self.layout, most_px=self.plan.shift_px)
         for index, entry in enumerate(self.inputs):
             jitter = self.plan.jitter.get(entry.units, Jitter())
             kept = seen[index] & (entry.slot in slots)
@@ -50,21 +52,40 @@ class Augmenter:
 
     def _moved(self, tile: Tile) -> tuple[torch.Tensor, ...]:
         """Flip, turn, scale and cut; what comes in at the edges was never seen."""
-        masks = torch.cat([tile.seen, tile.target[None], tile.known[None]]).to(torch.uint8)
-        image, mask = _geometry(self.plan, self.tile_px)(Image(tile.channels.float()), Mask(masks))
-        channels, flags = torch.Tensor(image).clone(), torch.Tensor(mask) > 0
-        return channels, flags[:-2].clone(), flags[-2], flags[-1]
+        changes = bool(torch.rand(()) < self.plan.affine)
+        low, high = self.plan.scale if changes else (1.0, 1.0)
+        side = round(self.tile_px / (low + float(torch.rand(())) * (high - low)))
+        # Cut out before all else: what a large picture has outside costs no time.
+        masks = torch.cat([tile.seen, tile.target, tile.known])
+        image, mask = self._cut(Image(tile.channels), Mask(masks), side=side)
+        move = _geometry(self.plan, side=side, tile_px=self.tile_px, changes=changes)
+        image, mask = move(Image(image.float()), Mask(mask.to(torch.uint8)))
+        flags = torch.Tensor(mask) > 0
+        sizes = [len(tile.seen), len(tile.target), len(tile.known)]
+        seen, target, known = flags.split(sizes)
+        return torch.Tensor(image).clone(), seen.clone(), target, known
+
+    def _cut(self, image: Image, mask: Mask, *, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut out a square; a share of them holds something of the finding, wherever it lies."""
+        found = mask[len(self.inputs)]
+        if not self.plan.centred or torch.rand(()) >= self.plan.centred or not found.any():
+            cut: tuple[torch.Tensor, torch.Tensor] = v2.RandomCrop(side, pad_if_needed=True)(
+                image, mask
+            )
+            return cut
+        pixels = found.nonzero()
+        middle = pixels[int(torch.randint(len(pixels), ()))]
+        top, left = (
+            int(torch.clamp(at - torch.randint(side, ()), 0, max(0, length - side)))
+            for at, length in zip(middle, found.shape, strict=True)
+        )
+        crop = functional.crop
+        return crop(image, top, left, side, side), crop(mask, top, left, side, side)
 
 
-def _geometry(plan: Augmentation, tile_px: int) -> v2.Compose:
-    """Return what is done to the image and its masks alike.
-
-    It is cut out before it is moved: what a large picture has outside costs no time.
-    """
-    changes = bool(torch.rand(()) < plan.affine)
-    low, high = plan.scale if changes else (1.0, 1.0)
-    side = round(tile_px / (low + float(torch.rand(())) * (high - low)))
-    moves: list[v2.Transform] = [v2.RandomCrop(side, pad_if_needed=True)]
+def _geometry(plan: Augmentation, *, side: int, tile_px: int, changes: bool) -> v2.Compose:
+    """Return what is done to a square and its masks alike."""
+    moves: list[v2.Transform] = [v2.Identity()]  # one at least: an empty list is refused
     if side != tile_px:
         moves.append(v2.Resize((tile_px, tile_px)))
     if plan.flips:
@@ -73,6 +94,36 @@ def _geometry(plan: Augmentation, tile_px: int) -> v2.Compose:
     if changes:
         moves.append(v2.RandomAffine(45, interpolation=v2.InterpolationMode.BILINEAR))
     return v2.Compose(moves)
+
+
+def shifted(
+    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, most_px: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a tile whose images after the event lie somewhere else, each by its own shift.
+
+    Args:
+        channels: (channels, rows, cols).
+        seen: (slots, rows, cols); what comes in at the edges was never seen.
+        layout: of the channels.
+        most_px: of a shift, in rows and in columns.
+    """
+    moved, there = channels.clone(), seen.clone()
+    for index, bands in enumerate(layout.bands.values()):
+        if index in layout.after:
+            down, right = (int(torch.randint(-most_px, most_px + 1, ())) for _ in range(2))
+            moved[bands] = _shifted(channels[bands], down, right)
+            there[index] = _shifted(seen[index], down, right)
+    return moved, there
+
+
+def _shifted(pixels: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """Return pixels (..., rows, cols) moved, 0 at the edges that come in."""
+    rows, cols = pixels.shape[-2:]
+    moved = torch.zeros_like(pixels)
+    moved[..., max(0, down) : rows + min(0, down), max(0, right) : cols + min(0, right)] = pixels[
+        ..., max(0, -down) : rows - max(0, down), max(0, -right) : cols - max(0, right)
+    ]
+    return moved
 
 
 def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:

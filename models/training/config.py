@@ -25,7 +25,7 @@ from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
 _PLACES_AND_WORDS: dict[str, Any] = {
-    "data": {"root": True, "options": {"groups"}},
+    "data": {"root": True, "kept_gb": True, "options": {"groups"}},
     "card": {"version", "summary", "licence", "limits", "references"},
     "encoder_weights": True,
 }
@@ -41,6 +41,11 @@ class CardPlan(Part):
     summary: str
     task: Task
     finding: Finding
+    grades: tuple[Finding, ...] = Field(
+        default=(),
+        description="Of the finding, the mildest first, each meaning so bad or worse; learned "
+        "where there is one to grade.",
+    )
     hazards: tuple[Hazard, ...] | None = None
     architecture: NetworkArchitecture
     inputs: tuple[CardInput, ...] = Field(
@@ -53,6 +58,11 @@ class CardPlan(Part):
     licence: str
     limits: tuple[str, ...] = Field(min_length=1)
     references: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the network answers, in the order of its channels."""
+        return (self.finding, *self.grades)
 
 
 class Doubt(Part):
@@ -76,7 +86,23 @@ class DataPlan(Part):
     options: SetOptions = PICTURES
     folds: int = Field(ge=2, description="One of so many is left out, neighbours together.")
     fold: NonNegativeInt = 0
+    block_px: PositiveInt | None = Field(
+        default=None,
+        description="A fold is so large squares of every tile instead of whole tiles: for a set "
+        "of one or two large ones. null: whole groups of tiles.",
+    )
+    kept_gb: PositiveFloat | None = Field(
+        default=None,
+        description="Memory for tiles; those beyond it are read again each time. null: all are "
+        "kept.",
+    )
     doubt: Doubt | None = Field(default=None, description="null: every label is believed.")
+
+    @property
+    def left(self) -> str:
+        """What is left out, in words."""
+        fold = f"fold {self.fold} of {self.folds}"
+        return f"{fold} in squares of {self.block_px} px" if self.block_px else fold
 
     @property
     def title(self) -> str:
@@ -97,6 +123,11 @@ class Optimiser(Part):
 
     epochs: PositiveInt
     batch: PositiveInt = 8
+    examples: PositiveInt = Field(
+        default=1,
+        description="An epoch goes over a small set again until it has shown so many, each time "
+        "another part of a tile.",
+    )
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
     cycles: PositiveInt = Field(
@@ -132,6 +163,18 @@ class Augmentation(Part):
     flips: bool = True
     affine: float = Field(default=0.0, ge=0, le=1, description="Share of tiles turned, scaled.")
     scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    centred: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of examples that are cut out around a pixel of the finding, for tiles "
+        "that are mostly empty.",
+    )
+    shift_px: NonNegativeInt = Field(
+        default=0,
+        description="Largest shift of an image after the event against the rest, in rows and in "
+        "columns: two dates never lie on each other exactly.",
+    )
     calm: float = Field(
         default=0.0,
         ge=0,
@@ -151,6 +194,15 @@ class LossPlan(Part):
     dice: NonNegativeFloat = 1.0
     smoothing: float = Field(
         default=0.0, ge=0, lt=0.5, description="Labels become s and 1 - s: outlines are coarse."
+    )
+    grades: NonNegativeFloat = Field(
+        default=1.0, description="Weight of each grade, where the finding itself has 1."
+    )
+    balanced: bool = Field(
+        default=False,
+        description="Both answers of a grade weigh alike in the cross entropy of a batch, "
+        "whatever their number; the share of a place's buildings that are damaged is that of "
+        "its event, and no other's.",
     )
 
     @model_validator(mode="after")
@@ -220,9 +272,11 @@ class TrainingConfig(Part):
                 f"calm tiles are asked for, and {', '.join(alone)} has no image before it of the "
                 "same sensor and bands; add one, or leave out calm"
             )
-        if self.card.architecture.classes != 1:
+        wanted = len(self.card.findings)
+        if self.card.architecture.classes != wanted:
             raise ValueError(
-                f"the network has {self.card.architecture.classes} classes; one finding is trained"
+                f"the network has {self.card.architecture.classes} classes; {wanted} are learned: "
+                f"{', '.join(self.card.findings)}"
             )
         if self.tile_px % self.card.stride_px:
             raise ValueError(

@@ -66,7 +66,7 @@ def begin_encoder(
             f"{what}: {len(missing)} of its {len(wanted)} tensors are not there, such as "
             f"{listed(missing)}; the file has {listed(sorted(tensors))}"
         )
-    first = _first_convolution(encoder, channels=architecture.in_channels)
+    first = _first_convolution(encoder, channels=architecture.image_channels)
     fitted = {
         name: adapted(tensor, channels=wanted[name].shape[1]) if name == first else tensor
         for name, tensor in pairs.items()

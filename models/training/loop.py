@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -12,6 +13,7 @@ from models.symmetries import averaged
 from models.training.augment import Example, only
 from models.training.config import InputSubset, TrainingConfig
 from models.training.objective import learning_rate
+from models.training.stock import TileSet, ahead
 from models.training.tiles import Layout, Tile
 
 Tick = Callable[[int], None]
@@ -44,14 +46,16 @@ class Learner:
 
 def train_epoch(
     learner: Learner,
-    tiles: Sequence[Tile],
+    tiles: TileSet,
     draw: Callable[[Tile], Example],
     objective: torch.nn.Module,
     *,
     epoch: int,
     tick: Tick,
 ) -> dict[str, float]:
-    """Go once over the tiles, in an order and with changes that seed and epoch decide.
+    """Go over the tiles, in an order and with changes that seed and epoch decide.
+
+    Once or, where they are fewer than the examples of an epoch, as often as makes so many.
 
     Args:
         learner: what learns.
@@ -59,20 +63,22 @@ def train_epoch(
         draw: makes an example of a tile; all its chance comes from torch.
         objective: loss of logits, target and known.
         epoch: from 0.
-        tick: told the tiles that are done.
+        tick: told the examples that are done.
 
     Returns:
         The row of the log: mean loss, last learning rate, seconds.
     """
     config, began = learner.config, time.monotonic()
     torch.manual_seed(config.seed * 1_000_003 + epoch)
-    batches = torch.randperm(len(tiles)).split(config.optimiser.batch)
+    order = torch.randperm(len(tiles) * rounds(tiles, examples=config.optimiser.examples))
+    batches = (order % len(tiles)).split(config.optimiser.batch)
     steps = config.optimiser.epochs * len(batches)
+    read = ahead(tiles, torch.cat(batches).tolist())
     learner.network.train()
     total, rate = 0.0, 0.0
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, steps=steps, plan=config.optimiser)
-        examples = [draw(tiles[int(index)]) for index in batch]
+        examples = [draw(tile) for tile in islice(read, len(batch))]
         total += _step(learner, examples, objective, rate=rate)
         tick(len(batch))
     return {
@@ -81,6 +87,11 @@ def train_epoch(
         "learning_rate": rate,
         "seconds": time.monotonic() - began,
     }
+
+
+def rounds(tiles: TileSet, *, examples: int) -> int:
+    """Return how often an epoch goes over the tiles to make so many examples."""
+    return max(1, -(-examples // len(tiles)))
 
 
 def _step(
@@ -100,12 +111,13 @@ def _step(
 
 
 def tally(
-    learner: Learner, tiles: Sequence[Tile], layout: Layout, subsets: Sequence[InputSubset]
-) -> list[LogitTally]:
-    """Return, by subset of the slots, what the averaged network says of the tiles."""
+    learner: Learner, tiles: TileSet, layout: Layout, subsets: Sequence[InputSubset]
+) -> list[list[LogitTally]]:
+    """Return, by subset of the slots and by finding, what the averaged network says of tiles."""
     learner.average.eval()
-    counted = [LogitTally.empty() for _ in subsets]
-    for tile in tiles:
+    findings = learner.config.card.findings
+    counted = [[LogitTally.empty() for _ in findings] for _ in subsets]
+    for tile in ahead(tiles, range(len(tiles))):
         seen = [only(tile, subset.slots, layout) for subset in subsets]
         channels = _padded(torch.stack([channels for channels, _, _ in seen]), learner)
         with torch.inference_mode():
@@ -115,10 +127,12 @@ def tally(
                 symmetries=learner.config.card.architecture.symmetries,
             )
         logits = logits.float().cpu()
-        rows, cols = tile.target.shape
+        rows, cols = tile.target.shape[1:]
         for index, (_, target, known) in enumerate(seen):
-            answer = logits[index, 0, :rows, :cols][known].numpy()
-            counted[index] += LogitTally.of(answer, target[known].numpy())
+            for number in range(len(findings)):
+                there = known[number]
+                answer = logits[index, number, :rows, :cols][there].numpy()
+                counted[index][number] += LogitTally.of(answer, target[number][there].numpy())
     return counted
 
 

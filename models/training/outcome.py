@@ -33,12 +33,18 @@ from models.training.config import CardPlan, InputSubset, TrainingConfig
 
 LOG_NAME = "log.csv"
 _NO_WEIGHTS_YET = "0" * 64
+_LEARNED = ("finding", "grades")
+"""Fields of a plan that are the classes of the card."""
 _LIBRARIES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "numpy")
+
+
+GRADE_THRESHOLD = 0.5
+"""A building is of the worst grade that it more likely reaches than not: the median grade."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the tiles that were left out decided, and how well it did on them."""
+    """What the tiles that were left out decided of one finding, and how well it did on them."""
 
     temperature: float
     threshold: float
@@ -46,15 +52,20 @@ class Chosen:
     by_subset: tuple[Counts, ...]
 
     @classmethod
-    def by(cls, tallies: Sequence[LogitTally]) -> "Chosen":
+    def by(cls, tallies: Sequence[LogitTally], *, threshold: float | None = None) -> "Chosen":
         """Choose the temperature by all subsets, each as often as the others.
 
         The threshold is chosen by the first one: the best threshold of a network that sees little
         is low, and would call too much flood where it sees everything.
+
+        Args:
+            tallies: by subset.
+            threshold: where there is nothing to choose.
         """
         together = sum(tallies, LogitTally.empty())
         temperature = together.temperature()
-        threshold = tallies[0].threshold(temperature=temperature)
+        if threshold is None:
+            threshold = tallies[0].threshold(temperature=temperature)
         return cls(
             temperature,
             threshold,
@@ -63,16 +74,25 @@ class Chosen:
         )
 
 
+def choose(tallies: Sequence[Sequence[LogitTally]]) -> tuple[Chosen, ...]:
+    """Choose for the finding and for each of its grades.
+
+    Args:
+        tallies: by subset, then by finding.
+    """
+    finding, *grades = zip(*tallies, strict=True)
+    return (Chosen.by(finding), *(Chosen.by(each, threshold=GRADE_THRESHOLD) for each in grades))
+
+
 def draft_card(
     plan: CardPlan, statistics: dict[str, tuple[BandStatistics, ...]], *, trained_on: str
 ) -> ModelCard:
     """Return the card as far as it is known before the training."""
-    fields = dict(plan)
-    finding = fields.pop("finding")
+    fields = {name: value for name, value in dict(plan).items() if name not in _LEARNED}
     return ModelCard(
         **{**fields, "inputs": tuple(_measured(entry, statistics) for entry in plan.inputs)},
         weights_sha256=_NO_WEIGHTS_YET,
-        classes=(CardClass(name=finding, threshold=0.5),),
+        classes=tuple(CardClass(name=finding, threshold=0.5) for finding in plan.findings),
         trained_on=trained_on,
         tested_on="nothing yet",
         domain=DomainLimits(),
@@ -96,7 +116,7 @@ def write_outcome(
     draft: ModelCard,
     *,
     network: torch.nn.Module,
-    chosen: Chosen,
+    chosen: Sequence[Chosen],
     config: TrainingConfig,
     standing: Standing,
     tiles: tuple[int, int],
@@ -108,7 +128,7 @@ def write_outcome(
         folder: exists.
         draft: of the training.
         network: what is shipped.
-        chosen: on the tiles that were left out.
+        chosen: on the tiles that were left out, by finding.
         config: of the training.
         standing: at its end.
         tiles: learned from, left out.
@@ -118,20 +138,32 @@ def write_outcome(
         StoreError: where they cannot be written.
     """
     content = save({name: _stored(tensor) for name, tensor in network.state_dict().items()})
-    left_out = fold_name(config.data.split, folds=config.data.folds, number=config.data.fold)
-    where = f"{config.data.kind} {left_out}, whole groups of neighbours, never learned from"
+    plan = config.data
+    left_out = fold_name(plan.split, folds=plan.folds, number=plan.fold)
+    where = f"{plan.kind} {left_out}, whole groups of neighbours, never learned from"
+    if plan.block_px:
+        where = f"{plan.kind} {plan.split}, {plan.left}, never learned from"
     fields = {
         "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "classes": (CardClass(name=config.card.finding, threshold=chosen.threshold),),
+        "classes": tuple(
+            CardClass(name=finding, threshold=one.threshold)
+            for finding, one in zip(config.card.findings, chosen, strict=True)
+        ),
         "tested_on": where,
         "calibration": Calibration(
             method="temperature",
-            parameters=TemperatureParameters(temperature=(round(chosen.temperature, 4),)),
+            parameters=TemperatureParameters(
+                temperature=tuple(round(one.temperature, 4) for one in chosen)
+            ),
             fitted_on=where,
-            ece=round(chosen.ece, 4),
+            ece=round(chosen[0].ece, 4),
         ),
-        "scores": _scores(config, chosen, split=left_out, n=tiles[1]),
-        "training": _training(config, standing, left_out, tiles=tiles[0], device=device),
+        "scores": _scores(
+            config, chosen[0], split=where if plan.block_px else left_out, n=tiles[1]
+        ),
+        "training": _training(
+            config, standing, None if plan.block_px else left_out, tiles=tiles[0], device=device
+        ),
     }
     card = ModelCard.model_validate({**dict(draft), **fields})
     for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, card_bytes(card))):
@@ -184,7 +216,12 @@ def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tu
 
 
 def _training(
-    config: TrainingConfig, standing: Standing, left_out: str, *, tiles: int, device: torch.device
+    config: TrainingConfig,
+    standing: Standing,
+    left_out: str | None,
+    *,
+    tiles: int,
+    device: torch.device,
 ) -> Training:
     return Training(
         config_sha256=config.digest,

@@ -16,7 +16,7 @@ from models.training.encoder import begin_encoder
 from models.training.job import Job, open_job
 from models.training.loop import Learner, tally
 from models.training.objective import Objective
-from models.training.outcome import Chosen, subset_name, write_outcome
+from models.training.outcome import choose, subset_name, write_outcome
 from models.training.study import EnergyMeter, Lesson, study, unmetered
 
 
@@ -62,7 +62,7 @@ def train(
         out,
         job.card,
         network=learner.average.module,
-        chosen=Chosen.by(tally(learner, job.left_out, job.layout, config.seen_with)),
+        chosen=choose(tally(learner, job.left_out, job.layout, config.seen_with)),
         config=config,
         standing=standing,
         tiles=(len(job.learned_from), len(job.left_out)),
@@ -90,10 +90,13 @@ def _lesson(job: Job) -> Lesson:
     )
 
 
-def _iou_row(config: TrainingConfig, tallies: list[LogitTally]) -> dict[str, float]:
-    """Return the IoU of each subset on the left-out tiles, by the common threshold."""
-    chosen = Chosen.by(tallies)
-    return {
+def _iou_row(config: TrainingConfig, tallies: list[list[LogitTally]]) -> dict[str, float]:
+    """Return the IoU of each subset and grade on the left-out tiles, by the common threshold."""
+    chosen, *grades = choose(tallies)
+    row = {
         f"iou {subset_name(subset)}": counts.iou or 0.0
         for subset, counts in zip(config.seen_with, chosen.by_subset, strict=True)
     } | {"ece": chosen.ece}
+    for name, grade in zip(config.card.grades, grades, strict=True):
+        row |= {f"iou {name}": grade.by_subset[0].iou or 0.0, f"ece {name}": grade.ece}
+    return row

@@ -1,7 +1,7 @@
 """Epoch after epoch, each kept as it ends: a killed run loses at most the one it was in."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import torch
 from models.mapping import Progress
 from models.training.augment import Example
 from models.training.checkpoint import Standing, read_checkpoint, write_checkpoint
-from models.training.loop import Learner, train_epoch
+from models.training.loop import Learner, rounds, train_epoch
 from models.training.outcome import write_log
+from models.training.stock import TileSet
 from models.training.tiles import Tile
 
 EnergyMeter = Callable[[], float | None]
@@ -26,7 +27,7 @@ def unmetered() -> None:
 class Lesson:
     """What is learned from the tiles."""
 
-    tiles: Sequence[Tile]
+    tiles: TileSet
     draw: Callable[[Tile], Example]
     """Makes an example of a tile, another one each time."""
     objective: torch.nn.Module
@@ -76,7 +77,8 @@ def _epoch(
 ) -> None:
     """Do one epoch, and write into `standing` what it showed and took."""
     config, began, energy = learner.config, time.monotonic(), energy_wh()
-    progress.start(f"epoch {standing.epoch + 1} of {config.optimiser.epochs}", len(lesson.tiles))
+    examples = len(lesson.tiles) * rounds(lesson.tiles, examples=config.optimiser.examples)
+    progress.start(f"epoch {standing.epoch + 1} of {config.optimiser.epochs}", examples)
     try:
         row = train_epoch(
             learner,

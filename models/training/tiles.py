@@ -1,6 +1,6 @@
 """Samples as the tensors of a network, in the channels of its card."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 
 from geo.raster import BoolArray, FloatArray
 from models.card import ModelCard
-from models.data.sample import LabelledSet, fill_slots, inputs_of
+from models.data.sample import LabelledSet, Sample, fill_slots, inputs_of
 from models.errors import DataInvalid
 from models.inputs import Inputs, answered, select, stack
 from models.scene_statistics import scene_levels
@@ -17,6 +17,7 @@ from models.survey import Survey
 from models.terms import InputPhase
 from models.training.config import CardPlan, Doubt, same_image
 from models.training.doubt import believed
+from models.training.targets import targets
 from models.units import ValueSample
 
 STATISTICS_SAMPLES = 200
@@ -65,28 +66,36 @@ class Tile:
     seen: torch.Tensor
     """(slots, rows, cols), bool; True where the slot was observed."""
     target: torch.Tensor
-    """(rows, cols), bool."""
+    """(findings, rows, cols), bool; see `models.training.targets`."""
     known: torch.Tensor
-    """(rows, cols), bool; False is neither learned nor scored."""
+    """(findings, rows, cols), bool; False is neither learned nor scored."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return sum(part.nbytes for part in (self.channels, self.seen, self.target, self.known))
 
 
-def tiles(card: ModelCard, labelled: LabelledSet, *, doubt: Doubt | None) -> Iterator[Tile]:
-    """Yield the tiles of a set; each is a scene of its own.
+def tile_of(
+    card: ModelCard, sample: Sample, *, filled: Mapping[str, str], doubt: Doubt | None
+) -> Tile:
+    """Return a sample as a tile, a scene of its own.
 
-    Raises:
-        InputsMismatch: where the images of the set are not what the card wants.
-        DataInvalid: where a sample cannot be read.
+    Args:
+        card: of what learns.
+        sample: of a set.
+        filled: see `models.data.sample.fill_slots`.
+        doubt: of its labels.
     """
-    filled = fill_slots(card.inputs, labelled.kinds, model=card.name)
-    for index in range(len(labelled)):
-        sample = labelled[index]
-        inputs = inputs_of(sample, filled)
-        yield Tile(
-            channels=torch.from_numpy(stack(card, [inputs], _survey(card, inputs))[0]).half(),
-            seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
-            target=torch.from_numpy(sample.target),
-            known=torch.from_numpy(sample.known & answered(card, inputs) & believed(sample, doubt)),
-        )
+    inputs = inputs_of(sample, filled)
+    target, known = targets(sample, card.class_names)
+    usable = answered(card, inputs) & believed(sample, doubt)
+    return Tile(
+        channels=torch.from_numpy(stack(card, [inputs], _survey(card, inputs))[0]).half(),
+        seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
+        target=torch.from_numpy(target),
+        known=torch.from_numpy(known & usable),
+    )
 
 
 def statistics(plan: CardPlan, labelled: LabelledSet) -> dict[str, tuple[BandStatistics, ...]]:

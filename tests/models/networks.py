@@ -16,7 +16,7 @@ from models.card import ModelCard
 from models.network import build
 from models.registry import CardRef, all_cards, find
 from models.slot import CardInput
-from models.terms import InputPhase, Physical
+from models.terms import InputPhase, Physical, Task
 from tests.models.conftest import make_raster, network_card
 
 MADE = "made-flood"
@@ -24,8 +24,13 @@ _COMMON = dict(zip(BANDS[:-1], ("blue", "green", "red", "nir", "swir16", "swir22
 
 
 def shipped() -> list[CardRef]:
-    """Return the networks on the shelf."""
-    return [r for r in all_cards() if isinstance(r.card.architecture, NetworkArchitecture)]
+    """Return the networks on the shelf that map pixels; graders of buildings see none of water."""
+    return [
+        ref
+        for ref in all_cards()
+        if isinstance(ref.card.architecture, NetworkArchitecture)
+        and ref.card.task is not Task.DAMAGE
+    ]
 
 
 def flood_card(**changes: Any) -> dict[str, Any]:

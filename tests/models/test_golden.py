@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from models.predict import load
 from models.registry import find
 from tests.models.conftest import redigest
-from tests.models.golden.fixture import answers, cases, scene, shipped_networks
+from tests.models.golden.fixture import answers, cases, network_of, scene, shipped_networks
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,7 +29,7 @@ def test_every_shipped_network_answers_as_it_did():
         record = json.loads((GOLDEN / f"{ref.card.name}.json").read_text())
         again = f"python -m tests.models.golden {ref.card.name}"
         assert record["weights_sha256"] == ref.card.weights_sha256, again
-        assert difference(answers(load(ref, device="cpu")), record["answers"]) < CLOSE, again
+        assert difference(answers(network_of(ref)), record["answers"]) < CLOSE, again
 
 
 def test_there_is_no_golden_answer_of_a_network_that_is_gone():

@@ -122,7 +122,7 @@ def test_a_folder_of_something_else_says_what_is_wanted(tmp_path):
         Xbd.open(tmp_path)
     with pytest.raises(DataInvalid, match="there is no folder"):
         Xbd.open(tmp_path / "none")
-    with pytest.raises(DataInvalid, match="give a model for damage"):
+    with pytest.raises(DataInvalid, match=r"holds no \*_post_disaster\.json"):
         open_set(Kind.XBD, tmp_path)
 
 

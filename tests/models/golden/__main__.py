@@ -7,8 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from models.predict import load
-from tests.models.golden.fixture import answers, shipped_networks
+from tests.models.golden.fixture import answers, network_of, shipped_networks
 
 FOLDER = Path(__file__).parent
 
@@ -17,7 +16,7 @@ def main(names: list[str]) -> None:
     """Write the files of the networks that are named, or of all."""
     for ref in shipped_networks():
         if not names or ref.card.name in names:
-            found = answers(load(ref, device="cpu"))
+            found = answers(network_of(ref))
             record = {"weights_sha256": ref.card.weights_sha256, "answers": found}
             (FOLDER / f"{ref.card.name}.json").write_text(f"{json.dumps(record)}\n")
 

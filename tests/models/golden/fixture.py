@@ -12,6 +12,7 @@ import numpy.typing as npt
 from models.architecture import NetworkArchitecture
 from models.card import ModelCard
 from models.inputs import Inputs
+from models.network import NetworkModel
 from models.predict import Model
 from models.registry import CardRef, all_cards
 from models.slot import CardInput
@@ -30,8 +31,15 @@ RANGE = {
 
 
 def shipped_networks() -> list[CardRef]:
-    """Return the networks on the shelf that say water or flood."""
+    """Return the networks on the shelf."""
     return [ref for ref in all_cards() if isinstance(ref.card.architecture, NetworkArchitecture)]
+
+
+def network_of(ref: CardRef) -> NetworkModel:
+    """Load a network to answer pixels, also one that is a grader of buildings elsewhere."""
+    architecture = ref.card.architecture
+    assert isinstance(architecture, NetworkArchitecture)
+    return NetworkModel.load(ref, architecture, device="cpu")
 
 
 def scene(card: ModelCard) -> Inputs:

@@ -136,5 +136,5 @@ def test_coefficients_are_as_many_as_features(grader, tmp_path):
 def test_a_model_of_pixels_grades_nothing_and_the_reverse(grader, tmp_path):
     with pytest.raises(InputsMismatch, match="ndwi-water is for water and grades no buildings"):
         load_grader(find("ndwi-water"))
-    with pytest.raises(InputsMismatch, match="tiny-damage grades buildings and says nothing of a"):
+    with pytest.raises(InputsMismatch, match="tiny-damage grades buildings and maps no pixels"):
         load(CardRef(grader.card, tmp_path))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augment import Augmenter, changed, clouds, haze, only
+from models.training.augment import Augmenter, changed, clouds, haze, only, shifted
 from models.training.calm import calmed
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.tiles import Layout, Tile
@@ -28,7 +28,7 @@ def tile(size=32, *, seen=1.0):
     observed = torch.from_numpy(rng.random((3, size, size)) < seen)
     per_band = observed[[0, 1, 2, 2]]
     channels = torch.cat([flood.float().expand(4, -1, -1) * per_band, observed.float()])
-    return Tile(channels.half(), observed, flood, torch.ones_like(flood))
+    return Tile(channels.half(), observed, flood[None], torch.ones_like(flood)[None])
 
 
 def test_the_layout_is_the_order_of_the_stack(layout):
@@ -47,14 +47,14 @@ def test_image_and_label_move_together(inputs, layout):
         channels, target, known = augment(tile())
         assert known.all()
         for band in range(4):
-            np.testing.assert_array_equal(channels[band] > 0.5, target)
+            np.testing.assert_array_equal(channels[band] > 0.5, target[0])
 
 
 def test_all_eight_flips_and_turns_come_up(inputs, layout):
     augment = Augmenter(inputs, layout, Augmentation(), (ALL,), 32)
     torch.manual_seed(0)
     seen = {augment(tile())[1].numpy().tobytes() for _ in range(120)}
-    flood = tile().target.numpy()
+    flood = tile().target[0].numpy()
     assert seen == {
         np.ascontiguousarray(np.rot90(side, k)).tobytes()
         for side in (flood, flood[:, ::-1])
@@ -66,7 +66,7 @@ def test_what_comes_in_at_the_edges_is_not_seen_and_not_learned(inputs, layout):
     plan = Augmentation(affine=1.0, scale=(0.5, 0.5))
     channels, _, known = Augmenter(inputs, layout, plan, (ALL,), 32)(tile())
     assert 0.1 < known.float().mean() < 0.5
-    assert not channels[:, ~known].any()
+    assert not channels[:, ~known[0]].any()
 
 
 def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
@@ -84,16 +84,16 @@ def test_a_pixel_that_only_an_image_before_saw_is_not_learned(inputs, layout):
     both = InputSubset(slots=("s1-before", "s2-after"), weight=1)
     made = tile(seen=0.5)
     _, _, known = only(made, both.slots, layout)
-    np.testing.assert_array_equal(known, made.seen[2])
+    np.testing.assert_array_equal(known[0], made.seen[2])
     augment = Augmenter(inputs, layout, Augmentation(flips=False), (both,), 32)
-    np.testing.assert_array_equal(augment(made)[2], made.seen[2])
+    np.testing.assert_array_equal(augment(made)[2][0], made.seen[2])
 
 
 def test_a_pixel_that_no_kept_slot_saw_is_not_learned(layout):
     made = tile(seen=0.5)
     channels, _, known = only(made, ("s2-after",), layout)
-    np.testing.assert_array_equal(known, made.seen[2])
-    assert not channels[2:4, ~known].any()
+    np.testing.assert_array_equal(known[0], made.seen[2])
+    assert not channels[2:4, ~known[0]].any()
 
 
 def test_subsets_come_up_by_their_weights(inputs, layout):
@@ -120,7 +120,7 @@ def test_a_larger_tile_is_cut_and_a_smaller_one_is_padded(inputs, layout):
     for size in (20, 50):
         channels, target, known = augment(tile(size))
         assert channels.shape == (7, 32, 32)
-        assert target.shape == known.shape == (32, 32)
+        assert target.shape == known.shape == (1, 32, 32)
         assert known.sum() == min(size, 32) ** 2
 
 
@@ -158,7 +158,7 @@ def test_what_lies_in_a_hole_of_the_only_image_is_not_learned(inputs, layout):
     plan = Augmentation(jitter={"reflectance": Jitter(holes=1.0)})
     torch.manual_seed(3)
     channels, _, known = Augmenter(inputs, layout, plan, (subset,), 32)(tile())
-    np.testing.assert_array_equal(known, channels[6] == 1)
+    np.testing.assert_array_equal(known[0], channels[6] == 1)
     assert 0.3 < known.float().mean() < 0.97
 
 
@@ -197,3 +197,43 @@ def test_nothing_is_to_be_found_in_a_calm_tile(inputs, layout):
     torch.manual_seed(7)
     found = [bool(augment(tile())[1].any()) for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.1)
+
+
+def rare(size=128):
+    """A tile with one small thing to find, far from its middle."""
+    made = tile(size)
+    target = torch.zeros_like(made.target)
+    target[0, 10:14, 100:104] = True
+    return Tile(made.channels, made.seen, target, made.known)
+
+
+def test_examples_are_centred_on_what_is_rare(inputs, layout):
+    torch.manual_seed(8)
+    for share, low, high in ((0.0, 0.0, 0.3), (1.0, 1.0, 1.0), (0.5, 0.4, 0.75)):
+        augment = Augmenter(inputs, layout, Augmentation(centred=share), (ALL,), 32)
+        found = np.mean([bool(augment(rare())[1].any()) for _ in range(100)])
+        assert low <= found <= high, share
+
+
+def test_an_image_after_is_shifted_and_one_before_and_the_labels_are_not(layout):
+    made = tile(40)
+    torch.manual_seed(9)
+    ways = set()
+    for _ in range(60):
+        channels, seen = shifted(made.channels, made.seen, layout, most_px=2)
+        np.testing.assert_array_equal(channels[0], made.channels[0])
+        rows, cols = (slice(4, 36) for _ in range(2))
+        (way,) = (
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-2, 3)
+            if torch.equal(
+                channels[1, rows, cols],
+                made.channels[1, 4 - down : 36 - down, 4 - right : 36 - right],
+            )
+        )
+        ways.add(way)
+        # What comes in at the edges was not seen, and is as many rows and columns as it moved.
+        assert (~seen[1]).sum() == 1600 - (40 - abs(way[0])) * (40 - abs(way[1]))
+        assert seen[0].all()
+    assert len(ways) > 15

@@ -31,7 +31,7 @@ def test_squares_are_hidden_from_all_bands_and_asked_for(root):
     seen[:, :, :20] = False
     values = torch.rand(4, 64, 64) + 1
     channels = torch.cat([values * seen[0], seen.float()]).half()
-    tile = Tile(channels, seen, seen[0], torch.ones(64, 64, dtype=torch.bool))
+    tile = Tile(channels, seen, seen[:1], torch.ones(1, 64, 64, dtype=torch.bool))
     every = InputSubset(slots=tuple(entry.slot for entry in inputs), weight=1)
     layout = Layout.of(inputs, availability=True)
     torch.manual_seed(1)

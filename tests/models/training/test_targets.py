@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from geo.classify import Finding
+from models.data.pixels import as_raster
+from models.data.sample import Sample
+from models.errors import InputsMismatch
+from models.terms import DAMAGE_STEPS
+from models.training.targets import targets
+
+MASK = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
+ALL = (Finding.BUILDING, *DAMAGE_STEPS)
+
+
+def sample(grades=MASK):
+    known = np.ones(MASK.shape, bool)
+    image = as_raster(np.ones((1, 1, 6), np.float32), valid=known, bands=("red",), source="made")
+    return Sample("made", "0", {"image": image}, MASK > 0, known, grades)
+
+
+def test_a_grade_means_so_bad_or_worse_and_is_known_where_it_was_given():
+    found, known = targets(sample(), ALL)
+    assert found.astype(int).tolist() == [
+        [[0, 1, 1, 1, 1, 1]],
+        [[0, 0, 1, 1, 1, 0]],
+        [[0, 0, 0, 1, 1, 0]],
+        [[0, 0, 0, 0, 1, 0]],
+    ]
+    assert known[0].all()
+    for grade in known[1:]:
+        assert grade.astype(int).tolist() == [[0, 1, 1, 1, 1, 0]]
+
+
+def test_a_label_of_yes_and_no_is_the_one_finding():
+    found, known = targets(sample(None), (Finding.WATER,))
+    np.testing.assert_array_equal(found, (MASK > 0)[None])
+    assert known.all()
+
+
+@pytest.mark.parametrize(
+    ("grades", "findings", "said"),
+    [
+        (None, ALL, "do not say minor_damage; they have no grades"),
+        (MASK, (Finding.WATER,), "are buildings, and water is to be learned"),
+        (MASK, (Finding.BUILDING, Finding.FLOOD), "do not say flood"),
+    ],
+)
+def test_labels_of_something_else_are_refused(grades, findings, said):
+    with pytest.raises(InputsMismatch, match=said):
+        targets(sample(grades), findings)
