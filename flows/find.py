@@ -183,9 +183,9 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         for m in match.misfits
         if m.ref.card.task is Task.DAMAGE and misfit(m.ref.card, offers) is None
     ]
-    others = tuple(task for task in tasks if task is not Task.DAMAGE)
+    pixels_only = tuple(task for task in tasks if task is not Task.DAMAGE)
     # Without footprints, and a pair to grade them in, nobody waits for grades.
-    named = tasks if request.buildings or graded or not others else others
+    named = tasks if request.buildings or graded or not pixels_only else pixels_only
     reasons = [m.reason for m in match.misfits if m.ref.card.task in named]
     # A pair that could be graded is worth asking for footprints; other imagery is looked at.
     if request.buildings is not None or (set(tasks) <= {Task.DAMAGE} and not graded):

@@ -25,8 +25,8 @@ TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
 """What to look for, by hazard; damage only where there are footprints to grade."""
 
 PREFERENCE = (
-    "damage-vhr",
     "damage-features",
+    "damage-vhr",
     "flood-s1s2",
     "water-multispectral",
     "sar-change",
@@ -42,7 +42,8 @@ PREFERENCE = (
 )
 """Shipped models, the first choice first.
 
-Who gives footprints wants them graded, where the imagery shows them.
+Who gives footprints wants them graded, where the imagery shows them; of the two graders
+damage-features is right more often on the tile that it did not learn from (AUC 0.95, 0.81).
 Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
 MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
 NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
