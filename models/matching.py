@@ -43,7 +43,7 @@ PREFERENCE = (
 """Shipped models, the first choice first.
 
 Who gives footprints wants them graded, where the imagery shows them; of the two graders
-damage-features is right more often on the tile that it did not learn from (AUC 0.95, 0.81).
+damage-features is right more often on the tile that it did not learn from (AUC 0.95, 0.90).
 Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
 MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
 NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
