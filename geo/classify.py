@@ -59,6 +59,7 @@ NOTATION: dict[int, str] = {
     Label.UNDATED_WATER: "Flooded area or standing water",
     Label.REFERENCE_WATER: "Reference water",
     Label.RECEDED_WATER: "Reference water, receded",
+    Label.COMPARED: "Buildings graded, ground not judged",
 }
 """`notation` by label; that of `EVENT` follows from the hazard."""
 

@@ -90,7 +90,7 @@ def test_a_model_of_pixels_is_not_scored_on_grades_nor_the_reverse(model, folder
     write_ombria(tmp_path, [1], split="test")
     root = ["--dataset", "ombria", "--root", tmp_path, "--split", "test", "--direct", "--quiet"]
     assert run([str(part) for part in ("evaluate", "--model", model, *root)]) == 2
-    assert "grades buildings and says nothing of a pixel" in capsys.readouterr().err
+    assert "grades buildings and maps no pixels" in capsys.readouterr().err
 
 
 def test_a_plan_that_is_wrong_is_one_sentence(folder, capsys, tmp_path):
