@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from flows.cli import run
+from flows.photo_plan import photos_in
+from flows.request import make_request
 from geo.store import LocalStore
 from models.photos import FOUND, NOT_ANALYSED, NOT_FOUND
 from tests.models.test_photos import RedIsWater
@@ -127,9 +129,6 @@ def test_photos_and_georeferenced_images_do_not_mix(tmp_path: Path, capsys: Any)
 
 
 def test_a_picture_beside_geotiffs_is_a_preview(tmp_path: Path) -> None:
-    from flows.photo_plan import photos_in  # noqa: PLC0415 - only this test looks inside
-    from flows.request import make_request  # noqa: PLC0415
-
     write_image(tmp_path / "product" / "band.tif", picture(3, 20, 20))
     Image.fromarray(colours()).save(tmp_path / "product" / "quicklook.jpg")
     request = make_request(event="flood", hazard="flood", after=[str(tmp_path / "product")])

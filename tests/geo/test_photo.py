@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyproj import Geod
-from shapely.geometry import Point
+from shapely.geometry import Point, Polygon
 
 from geo.camera import footprint_of, why_no_footprint
 from geo.errors import BandsUnknown, SceneUnreadable
@@ -17,9 +17,9 @@ DHAKA = (90.3889, 23.7639)
 GEOD = Geod(ellps="WGS84")
 
 
-def corners_m(area: object, around: tuple[float, float]) -> np.ndarray:
+def corners_m(area: Polygon, around: tuple[float, float]) -> np.ndarray:
     """Return the corners of a footprint, (4, 2), metres east and north of a place."""
-    lon, lat = np.array(area.exterior.coords)[:4].T  # type: ignore[attr-defined]
+    lon, lat = np.array(area.exterior.coords)[:4].T
     azimuth, _, distance = GEOD.inv(*(np.full(4, v) for v in around), lon, lat)
     return np.column_stack(
         [distance * np.sin(np.radians(azimuth)), distance * np.cos(np.radians(azimuth))]
