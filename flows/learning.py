@@ -13,8 +13,7 @@ from flows.settings import Settings
 from models.agreement import Detail
 from models.card import ModelCard
 from models.damage_evaluation import evaluate_damage
-from models.data.kinds import ALL, PICTURES, Kind, SetOptions, open_set
-from models.data.xbd import Xbd
+from models.data.kinds import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
 from models.evaluation import Evaluation, evaluate, split_for, together
 from models.grading.grader import load_grader
 from models.grading.plan import is_grading_plan, read_grading_plan
@@ -132,7 +131,7 @@ def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
         ModelError: see `models.evaluation`, `models.registry.find`.
     """
     refs = [find(name, extra=Settings().models) for name in request.models]
-    if request.dataset is Kind.XBD:
+    if request.dataset in GRADED:
         return {"dataset": request.dataset.value, **_assess_damage(refs, request, progress)}
     splits = [split_for(ref.card, request.split) for ref in refs]
     each = [_assess(*pair, request, progress) for pair in zip(refs, splits, strict=True)]
@@ -150,7 +149,7 @@ def _assess_damage(
         )
     split = split_for(refs[0].card, request.split)
     grader = load_grader(refs[0], device=request.device)
-    labelled = Xbd.open(request.root, split)
+    labelled = open_graded(request.dataset, request.root, split=split, options=request.options)
     return evaluate_damage(grader, labelled, split=split, progress=progress).as_json()
 
 

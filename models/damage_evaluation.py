@@ -8,7 +8,7 @@ import numpy as np
 from geo.raster import CodeArray
 from models.card import ModelCard
 from models.damage_metrics import BuildingGrades, PixelGrades
-from models.data.xbd import GRADES, UNCLASSIFIED, DamageTile, Xbd
+from models.data.xbd import GRADES, UNCLASSIFIED, DamageTile, GradedTiles
 from models.errors import DataInvalid
 from models.grading.grader import Finder, Grader
 from models.grading.zones import Values
@@ -65,7 +65,7 @@ class DamageEvaluation:
 
 
 def evaluate_damage(
-    grader: Grader, labelled: Xbd, *, split: str = "", progress: Progress
+    grader: Grader, labelled: GradedTiles, *, split: str = "", progress: Progress
 ) -> DamageEvaluation:
     """Hold a grader against the labels of xBD; each tile is a scene.
 

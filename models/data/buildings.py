@@ -1,4 +1,4 @@
-"""Buildings: the tiles of xBD as samples whose pixels are a building or not, and graded."""
+"""Buildings: graded tiles as samples whose pixels are a building or not, and graded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 
 from geo.scene import Phase
 from models.data.sample import ImageKind, Sample
-from models.data.xbd import BANDS, Xbd
+from models.data.xbd import BANDS, GradedTiles
 
 SENSOR = "vhr-rgb"
 
 
 @dataclass(frozen=True)
 class Buildings:
-    """What `models.data.sample.LabelledSet` asks for, of the pixels of xBD.
+    """What `models.data.sample.LabelledSet` asks for, of the pixels of graded tiles.
 
     The outlines are those of the image before: a building that is gone is one still.
     """
 
-    tiles: Xbd
+    tiles: GradedTiles
 
     @property
     def kinds(self) -> Mapping[str, ImageKind]:
@@ -36,7 +36,7 @@ class Buildings:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Images, labels and masks."""
+        """Images and labels."""
         return self.tiles.files
 
     def __len__(self) -> int:

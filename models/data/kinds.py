@@ -4,17 +4,18 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
 
 from geo.sensors import SENSORS
 from models.data.buildings import Buildings
 from models.data.ombria import Ombria
 from models.data.on_cloud_n import OnCloudN
+from models.data.outlines import Bounds, Outlines
 from models.data.pairs import Pairs
 from models.data.sample import LabelledSet
 from models.data.sen1floods11 import Sen1Floods11
 from models.data.splits import fold
-from models.data.xbd import Xbd
+from models.data.xbd import PIXEL_M, GradedTiles, Xbd
 from models.errors import DataInvalid
 
 ALL = "all"
@@ -30,10 +31,16 @@ class Kind(StrEnum):
     PAIRS = "pairs"
     XBD = "xbd"
     """Buildings and their grades, see `models.data.xbd`."""
+    OUTLINES = "outlines"
+    """Imagery as it comes and a file of buildings, see `models.data.outlines`."""
+
+
+GRADED = frozenset({Kind.XBD, Kind.OUTLINES})
+"""Kinds whose labels are buildings."""
 
 
 class SetOptions(BaseModel):
-    """What the files of a folder of pairs cannot say of themselves."""
+    """What the files of pairs and outlines cannot say of themselves."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +55,16 @@ class SetOptions(BaseModel):
         default=None,
         description="CSV with the columns stem and group, instead of numbers in the file names; "
         "`python -m models.data.places` finds the images that overlap.",
+    )
+
+    resolution_m: PositiveFloat = Field(default=PIXEL_M, description="Of tiles of outlines.")
+    bounds: Bounds | None = Field(
+        default=None,
+        description="West, south, east, north of outlines, degrees; null: all that both images saw",
+    )
+    calm: bool = Field(
+        default=False,
+        description="Of outlines: the image before stands for the one after, and nothing happened",
     )
 
     @field_validator("sensor")
@@ -87,6 +104,28 @@ def open_set(
     return fold(whole, folds=int(found[3]), number=int(found[2])).left_out
 
 
+def open_graded(
+    kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
+) -> GradedTiles:
+    """Open a set of graded buildings.
+
+    Args:
+        kind: one of `GRADED`.
+        root: folder of the set.
+        split: of xBD.
+        options: of outlines.
+
+    Raises:
+        DataInvalid: where the folder or the split is not there.
+    """
+    if kind is Kind.XBD:
+        return Xbd.open(root, split)
+    _require_all(kind, split)
+    return Outlines.open(
+        root, resolution_m=options.resolution_m, bounds=options.bounds, calm=options.calm
+    )
+
+
 def fold_name(split: str, *, folds: int, number: int) -> str:
     """Return what `open_set` calls a fold of a split."""
     name = f"fold-{number}-of-{folds}"
@@ -100,10 +139,9 @@ def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> Labe
         return Sen1Floods11.open(root, split)
     if kind is Kind.ON_CLOUD_N:
         return OnCloudN.open(root, split)
-    if kind is Kind.XBD:
-        return Buildings(Xbd.open(root, split))
-    if split != ALL:
-        raise DataInvalid(f"pairs have the splits {ALL} and fold-0-of-5 and alike, not {split!r}")
+    if kind in GRADED:
+        return Buildings(open_graded(kind, root, split=split, options=options))
+    _require_all(kind, split)
     return Pairs.open(
         root,
         sensor=options.sensor,
@@ -111,3 +149,8 @@ def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> Labe
         block=options.block,
         groups_file=options.groups,
     )
+
+
+def _require_all(kind: Kind, split: str) -> None:
+    if split != ALL:
+        raise DataInvalid(f"{kind} have the splits {ALL} and fold-0-of-5 and alike, not {split!r}")

@@ -91,9 +91,9 @@ def fold(whole: LabelledSet, *, folds: int, number: int) -> Fold:
     return Fold(Part(whole, rest), Part(whole, out))
 
 
-def data_digest(whole: OnDisk) -> str:
-    """Return the sha256 of the names and bytes of a set's files, in their order."""
+def data_digest(*sets: OnDisk) -> str:
+    """Return the sha256 of the names and bytes of the files of one or several sets, in order."""
     digest = hashlib.sha256()
-    for path in whole.files:
+    for path in (path for one in sets for path in one.files):
         digest.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,37 @@ class DamageTile:
     def buildings(self) -> IntArray:
         """(rows, cols): 0 none, k the k-th building; a pixel is of the one that has its centre."""
         return drawn(self.polygons, np.arange(1, len(self.polygons) + 1), self.mask.shape)
+
+
+class GradedTiles(Protocol):
+    """Tiles in an order that never changes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each tile, without reading it."""
+        ...
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The event of each tile, without reading it; see `models.data.splits.left_out`."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is read, in order; see `models.data.splits.data_digest`."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many tiles there are."""
+        ...
+
+    def __getitem__(self, index: int, /) -> DamageTile:
+        """Read a tile.
+
+        Raises:
+            DataInvalid: where it cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True)

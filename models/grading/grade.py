@@ -101,7 +101,7 @@ def grade_buildings(
     Squares of the card's window, less its overlap, are graded one after the other, each with
     half the overlap around its buildings. So memory follows the window, not the city.
     """
-    there, lying = _placed(buildings, placement)
+    there, lying = placed(buildings, placement)
     found = _Found(len(buildings))
     found.refuse(np.flatnonzero(buildings.sides > LARGEST_PX), TOO_LARGE)
     found.refuse(np.flatnonzero(~np.isfinite(lying).all(axis=1)), NOT_ALIGNED)
@@ -148,7 +148,7 @@ class _Found:
         return BuildingGrades(self._probabilities, tuple(self._reasons), tuple(self._scenes))
 
 
-def _placed(buildings: Buildings, placement: Placement) -> tuple[Buildings, Reals]:
+def placed(buildings: Buildings, placement: Placement) -> tuple[Buildings, Reals]:
     """Return the buildings where the image before shows them, and how far off that after is.
 
     A building where the footprints' blocks contradict each other stays where it lies; where
@@ -192,9 +192,9 @@ def _grade(
     """Grade the buildings of one square; its neighbours are drawn, so that no ring meets them."""
     beside = there.within(block.slices)
     numbers = there.drawn(block.slices, beside)
-    before = pair.before.read(_window(geobox, block.slices, (0.0, 0.0)))
+    before = pair.before.read(moved(geobox, block.slices, (0.0, 0.0)))
     off = np.median(lying[block.own], axis=0)
-    after = pair.after.read(_window(geobox, block.slices, (off[0], off[1])))
+    after = pair.after.read(moved(geobox, block.slices, (off[0], off[1])))
     answers = grader.grade(before.pixels, after.pixels, numbers, count=len(beside))
     shown = [
         _seen(image, mosaic, numbers, len(beside))
@@ -206,7 +206,7 @@ def _grade(
         found.add(index, answers[k], shown[0].scenes[k], shown[1].scenes[k], reason)
 
 
-def _window(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:
+def moved(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:
     """Return a window of a grid, moved by (down, right) pixels; it may reach beyond the grid."""
     rows, cols = slices
     shape = rows.stop - rows.start, cols.stop - cols.start

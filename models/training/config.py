@@ -25,7 +25,12 @@ from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
 _PLACES_AND_WORDS: dict[str, Any] = {
-    "data": {"root": True, "kept_gb": True, "options": {"groups"}},
+    "data": {
+        "root": True,
+        "kept_gb": True,
+        "options": {"groups"},
+        "also": {"__all__": {"root": True, "options": {"groups"}}},
+    },
     "card": {"version", "summary", "licence", "limits", "references"},
     "encoder_weights": True,
 }
@@ -77,6 +82,20 @@ class Doubt(Part):
     dry_above: float = Field(description="Labelled dry with a higher index is left out.")
 
 
+class MoreData(Part):
+    """A further set that is learned from, whole: nothing of it is left out."""
+
+    kind: Kind
+    root: Path = Field(description="Relative to the folder of the config.")
+    split: str = ALL
+    options: SetOptions = PICTURES
+
+    @property
+    def title(self) -> str:
+        """What the data is, in words."""
+        return f"{self.kind} {self.root.name}"
+
+
 class DataPlan(Part):
     """What is learned from, and what is left out to choose and to calibrate by."""
 
@@ -97,6 +116,13 @@ class DataPlan(Part):
         "kept.",
     )
     doubt: Doubt | None = Field(default=None, description="null: every label is believed.")
+    also: tuple[MoreData, ...] = Field(
+        default=(),
+        description="Learned from beside it; statistics, choices and scores come from the first.",
+    )
+    repeat: PositiveInt = Field(
+        default=1, description="How often the first is gone over for each time of the others."
+    )
 
     @property
     def left(self) -> str:
@@ -311,7 +337,11 @@ def read_config(path: Path) -> TrainingConfig:
         said = first["msg"].removeprefix("Value error, ")
         raise TrainingInvalid(f"{path}: {place}: {said}" if place else f"{path}: {said}") from error
     rooted = _with_encoder(_with_groups(config, path.parent), path.parent)
-    return at_root(rooted, path.parent / config.data.root)
+    also = tuple(
+        more.model_copy(update={"root": path.parent / more.root}) for more in config.data.also
+    )
+    data = rooted.data.model_copy(update={"also": also})
+    return at_root(rooted.model_copy(update={"data": data}), path.parent / config.data.root)
 
 
 def at_root(config: TrainingConfig, root: Path) -> TrainingConfig:

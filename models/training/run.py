@@ -65,7 +65,7 @@ def train(
         chosen=choose(tally(learner, job.left_out, job.layout, config.seen_with)),
         config=config,
         standing=standing,
-        tiles=(len(job.learned_from), len(job.left_out)),
+        tiles=(job.tiles, len(job.left_out)),
         device=device,
     )
 

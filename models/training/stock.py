@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
 from models.card import ModelCard
@@ -84,6 +85,26 @@ class Stock:
             self._kept.append(tile)
             progress.advance(1)
         return room
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Several sets of tiles as one."""
+
+    parts: tuple[TileSet, ...]
+    """A set that is named twice is gone over twice."""
+
+    def __len__(self) -> int:
+        """Return how many tiles there are, repeated ones as often as they are."""
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int, /) -> Tile:
+        """Return a tile."""
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
 
 
 def ahead(tiles: TileSet, order: Sequence[int]) -> Iterator[Tile]:

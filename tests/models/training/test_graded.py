@@ -11,6 +11,7 @@ from models.data.xbd import Xbd
 from models.grading.grader import Finder, load_grader
 from models.registry import find
 from models.training import TrainingConfig, train
+from models.training.job import open_job
 from tests.models.grading.made import town, write_xbd
 from tests.models.training.plans import plan
 
@@ -98,3 +99,25 @@ def test_what_was_trained_grades_buildings_and_is_scored_with_and_without_footpr
     assert scores["f1_localisation"] > 0.6
     assert scores["auc_damaged"] > 0.6
     assert scores["note"] is None
+
+
+def test_a_second_set_is_learned_from_beside_the_first(tmp_path):
+    """Nothing of it is left out, and its name and its bytes are on the card."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_xbd(first, "a-storm_00000000", town(side=3))
+    write_xbd(second, "a-fire_00000000", town(1, side=3))
+    data = {"kind": "xbd", "root": str(first), "folds": 4, "block_px": 32}
+    more = data | {"also": [{"kind": "xbd", "root": str(second)}], "repeat": 2}
+    jobs = [open_job(config(first, data=fields), QuietProgress()) for fields in (data, more)]
+    alone, both = jobs
+    assert [len(job.learned_from) for job in jobs] == [1, 3]
+    assert [job.tiles for job in jobs] == [1, 2]
+    assert [len(job.left_out) for job in jobs] == [1, 1]
+    known = [[bool(tile.known[0].all()) for tile in map(job.learned_from.__getitem__, range(n))]
+             for job, n in ((alone, 1), (both, 3))]  # fmt: skip
+    assert known == [[False], [False, False, True]]
+    assert both.card.trained_on == f"{alone.card.trained_on}, and xbd second"
+    assert both.card.inputs == alone.card.inputs
+    assert both.data_sha256 != alone.data_sha256
+    with pytest.raises(IndexError):
+        both.learned_from[3]
