@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from geo.classify import Finding
 from geo.raster import CodeArray
-from models.card import Calibration, CardClass, ModelCard, TemperatureParameters
+from models.card import ModelCard
+from models.card_parts import Calibration, CardClass, TemperatureParameters
 from models.damage_metrics import DAMAGED_FROM
 from models.data.xbd import BANDS, UNCLASSIFIED, DamageTile
 from models.errors import DataInvalid, TrainingInvalid

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.durable import make_folder, replace_file, writing
-from models.card import CARD_NAME, ModelCard, Score, Training, card_bytes
+from models.card import CARD_NAME, ModelCard, card_bytes
+from models.card_parts import Score, Training
 from models.damage_metrics import BuildingGrades
 from models.data.splits import data_digest
 from models.data.xbd import UNCLASSIFIED, Xbd

@@ -12,17 +12,14 @@ import torch
 from safetensors.torch import save
 
 from geo.durable import replace_file, writing
-from models.card import (
-    CARD_NAME,
-    WEIGHTS_NAME,
+from models.card import CARD_NAME, WEIGHTS_NAME, ModelCard, card_bytes
+from models.card_parts import (
     Calibration,
     CardClass,
     DomainLimits,
-    ModelCard,
     Score,
     TemperatureParameters,
     Training,
-    card_bytes,
 )
 from models.data.kinds import fold_name
 from models.metrics import Counts
