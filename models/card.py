@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -23,14 +23,58 @@ from models.architecture import (
     NetworkArchitecture,
     Part,
 )
-from models.card_parts import Calibration, CardClass, DomainLimits, Score, Training
 from models.errors import CardInvalid
 from models.grading.architecture import RegressionArchitecture
+from models.learned import Calibration, DomainLimits, Training
 from models.slot import CardInput
 from models.terms import CLASSES_OF, InputPhase, Task
 
 CARD_NAME = "card.json"
 WEIGHTS_NAME = "weights.safetensors"
+
+
+class CardClass(Part):
+    """One answer of a model."""
+
+    name: Finding
+    threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is of it.")
+
+
+class Score(Part):
+    """One measured figure, with what it was measured on."""
+
+    dataset: str
+    split: str
+    metric: str = Field(description="Said in full, with the class and the averaging.")
+    value: float
+    n: PositiveInt = Field(description="Images that it was measured on.")
+    measure: Literal[
+        "iou",
+        "ece",
+        "auc_damaged",
+        "macro_f1_two",
+        "macro_f1_four",
+        "accuracy_buildings",
+        "f1_localisation",
+        "xview2",
+    ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
+    drop: tuple[str, ...] = Field(
+        default=(), description="Images of the data that the model was not given."
+    )
+    trainings: tuple[float, ...] = Field(
+        default=(), description="The same figure of several trainings, where there were several."
+    )
+    trainings_differ_in: Literal["seed", "fold"] | None = Field(
+        default=None,
+        description="seed: `value` is that of the shipped weights; fold: each training was scored "
+        "on what it left out, and `value` is of all their pixels.",
+    )
+
+    @model_validator(mode="after")
+    def _check_trainings(self) -> Self:
+        if bool(self.trainings) != (self.trainings_differ_in is not None):
+            raise ValueError("trainings and trainings_differ_in go together; give both or neither")
+        return self
 
 
 class ModelCard(Part):

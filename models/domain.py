@@ -29,7 +29,7 @@ import numpy as np
 
 from geo.raster import FloatArray
 from models.card import ModelCard
-from models.card_parts import DomainLimits
+from models.learned import DomainLimits
 from models.scene_statistics import scene_levels
 from models.slot import BandStatistics, CardInput
 from models.survey import Level, Survey

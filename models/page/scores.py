@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from models.agreement import Agreement
-from models.card import ModelCard
-from models.card_parts import Score
+from models.card import ModelCard, Score
 from models.evaluation import Evaluation
 from models.page.markdown import images
 from models.page.measure import Measured, Row, SetMeasured

@@ -8,8 +8,7 @@ import numpy as np
 
 from models.agreement import spread
 from models.architecture import DetectorArchitecture, NetworkArchitecture
-from models.card import ModelCard
-from models.card_parts import Score
+from models.card import ModelCard, Score
 from models.data.kinds import PICTURES, Kind
 from models.page.markdown import bullets, duration, images, parts, percent, plain, sentence, table
 from models.page.measure import Row, SetMeasured

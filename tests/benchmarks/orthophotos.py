@@ -18,7 +18,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from shapely.affinity import affine_transform, rotate, scale, translate
 
-from tests.benchmarks.scenes import folder
+from tests.benchmarks.scenes import Field, folder
 
 CRS = "EPSG:32633"
 PIXEL_M = 0.02
@@ -88,7 +88,7 @@ class Orthophoto:
             "dtype": "uint8", "crs": CRS, "transform": GROUND @ Affine.scale(PIXEL_M),
             "tiled": True, "blockxsize": STRIP_PX, "blockysize": STRIP_PX, "compress": "deflate",
             "zlevel": 1, "interleave": "pixel", "photometric": "rgb", "alpha": "yes",
-            "sparse_ok": True, "bigtiff": "if_safer",
+            "sparse_ok": True, "bigtiff": "if_safer", "num_threads": 2,
         }  # fmt: skip
         with (
             rasterio.Env(GDAL_CACHEMAX=64 * 2**20),
@@ -114,24 +114,23 @@ class Orthophoto:
             yield top * CELL_PX, strip
 
 
-def _land(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _land(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
     """Return fields with trees in them, (3, rows, cols)."""
-    fields = _patches(rng.uniform(0, 255, _coarse(shape, FIELD_CELLS)), shape, FIELD_CELLS)
-    trees = _patches(rng.standard_normal(_coarse(shape, TREE_CELLS)), shape, TREE_CELLS)
-    light = 22 * trees + 18 * rng.standard_normal((3, *shape))
+    fields = _patches(255 * rng.random(_coarse(shape, FIELD_CELLS), np.float32), shape, FIELD_CELLS)
+    trees = _patches(rng.standard_normal(_coarse(shape, TREE_CELLS), np.float32), shape, TREE_CELLS)
+    light = 22 * trees + 18 * rng.standard_normal(shape, np.float32)
     return np.stack([90 + 0.25 * fields, 100 + 0.15 * fields, 60 + 0.2 * fields]) + light
 
 
-def _water(rng: np.random.Generator, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    return np.array(BROWN)[:, None, None] + 3 * rng.standard_normal((3, *shape))
+def _water(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
+    brown = np.array(BROWN, np.float32)[:, None, None]
+    return brown + 3 * rng.standard_normal((3, *shape), np.float32)
 
 
 def _coarse(shape: tuple[int, int], side: int) -> tuple[int, int]:
     return -(-shape[0] // side), -(-shape[1] // side)
 
 
-def _patches(
-    values: npt.NDArray[np.float64], shape: tuple[int, int], side: int
-) -> npt.NDArray[np.float64]:
+def _patches(values: Field, shape: tuple[int, int], side: int) -> Field:
     """Return each value as a square of `side` cells."""
     return values.repeat(side, axis=0).repeat(side, axis=1)[: shape[0], : shape[1]]

@@ -1,4 +1,4 @@
-"""Real pairs and footprints to graded buildings, through the command line, as a user runs it."""
+"""Real pairs and footprints to graded buildings, through the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import geopandas as gpd
 import pytest
 
 from geo.schema import DAMAGE_GRA
-from tests.aftermap import Ran, aftermap
+from tests.aftermap import Ran, within
 
 pytestmark = pytest.mark.data
 
@@ -23,7 +23,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(event: str, *arguments: object, store: Path, home: Path) -> Ran:
-    return aftermap(
+    return within(
         "map", "--event", event, "--hazard", "storm", *arguments, "--store", store, "--json",
         "--direct", home=home,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def test_graded_polygons_are_scored_against_the_labels(
         "joplin-xbd", "--before", f"{name}_pre_disaster.tif", "--after",
         f"{name}_post_disaster.tif", "--buildings", labels, store=store, home=home,
     )  # fmt: skip
-    done = aftermap("score", product["product"], "--truth", labels, home=home)
+    done = within("score", product["product"], "--truth", labels, home=home)
     assert done.status == 0, done.err
     print(done.out)
     assert done.json["matched"] == done.json["buildings"] == 100

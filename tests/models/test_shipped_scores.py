@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from flows.progress import QuietProgress
-from models.card_parts import Score
+from models.card import Score
 from models.data import open_set
 from models.evaluation import evaluate, split_for
 from models.page import read_plan

@@ -1,10 +1,9 @@
-"""The parts of a card: classes, scores, calibration, training, and the limits of a domain."""
+"""What the card of a learned model says besides: how it learned, how sure and how far it goes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from geo.classify import Finding
 from models.architecture import Part
 
 
@@ -37,50 +36,6 @@ class DomainLimits(Part):
         description="Cohen's kappa with a detector below which a block is not trusted; null: no "
         "detector is run beside it.",
     )
-
-
-class CardClass(Part):
-    """One answer of a model."""
-
-    name: Finding
-    threshold: float = Field(gt=0, lt=1, description="Probability from which a pixel is of it.")
-
-
-class Score(Part):
-    """One measured figure, with what it was measured on."""
-
-    dataset: str
-    split: str
-    metric: str = Field(description="Said in full, with the class and the averaging.")
-    value: float
-    n: PositiveInt = Field(description="Images that it was measured on.")
-    measure: Literal[
-        "iou",
-        "ece",
-        "auc_damaged",
-        "macro_f1_two",
-        "macro_f1_four",
-        "accuracy_buildings",
-        "f1_localisation",
-        "xview2",
-    ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
-    drop: tuple[str, ...] = Field(
-        default=(), description="Images of the data that the model was not given."
-    )
-    trainings: tuple[float, ...] = Field(
-        default=(), description="The same figure of several trainings, where there were several."
-    )
-    trainings_differ_in: Literal["seed", "fold"] | None = Field(
-        default=None,
-        description="seed: `value` is that of the shipped weights; fold: each training was scored "
-        "on what it left out, and `value` is of all their pixels.",
-    )
-
-    @model_validator(mode="after")
-    def _check_trainings(self) -> Self:
-        if bool(self.trainings) != (self.trainings_differ_in is not None):
-            raise ValueError("trainings and trainings_differ_in go together; give both or neither")
-        return self
 
 
 class TemperatureParameters(Part):
