@@ -21,10 +21,10 @@ def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
     return _renamed(by_revision, lambda scene: f"{scene.id}-{scene.taken_text}")
 
 
-def _renamed(scenes: tuple[Scene, ...], rename: Callable[[Scene], str]) -> tuple[Scene, ...]:
+def _renamed(scenes: tuple[Scene, ...], name_of: Callable[[Scene], str]) -> tuple[Scene, ...]:
     ids = [scene.id for scene in scenes]
     return tuple(
-        _called(scene, rename(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
+        _called(scene, name_of(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
     )
 
 

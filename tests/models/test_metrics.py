@@ -3,7 +3,7 @@
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
@@ -14,6 +14,7 @@ TRUTH, ANSWER = [1, 0, 1, 0], [1, 1, 0, 0]
 PIXELS = st.one_of(st.integers(0, 3), st.integers(0, 10**11))
 
 
+@settings(deadline=None)  # the first example imports the library
 @given(pixels=st.tuples(PIXELS, PIXELS, PIXELS, PIXELS))
 def test_scores_are_those_of_sklearn_and_none_where_they_are_not_defined(pixels):
     counts = Counts(*pixels)
