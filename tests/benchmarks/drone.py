@@ -10,13 +10,12 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
+from flows.doctor.machine import MEMORY_NEEDED
 from tests.benchmarks.measure import Taken, watch
 from tests.benchmarks.orthophotos import CRS, Orthophoto
 from tests.benchmarks.table import table
 
 SIZES_PX = (10_000, 20_000, 40_000)
-LIMIT_MB = 1500
-"""That of the main job on the largest Sentinel-2 scene."""
 FOUND_FROM = 0.5
 """IoU from which a lake counts as found."""
 HEAD = (
@@ -45,7 +44,8 @@ def benchmark() -> str:
     for size in SIZES_PX:
         with tempfile.TemporaryDirectory() as store:
             rows.append(_row(Orthophoto(size).make(), Path(store)))
-    return f"Limit: {LIMIT_MB:,} MB.\n\n{table(HEAD, rows)}"
+    limit = f"`aftermap doctor` asks for {MEMORY_NEEDED / 2**20:,.0f} MB."
+    return f"{limit}\n\n{table(HEAD, rows)}"
 
 
 def _row(picture: Orthophoto, store: Path) -> list[str]:

@@ -17,7 +17,7 @@ from geo.discover import scenes_of
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import SceneMosaic
 from geo.source import Source
-from tests.aftermap import aftermap, within
+from tests.aftermap import within
 
 pytestmark = pytest.mark.data
 
@@ -257,9 +257,9 @@ def quicklook_edges(scenes: list[Scene], grid: GeoBox) -> np.ndarray:
 
 
 def test_products_are_listed(joplin: dict[str, Any], store: Path, home: Path) -> None:
-    listed = aftermap("products", "joplin", "--store", store, "--json", home=home)
+    listed = within("products", "joplin", "--store", store, "--json", home=home)
     assert [row["product"] for row in listed.json] == [joplin["product_id"]]
-    assert "joplin" in aftermap("events", "--store", store, home=home).out
+    assert "joplin" in within("events", "--store", store, home=home).out
 
 
 def _band(descriptions: tuple[str, ...], phase: str) -> int:
