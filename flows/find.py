@@ -16,13 +16,12 @@ from flows.errors import NothingFits
 from flows.request import MapRequest
 from flows.settings import Settings
 from geo.area import AreaOfInterest, parse_area, swap_hint
-from geo.discover import scenes_of
+from geo.discover import distinct_ids, scenes_of
 from geo.errors import NotOverlapping, TimeUnknown
 from geo.extent import extent_text
 from geo.footprints import Footprints, read_footprints
 from geo.grid import GridChoice, crs_of, lay_grid
 from geo.scene import Phase, Scene
-from geo.scene_ids import distinct_ids
 from geo.scene_mosaic import ordered
 from models.clouds import CloudSource, cloud_sources
 from models.errors import InputsMismatch

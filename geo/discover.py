@@ -1,8 +1,9 @@
 """Files and folders to scenes: opens headers, hashes files, reads a sample to check units."""
 
 import hashlib
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,31 @@ def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
     names = ", ".join(file.path.name for file in others[:5])
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
     return (f"left out, being no band of {others[0].title}: {names}{more}",)
+
+
+def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
+    """Return the scenes, each once, with ids that are unique.
+
+    A shared name gains its folder, then its phase, then its revision: `before/image.tif` and
+    `after/image.tif` become `before-image` and `after-image`. A scene that was found twice,
+    with the same name and the same bytes, stays once.
+    """
+    once = {(s.phase, s.id, s.revision, s.taken_text): s for s in scenes}
+    by_folder = _renamed(tuple(once.values()), lambda s: f"{s.paths[0].parent.name}-{s.id}")
+    by_phase = _renamed(by_folder, lambda scene: f"{scene.phase}-{scene.id}")
+    by_revision = _renamed(by_phase, lambda scene: f"{scene.id}-{scene.revision[:8]}")
+    return _renamed(by_revision, lambda scene: f"{scene.id}-{scene.taken_text}")
+
+
+def _renamed(scenes: tuple[Scene, ...], rename: Callable[[Scene], str]) -> tuple[Scene, ...]:
+    ids = [scene.id for scene in scenes]
+    return tuple(
+        _called(scene, rename(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
+    )
+
+
+def _called(scene: Scene, name: str) -> Scene:
+    return replace(scene, id=name, acquisition=acquisition_key(name))
 
 
 def _understand(source: Source, path: Path) -> "_File | _NoBand":

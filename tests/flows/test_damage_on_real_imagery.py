@@ -7,7 +7,7 @@ import geopandas as gpd
 import pytest
 
 from geo.schema import DAMAGE_GRA
-from tests.aftermap import Ran, within
+from tests.aftermap import Ran, aftermap, within
 
 pytestmark = pytest.mark.data
 
@@ -77,7 +77,7 @@ def test_graded_polygons_are_scored_against_the_labels(
         "joplin-xbd", "--before", f"{name}_pre_disaster.tif", "--after",
         f"{name}_post_disaster.tif", "--buildings", labels, store=store, home=home,
     )  # fmt: skip
-    done = within("score", product["product"], "--truth", labels, home=home)
+    done = aftermap("score", product["product"], "--truth", labels, home=home)
     assert done.status == 0, done.err
     print(done.out)
     assert done.json["matched"] == done.json["buildings"] == 100
