@@ -3,32 +3,29 @@
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from flows import cli_explain, cli_training, cli_validate
+from flows import cli_explain, cli_store, cli_training, cli_validate
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
+from flows.options import Direct, Json, Quiet, StoreAt
 from flows.photo_plan import photos_in
 from flows.photos import PublishedPhotos, walk_photos
-from flows.printing import print_json, print_photos, print_product, print_rows
-from flows.products import built_up, class_raster, event_rows, product_rows
+from flows.printing import print_json, print_photos, print_product
+from flows.products import built_up, class_raster
 from flows.progress import progress_on
 from flows.published import Published
 from flows.quiet import quiet_prefect
 from flows.request import MapRequest, make_request, read_request
 from flows.settings import Settings
 from geo.errors import GeoError, StoreError
-from geo.schema import Hazard, schema_markdown
+from geo.schema import Hazard
 from geo.source import Rows
-from geo.store import LocalStore
 from models.clouds import Clouds
 from models.errors import ModelError
 from models.grading.score import grade_column, score_buildings
-from models.registry import all_cards, find
 from models.score import Positive, score_product
 
 app = typer.Typer(
@@ -39,13 +36,6 @@ app = typer.Typer(
     add_completion=False,
 )
 BAD_INPUT, FAILURE, STOPPED = 2, 1, 130
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Direct = Annotated[
-    bool, typer.Option("--direct", help="Run in this process, without Prefect's run history.")
-]
-StoreAt = Annotated[Path | None, typer.Option(help="Folder of the products; default: store.")]
 
 
 @app.command("map")
@@ -172,79 +162,8 @@ def score(
     print_json(result.as_json())
 
 
-@app.command()
-def events(store: StoreAt = None, as_json: Json = False) -> None:
-    """List the events of a store."""
-    rows = event_rows(_store(store))
-    print_rows(rows, as_json=as_json, empty="no event has been published in this store")
-
-
-@app.command()
-def products(
-    event: Annotated[str | None, typer.Argument(help="Only those of this event.")] = None,
-    store: StoreAt = None,
-    as_json: Json = False,
-) -> None:
-    """List the products of a store."""
-    rows = product_rows(_store(store), event)
-    print_rows(rows, as_json=as_json, empty="no product has been published in this store")
-
-
-@app.command()
-def models(
-    name: Annotated[str | None, typer.Argument(help="Name or folder of a model.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the models, or print the card of one."""
-    extra = Settings().models
-    if name is not None:
-        print_json(find(name, extra=extra).card.model_dump(mode="json"))
-        return
-    rows = [
-        {
-            "name": r.card.name,
-            "version": r.card.version,
-            "task": r.card.task,
-            "what": r.card.summary,
-        }
-        for r in all_cards(extra)
-    ]
-    print_rows(rows, as_json=as_json, empty="there is no model")
-
-
-@app.command()
-def fields() -> None:
-    """Print the table of fields of every layer, as Markdown."""
-    print(schema_markdown(), end="")
-
-
-@app.command()
-def serve(
-    store: StoreAt = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8765,
-) -> None:
-    """Serve a store over HTTP, for QGIS, GDAL and web maps."""
-    from flows.serve import serve as run  # noqa: PLC0415 (only this command needs a web server)
-
-    run(_store(store).root, host=host, port=port)
-
-
-@app.command()
-def doctor(store: StoreAt = None, as_json: Json = False) -> None:
-    """Say what this machine can do, and what is missing."""
-    from flows.doctor import as_table, checkup, healthy  # noqa: PLC0415 (imports torch and Prefect)
-
-    findings = checkup(_store(store).root, models=Settings().models)
-    if as_json:
-        print_json([asdict(finding) for finding in findings])
-    else:
-        Console().print(as_table(findings))
-    if not healthy(findings):
-        raise typer.Exit(FAILURE)
-
-
 cli_explain.register(app)
+cli_store.register(app)
 cli_training.register(app)
 cli_validate.register(app)
 
@@ -329,10 +248,6 @@ def _run_photos(
 
     published: PublishedPhotos = map_photos(request, quiet=quiet)
     return published
-
-
-def _store(folder: Path | None) -> LocalStore:
-    return LocalStore(folder or Settings().store)
 
 
 def _split(bands: str | None) -> tuple[str, ...] | None:

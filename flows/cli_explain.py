@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from flows.options import AfterNow, BeforeNow, Device, Json, ProductNamed, Quiet, StoreAt
 from flows.printing import print_json, print_rows
 from flows.products import find_product
 from flows.progress import progress_on
@@ -18,28 +19,20 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(  # noqa: PLR0917 (typer reads options from parameters)
-    product: Annotated[str, typer.Argument(help="Id of a product, or its folder.")],
+    product: ProductNamed,
     feature: Annotated[
         str, typer.Argument(metavar="FEATURE-ID", help="Field id of a feature of the product.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="File of the picture; default: FEATURE-ID.png.")
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the products; default: store.")
-    ] = None,
-    before: Annotated[
-        list[str] | None,
-        typer.Option(help="Where a before source lies now, in the order of the request."),
-    ] = None,
-    after: Annotated[
-        list[str] | None,
-        typer.Option(help="Where an after source lies now, in the order of the request."),
-    ] = None,
+    store: StoreAt = None,
+    before: BeforeNow = None,
+    after: AfterNow = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the product's model.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw what the model saw at one polygon, and what moved its answer."""
     from flows.evidence import places_of  # noqa: PLC0415 (listing a store needs none of it)

@@ -15,6 +15,7 @@ from flows.learning import (
     prepare,
     present,
 )
+from flows.options import DataAt, Device, Direct, Json, Quiet
 from flows.printing import print_json, print_rows
 from flows.progress import progress_on
 from flows.quiet import quiet_prefect
@@ -22,12 +23,6 @@ from flows.settings import Settings
 from models.agreement import Detail
 from models.card import ModelCard
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Direct = Annotated[
-    bool, typer.Option("--direct", help="Run in this process, without Prefect's run history.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +38,7 @@ def train(  # noqa: PLR0917 (typer reads options from parameters)
     out: Annotated[
         Path, typer.Option(help="Folder of card, weights, log and checkpoint; a run begins there.")
     ],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data, if not the config's.")
-    ] = None,
+    root: DataAt = None,
     direct: Direct = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -64,9 +57,7 @@ def train(  # noqa: PLR0917 (typer reads options from parameters)
 def pretrain(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="That of a training.")],
     out: Annotated[Path, typer.Option(help="Folder of the encoder, log and checkpoint.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of the data, if not the config's.")
-    ] = None,
+    root: DataAt = None,
     direct: Direct = False,
     quiet: Quiet = False,
 ) -> None:
@@ -99,7 +90,7 @@ def evaluate(  # noqa: PLR0917 (typer reads options from parameters)
     by: Annotated[
         Detail | None, typer.Option(help="group or tile: list their counts and scores, too.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     direct: Direct = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -140,7 +131,7 @@ def page(  # noqa: PLR0917 (typer reads options from parameters)
         list[Path] | None,
         typer.Option(help="A training that left out another fold; repeated for every fold."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on the data of its page.toml; write its card's scores and its page."""

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.errors import RequestInvalid
+from flows.options import AfterNow, BeforeNow, Json, ProductNamed, Quiet, StoreAt
 from flows.printing import print_json, print_rows
 from flows.products import find_product
 from flows.progress import progress_on
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(  # noqa: PLR0917 (typer reads options from parameters)
-    product: Annotated[str, typer.Argument(help="Id of a product, or its folder.")],
+    product: ProductNamed,
     out: Annotated[
         Path | None, typer.Option(help="Draw a sample into this folder, to check by eye.")
     ] = None,
@@ -36,19 +37,11 @@ def validate(  # noqa: PLR0917 (typer reads options from parameters)
     sample: Annotated[
         Path | None, typer.Option(help="Folder of the sample; default: that of the answers.")
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the products; default: store.")
-    ] = None,
-    before: Annotated[
-        list[str] | None,
-        typer.Option(help="Where a before source lies now, in the order of the request."),
-    ] = None,
-    after: Annotated[
-        list[str] | None,
-        typer.Option(help="Where an after source lies now, in the order of the request."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    store: StoreAt = None,
+    before: BeforeNow = None,
+    after: AfterNow = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw buildings to check by eye (--out), or say what the eye found (--answers)."""
     if (out is None) == (answers is None):

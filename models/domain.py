@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.raster import FloatArray
-from models.card import DomainLimits, ModelCard
+from models.card import ModelCard
+from models.learned import DomainLimits
 from models.scene_statistics import scene_levels
 from models.slot import BandStatistics, CardInput
 from models.survey import Level, Survey

@@ -1,6 +1,12 @@
-"""Counts of agreement, and the scores that are made of them: count once, score many."""
+"""Counts of agreement, and the scores that are made of them: count once, score many.
 
-from dataclasses import dataclass
+The formulas are those of segmentation_models_pytorch. It brings torch and seconds of import, so it
+is imported where a score is asked for: listing a store needs none.
+"""
+
+import math
+from dataclasses import astuple, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -33,25 +39,22 @@ class Counts:
     @property
     def iou(self) -> float | None:
         """Intersection over union of the positive class; None where neither has any."""
-        return _ratio(
-            self.true_positive, self.true_positive + self.false_positive + self.false_negative
-        )
+        return _score(self, "iou_score")
 
     @property
     def precision(self) -> float | None:
         """Share of the answer that is true; None without an answer."""
-        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+        return _score(self, "precision")
 
     @property
     def recall(self) -> float | None:
         """Share of the truth that was found; None without truth."""
-        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+        return _score(self, "recall")
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall."""
-        wrong = self.false_positive + self.false_negative
-        return _ratio(2 * self.true_positive, 2 * self.true_positive + wrong)
+        """Harmonic mean of precision and recall; None where neither has any."""
+        return _score(self, "f1_score")
 
 
 def count(answer: BoolArray, truth: BoolArray) -> Counts:
@@ -61,5 +64,14 @@ def count(answer: BoolArray, truth: BoolArray) -> Counts:
     return Counts(both, answered - both, true - both, answer.size - answered - true + both)
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _score(
+    counts: Counts, metric: Literal["iou_score", "f1_score", "precision", "recall"]
+) -> float | None:
+    """Return a score of the library; None where it divides nothing by nothing."""
+    import torch  # noqa: PLC0415 (see above)
+    from segmentation_models_pytorch import metrics  # noqa: PLC0415 (the same)
+
+    # In float64, which counts every pixel; of the library's own choice, float32, are 7 digits.
+    pixels = [torch.tensor(n, dtype=torch.float64) for n in astuple(counts)]
+    value = float(getattr(metrics, metric)(*pixels, reduction="micro"))
+    return None if math.isnan(value) else value

@@ -63,9 +63,17 @@ class NetworkModel:
 
     def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
         """Answer a batch of windows; see `models.predict.Model.predict`."""
-        probabilities = self.probabilities(stack(self.card, batch, survey))
+        pixels = stack(self.card, batch, survey)
         usable = np.stack([answered(self.card, inputs) for inputs in batch])
-        return np.where(usable[:, None], probabilities, np.float32(np.nan))
+        out = np.full((len(batch), len(self.card.classes), *usable.shape[1:]), np.nan, np.float32)
+        # A scene that lies turned on the grid leaves nearly half of the windows empty.
+        seen = np.flatnonzero(usable.any(axis=(1, 2)))
+        # One by one a processor is as fast (flood-rgb, 640 px: 0.55 s a window instead of 0.62),
+        # and needs 100 MB instead of 370.
+        size = 1 if self.device.type == "cpu" else len(batch)
+        for part in (seen[start : start + size] for start in range(0, len(seen), size)):
+            out[part] = self.probabilities(pixels[part])
+        return np.where(usable[:, None], out, np.float32(np.nan))
 
     def probabilities(self, pixels: FloatArray) -> FloatArray:
         """Return calibrated probabilities of stacked windows, float32 (n, classes, rows, cols).

@@ -1,4 +1,4 @@
-"""Runs the command line as a user does: another process, its own Prefect home."""
+"""Runs the command line: as a user does, in another process, or in this one, which is quicker."""
 
 import json
 import os
@@ -6,10 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from flows.cli import run
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,19 @@ def aftermap(*arguments: object, home: Path, cwd: Path | None = None) -> Ran:
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def within(*arguments: object, home: Path) -> Ran:
+    """Run `aftermap ARGUMENTS` in this process: what needs no Prefect starts at once.
+
+    Args:
+        home: as of `aftermap`.
+    """
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("AFTERMAP_HOME", str(home))
+        status = run([str(argument) for argument in arguments])
+    return Ran(status, out.getvalue(), err.getvalue())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from geo.classify import Finding
 from geo.raster import CodeArray
-from models.card import Calibration, CardClass, ModelCard, TemperatureParameters
+from models.card import CardClass, ModelCard
 from models.damage_metrics import DAMAGED_FROM
 from models.data.xbd import BANDS, UNCLASSIFIED, DamageTile
 from models.errors import DataInvalid, TrainingInvalid
@@ -20,6 +20,7 @@ from models.grading.logistic import balanced, fit_logistic, log_loss
 from models.grading.plan import GradingPlan
 from models.grading.regression import standardised
 from models.grading.zones import Values
+from models.learned import Calibration, TemperatureParameters
 from models.reliability import Reliability
 from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task

@@ -1,14 +1,14 @@
-"""GradingPlan: everything that a regression on buildings depends on, read from a TOML file."""
+"""GradingPlan: everything that a regression on buildings depends on, read from a file."""
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from models.architecture import Part
+from models.config_file import read_fields, read_part
 from models.data.xbd import ALL
 from models.errors import TrainingInvalid
 from models.grading.features import FEATURES
@@ -62,9 +62,7 @@ class GradingPlan(Part):
 
 def is_grading_plan(path: Path) -> bool:
     """Whether a file is the plan of a regression on buildings, and not that of a network."""
-    if path.suffix.lower() != ".toml" or not path.is_file():
-        return False
-    return _fields(path).get("kind") == KIND
+    return path.is_file() and read_fields(path).get("kind") == KIND
 
 
 def read_grading_plan(path: Path, *, root: Path | None = None) -> GradingPlan:
@@ -76,23 +74,10 @@ def read_grading_plan(path: Path, *, root: Path | None = None) -> GradingPlan:
     Raises:
         TrainingInvalid: where it cannot be read, or a field is wrong.
     """
-    try:
-        plan = GradingPlan.model_validate(_fields(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise TrainingInvalid(f"{path}: {place}: {said}") from error
+    plan = read_part(path, GradingPlan)
     unknown = sorted(set(plan.features) - FEATURES.keys())
     if unknown:
         raise TrainingInvalid(
             f"{path}: no feature {', '.join(unknown)}; the features are {', '.join(FEATURES)}"
         )
     return plan.model_copy(update={"root": root or path.parent / plan.root})
-
-
-def _fields(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingInvalid(f"the config {path} cannot be read as TOML: {error}") from error

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.durable import make_folder, replace_file, writing
-from models.card import CARD_NAME, ModelCard, Score, Training, card_bytes
+from models.card import CARD_NAME, ModelCard, Score, card_bytes
 from models.damage_metrics import BuildingGrades
 from models.data.splits import data_digest
 from models.data.xbd import UNCLASSIFIED, Xbd
@@ -17,6 +17,7 @@ from models.grading.fit import GradedTile, fit_card, measure_tile
 from models.grading.plan import GradingPlan
 from models.grading.regression import grades_of, logits, regression_of, standardised
 from models.grading.zones import Values
+from models.learned import Training
 from models.mapping import Progress
 from models.slot import BandStatistics
 

@@ -12,19 +12,9 @@ import torch
 from safetensors.torch import save
 
 from geo.durable import replace_file, writing
-from models.card import (
-    CARD_NAME,
-    WEIGHTS_NAME,
-    Calibration,
-    CardClass,
-    DomainLimits,
-    ModelCard,
-    Score,
-    TemperatureParameters,
-    Training,
-    card_bytes,
-)
+from models.card import CARD_NAME, WEIGHTS_NAME, CardClass, ModelCard, Score, card_bytes
 from models.data.kinds import fold_name
+from models.learned import Calibration, DomainLimits, TemperatureParameters, Training
 from models.metrics import Counts
 from models.reliability import LogitTally
 from models.slot import BandStatistics, CardInput

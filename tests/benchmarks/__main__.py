@@ -1,9 +1,9 @@
-"""Benchmarks as tables: `python -m tests.benchmarks [pipeline] [polygons] [memory] [coverage]`."""
+"""Benchmarks as tables: `python -m tests.benchmarks [NAME ...]`, all of them without a name."""
 
 import sys
 import time
 
-from tests.benchmarks import coverage, memory, pipeline, polygons
+from tests.benchmarks import coverage, drone, memory, pipeline, polygons, real
 from tests.benchmarks.measure import machine
 
 TITLES = {
@@ -14,6 +14,8 @@ TITLES = {
         coverage.benchmark,
     ),
     "memory": ("Memory and time of the walk", memory.benchmark),
+    "drone": ("Made drone orthophotos through the main job", drone.benchmark),
+    "real": ("Real imagery through the main job", real.benchmark),
 }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-EVERY_S = 0.02
+EVERY_S = 0.1
+"""High-water marks are looked at: only what is taken in the last moment is missed."""
 
 
 @dataclass(frozen=True)

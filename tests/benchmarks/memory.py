@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.measure import Taken, watch
-from tests.benchmarks.scenes import folder, optical_scene, orthophoto, radar_scene
+from tests.benchmarks.scenes import folder, optical_scene, radar_scene
 from tests.benchmarks.table import table
 
 STEPS = {
@@ -32,8 +32,6 @@ class Case:
     pair: bool = False
     flow: bool = False
     """Through Prefect, whose own process and server count as well."""
-    options: tuple[str, ...] = ()
-    """Of the command line, besides."""
 
 
 CASES = (
@@ -43,8 +41,6 @@ CASES = (
     Case("one image, Prefect", 10980, optical_scene, "ndwi-water", flow=True),
     Case("before and after", 5490, optical_scene, "ndwi-water", pair=True),
     Case("radar before and after", 5490, radar_scene, "sar-change", pair=True),
-    Case("orthophoto at 0.5 m", 40_000, orthophoto, "none", options=("--resolution", "0.5")),
-    Case("orthophoto at 2 m", 40_000, orthophoto, "flood-rgb", options=("--resolution", "2")),
 )
 HEAD = (
     "scene", "pixels", "peak, MB", "of children, MB", "wall, s", "processor, s",
@@ -77,7 +73,7 @@ def _command(case: Case, store: Path) -> list[object]:
     return [
         "map", *direct, "--quiet", "--event", "benchmark", "--hazard", "flood",
         *before, "--after", case.scene(case.size), "--model", case.model, "--clouds", "off",
-        "--store", store, *case.options,
+        "--store", store,
     ]  # fmt: skip
 
 

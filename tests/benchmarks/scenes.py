@@ -121,46 +121,6 @@ def radar_scene(size: int, *, phase: str = "after") -> Path:
     return _made(size, RADAR[phase], ("VV", "VH"), profile, lambda: _radar(size, phase))
 
 
-def orthophoto(size: int, *, phase: str = "after") -> Path:
-    """Return a made drone orthophoto: RGBA, 5 cm, turned by 20 degrees, without overviews.
-
-    It shows a disc of the ground; around it the tiles are left out of the file, as processing
-    programs do, and read as transparent.
-    """
-    path = folder() / str(size) / f"orthophoto_{phase}.tif"
-    if path.exists():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    turned = Affine.translation(600_000, 5_700_000) @ Affine.rotation(20)
-    options = {
-        "driver": "GTiff", "width": size, "height": size, "count": 4, "dtype": "uint8",
-        "crs": "EPSG:32633", "transform": turned @ Affine.scale(0.05, -0.05),
-        "tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1,
-        "interleave": "pixel", "photometric": "rgb", "alpha": "yes", "sparse_ok": True,
-    }  # fmt: skip
-    with (
-        rasterio.Env(GDAL_CACHEMAX=64 * 2**20),
-        rasterio.open(unfinished, "w", **options) as file,
-    ):
-        for row in range(0, size, 512):
-            for col in range(0, size, 512):
-                tile = _disc(row, col, size)
-                if tile[3].any():
-                    file.write(tile, window=Window(col, row, *tile.shape[:0:-1]))
-    unfinished.rename(path)
-    return path
-
-
-def _disc(row: int, col: int, size: int) -> npt.NDArray[np.uint8]:
-    """Return a tile of an orthophoto: fields of 16 colours, opaque inside of a disc."""
-    y, x = np.mgrid[row : min(row + 512, size), col : min(col + 512, size)]
-    field = x // 64 * 7 + y // 64 * 11
-    inside = (x - size / 2) ** 2 + (y - size / 2) ** 2 < (0.45 * size) ** 2
-    colours = np.stack([60 + field % 90, 80 + field % 70, 50 + field % 60])
-    return np.concatenate([colours * inside, 255 * inside[None]]).astype(np.uint8)
-
-
 def folder() -> Path:
     """Return where scenes are kept: another version of this file makes its own."""
     version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]

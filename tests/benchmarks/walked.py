@@ -20,9 +20,9 @@ def main(report: str, *arguments: str) -> int:
 
     def timed(function: Callable[..., Any], /) -> Callable[..., Any]:
         @functools.wraps(function)
-        def step(*args: object) -> object:
+        def step(*args: object, **named: object) -> object:
             start = time.perf_counter()
-            result = function(*args)
+            result = function(*args, **named)
             spent[function.__name__] = time.perf_counter() - start
             return result
 

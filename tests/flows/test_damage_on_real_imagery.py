@@ -1,4 +1,4 @@
-"""Real pairs and footprints to graded buildings, through the command line, as a user runs it."""
+"""Real pairs and footprints to graded buildings, through the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import geopandas as gpd
 import pytest
 
 from geo.schema import DAMAGE_GRA
-from tests.aftermap import Ran, aftermap
+from tests.aftermap import Ran, aftermap, within
 
 pytestmark = pytest.mark.data
 
@@ -23,7 +23,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(event: str, *arguments: object, store: Path, home: Path) -> Ran:
-    return aftermap(
+    return within(
         "map", "--event", event, "--hazard", "storm", *arguments, "--store", store, "--json",
         "--direct", home=home,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The main job on real imagery, through the command line, as a user runs it."""
+"""The main job on real imagery, through the command line."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ from geo.discover import scenes_of
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import SceneMosaic
 from geo.source import Source
-from tests.aftermap import aftermap
+from tests.aftermap import within
 
 pytestmark = pytest.mark.data
 
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def mapped(*arguments: object, store: Path, home: Path) -> dict[str, Any]:
     """Map without Prefect, and return what the command printed as JSON."""
-    done = aftermap("map", *arguments, "--store", store, "--json", "--direct", home=home)
+    done = within("map", *arguments, "--store", store, "--json", "--direct", home=home)
     assert done.status == 0, done.err
     result: dict[str, Any] = done.json
     return result
@@ -49,7 +49,7 @@ def layer(product: dict[str, Any], name: str) -> gpd.GeoDataFrame:
 
 def score(product: dict[str, Any], truth: Path, *arguments: object, home: Path) -> dict[str, Any]:
     """Hold a product against a truth, through the command line."""
-    done = aftermap("score", product["product"], "--truth", truth, *arguments, home=home)
+    done = within("score", product["product"], "--truth", truth, *arguments, home=home)
     assert done.status == 0, done.err
     print(truth.name, done.out)
     result: dict[str, Any] = done.json
@@ -257,9 +257,9 @@ def quicklook_edges(scenes: list[Scene], grid: GeoBox) -> np.ndarray:
 
 
 def test_products_are_listed(joplin: dict[str, Any], store: Path, home: Path) -> None:
-    listed = aftermap("products", "joplin", "--store", store, "--json", home=home)
+    listed = within("products", "joplin", "--store", store, "--json", home=home)
     assert [row["product"] for row in listed.json] == [joplin["product_id"]]
-    assert "joplin" in aftermap("events", "--store", store, home=home).out
+    assert "joplin" in within("events", "--store", store, home=home).out
 
 
 def _band(descriptions: tuple[str, ...], phase: str) -> int:

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,24 @@ def test_there_is_no_answer_where_the_required_image_was_not_seen(save_network, 
     holed = raster(dict(zip(("green", "nir"), pixels, strict=True)))
     answer = predicted(model, [{"s2-before": inputs["s2-after"], "s2-after": holed}])[0]
     np.testing.assert_array_equal(np.isnan(answer), np.isnan(pixels))
+
+
+def test_a_window_that_nobody_saw_is_not_predicted(save_network, raster):
+    model = load(find(save_network()), device="cpu")
+    seen = window(raster, 20, 20)
+    nothing = raster({name: np.full((20, 20), np.nan) for name in ("green", "nir")})
+    unseen = {"s2-before": None, "s2-after": nothing}
+    shown: list[int] = []
+
+    def counting(pixels):
+        shown.append(len(pixels))
+        return model.network(pixels)
+
+    watched = replace(model, network=counting)
+    answer = predicted(watched, [unseen, seen, unseen])
+    assert sum(shown) == 1
+    assert np.isnan(answer[[0, 2]]).all()
+    np.testing.assert_array_equal(answer[1], predicted(model, [seen])[0])
 
 
 def test_one_changed_byte_of_the_weights_is_refused(save_network):
