@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from geo.classify import REASONS
+from geo.classify import REASONS, Label
 
 Value: TypeAlias = str | int | float | None
 
@@ -70,7 +70,7 @@ COVERED = "under another footprint"
 NOT_ALIGNED = "images do not lie on each other"
 UNSURE = "grade unsure"
 NOT_GRADED = (
-    NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE,
+    NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE, REASONS[Label.OUT_OF_DOMAIN],
     *(f"{why} {phase} the event" for phase in ("before", "after") for why in REASONS.values()),
 )  # fmt: skip
 """Why a building is "Not Analysed"."""
