@@ -136,8 +136,10 @@ def grade_buildings(
     core_px, around_px = card.window_px - card.overlap_px, -(-card.overlap_px // 2)
     blocks = list(_blocks(there, found.open, core_px=core_px, around_px=around_px))
     progress.start("grading buildings", len(blocks))
-    for block in blocks:
-        _grade(block, grader, pair, geobox, there=there, lying=lying, found=found, watch=watch)
+    step = max(1, len(blocks) // MOST_BLOCKS)
+    for number, block in enumerate(blocks):
+        looking = watch if number % step == 0 else None
+        _grade(block, grader, pair, geobox, there=there, lying=lying, found=found, watch=looking)
         progress.advance()
     found.refuse(np.flatnonzero(found.open & ~(found.top >= SURE_FROM)), UNSURE)
     return found.grades()
