@@ -106,7 +106,9 @@ def test_the_note_says_how_far_and_in_what() -> None:
 def test_few_buildings_are_graded_and_said_to_be_too_few() -> None:
     few = shipped_watch(buildings(24, count=LEAST_BUILDINGS - 1)).trust(SCENES)
     assert not few.far_buildings
-    assert few.survey.notes[0].startswith("9 buildings are too few to tell whether damage-features")
+    assert few.survey.notes[0].startswith(
+        "14 buildings are too few to tell whether damage-features"
+    )
     assert shipped_watch(buildings(24, count=LEAST_BUILDINGS)).trust(SCENES).far_buildings
 
 
