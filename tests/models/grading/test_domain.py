@@ -1,5 +1,6 @@
 """Buildings and images unlike all that a grader learned from are not graded, and it is said."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def test_the_note_says_how_far_and_in_what() -> None:
     far = buildings(14)
     far[:, 2] -= 4
     (note,) = shipped_watch(far).trust(SCENES).survey.notes
-    assert "of 40 of them lie 1.4" in note or "of 40 of them lie 1.5" in note
-    assert "(greenness-inside -2.6" in note
+    assert re.search(r"half of the features of 40 of them lie 1\.\d\d deviations", note)
+    assert re.search(r"\(greenness-inside -2\.\d, [a-z-]+ \+1\.\d", note)
     assert "--no-domain-check" in note
 
 
