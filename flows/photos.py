@@ -18,7 +18,7 @@ from geo.camera import footprint_of, why_no_footprint
 from geo.catalogue import rebuild
 from geo.colours import Colours
 from geo.errors import BandsUnknown, NothingObserved
-from geo.manifest import Product
+from geo.manifest import PHOTOS, Product
 from geo.origins import Origins
 from geo.photo import Photo, read_photo
 from geo.source import expanded
@@ -113,7 +113,7 @@ def publish_photos(
     """Make the product visible, all at once, and bring the catalogues up to date."""
     request, ref = plan.request, plan.ref
     manifest = {
-        "kind": "photos",
+        "kind": PHOTOS,
         "request": request.portable(),
         "photos": [
             {"name": name, "file": path.name, "sha256": plan.digests[name]}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -80,7 +80,7 @@ def read_features(path: Path, box: Bounds) -> Features:
 def _start(path: Path) -> bytes:
     """Return the first bytes of a file, or of what was gzipped, without a mark and blanks."""
     with _opened(path) as file:
-        start = file.read(65_536)
+        start = bytes(file.read(65_536))
     return start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
 
 
@@ -142,7 +142,7 @@ def _by_gdal(path: Path, start: bytes, box: Bounds) -> Features:
 def _in_crs(box: Bounds, crs: CRS) -> Bounds:
     """Return what holds a lon-lat box in another CRS."""
     project = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-    return cast(Bounds, project.transform_bounds(*box))
+    return project.transform_bounds(*box)
 
 
 def _of_parts(path: Path, parts: Iterator[gpd.GeoDataFrame], box: Bounds) -> Features:

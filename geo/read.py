@@ -182,8 +182,8 @@ def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
 
 def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
     """Return where many tiles lie; None for the files of a scene that is not made of tiles."""
-    footprints = [layer.footprint for layer in layers]
-    return None if None in footprints or not footprints else shapely.STRtree(footprints)
+    footprints = [layer.footprint for layer in layers if layer.footprint is not None]
+    return shapely.STRtree(footprints) if layers and len(footprints) == len(layers) else None
 
 
 def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
