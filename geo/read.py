@@ -1,19 +1,22 @@
 """Scenes onto a grid: pixels made physical and placed, with why a pixel is not valid."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.errors import RasterioIOError
 from shapely.geometry.base import BaseGeometry
 
 from geo.classify import Label
 from geo.errors import BandsMissing
 from geo.georeference import Georeference
+from geo.grid import crs_of
 from geo.image import Image, open_image, unreadable
 from geo.masks import ALL_OF_PROVIDER, BORDER_PX, Masking, quality_reason, radar_border
 from geo.placement import Take, place
@@ -21,10 +24,15 @@ from geo.raster import BoolArray, CodeArray, FloatArray
 from geo.scene import Asset, Scene
 from geo.sensors import Family, to_decibel, to_physical
 
+Span: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a grid."""
+
 _ACROSS = 180.0
 """Degrees: a grid that is wider in longitude crosses the antimeridian."""
 _AROUND = 0.1
 """Share of a grid's side around it in which a tile may still matter to it."""
+_MARGIN_PX = 2
+"""Pixels of a grid around a tile: its outline has corners, and its edges may bend."""
 MOST_OPEN = 64
 """Files that one reader holds open in a thread: a process may open a thousand."""
 
@@ -94,13 +102,13 @@ class SceneReader:
         """
         pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
         inside = np.zeros(geobox.shape, np.bool_)
-        for layer in self._near(geobox):
-            values, covered = self._placed(layer, self._take(layer), geobox)
+        for layer, part in self._near(geobox):
+            values, covered = self._placed(layer, self._take(layer), geobox[part])
             for band, plane in zip(layer.bands, values, strict=True):
                 if band in self.bands:
-                    own = pixels[self.bands.index(band)]
+                    own = pixels[self.bands.index(band)][part]
                     np.copyto(own, plane, where=np.isnan(own))
-            inside |= covered
+            inside[part] |= covered
         if self.scene.sensor.family is Family.RADAR:
             pixels = to_decibel(pixels)
         valid = np.isfinite(pixels).all(axis=0)
@@ -113,16 +121,24 @@ class SceneReader:
         np.copyto(pixels, np.float32(np.nan), where=reason != 0)
         return pixels, reason
 
-    def _near(self, geobox: GeoBox) -> Sequence[_Layer]:
-        """Return the layers that may have pixels on a grid: of many tiles, those near it."""
+    def _near(self, geobox: GeoBox) -> Iterator[tuple[_Layer, Span]]:
+        """Yield the layers that may have pixels on a grid, and in which part of it.
+
+        Of many tiles these are the ones near it: each is read onto its own part alone.
+        """
+        whole = slice(0, geobox.shape[0]), slice(0, geobox.shape[1])
         if self._tree is None:
-            return self._layers
+            yield from ((layer, whole) for layer in self._layers)
+            return
         left, bottom, right, top = geobox.extent.to_crs("EPSG:4326").boundingbox
-        if right - left > _ACROSS:
-            return self._layers
+        across = right - left > _ACROSS
         around = _AROUND * max(right - left, top - bottom)
         box = shapely.box(left - around, bottom - around, right + around, top + around)
-        return [self._layers[index] for index in np.sort(self._tree.query(box))]
+        to_grid = Transformer.from_crs("EPSG:4326", crs_of(geobox), always_xy=True)
+        for index in range(len(self._layers)) if across else np.sort(self._tree.query(box)):
+            part = whole if across else _span(self._tree.geometries[index], geobox, to_grid)
+            if all(span.start < span.stop for span in part):
+                yield self._layers[index], part
 
     def _mask(self, layer: _Layer, geobox: GeoBox) -> CodeArray:
         """Return why a pixel cannot be trusted; what the mask does not cover cannot be."""
@@ -178,6 +194,18 @@ def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
             chosen += [asset for asset in files[path] if asset.band not in order]
         layers.append(_layer(path, chosen))
     return tuple(layers)
+
+
+def _span(footprint: BaseGeometry, geobox: GeoBox, to_grid: Transformer) -> Span:
+    """Return the rows and columns of a grid that a tile may cover; empty where it covers none."""
+    x, y = to_grid.transform(*shapely.get_coordinates(footprint).T)
+    cols, rows = ~geobox.affine @ (np.asarray(x), np.asarray(y))
+    low = [max(0, int(np.floor(at.min())) - _MARGIN_PX) for at in (rows, cols)]
+    high = [
+        min(side, int(np.ceil(at.max())) + _MARGIN_PX)
+        for at, side in zip((rows, cols), geobox.shape, strict=True)
+    ]
+    return slice(low[0], high[0]), slice(low[1], high[1])
 
 
 def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
