@@ -24,6 +24,7 @@ from geo.grid import GridChoice, crs_of, lay_grid
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import ordered
 from models.clouds import CloudSource, cloud_sources
+from models.colours import require_natural
 from models.errors import InputsMismatch
 from models.grading.suited import require_suited
 from models.matching import TASKS_OF, accepts, lacking, matching, misfit, require_fit
@@ -105,6 +106,8 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     choice = choose_model(request, meeting, settings)
     used = tuple(scene for scene in meeting if _reads(choice, scene))
     clouds = cloud_sources(used, request.clouds, all_cards(settings.models))
+    if choice.ref is not None:
+        require_natural(choice.ref.card, used, checked=request.domain_check)
     if choice.grader is not None:
         _require_gradable(choice.grader, request, used, area)
     geobox = _grid(request, area, used, choice)

@@ -16,8 +16,9 @@ from flows.settings import Settings
 from flows.walk import Step, direct
 from geo.camera import footprint_of, why_no_footprint
 from geo.catalogue import rebuild
-from geo.errors import NothingObserved
-from geo.manifest import Product
+from geo.colours import Colours
+from geo.errors import BandsUnknown, NothingObserved
+from geo.manifest import PHOTOS, Product
 from geo.origins import Origins
 from geo.photo import Photo, read_photo
 from geo.source import expanded
@@ -88,6 +89,7 @@ def analyse_photos(plan: PhotoPlan, workspace: Workspace, progress: Progress) ->
     try:
         for name, path in plan.photos.items():
             photo = read_photo(path)
+            _require_natural(photo, path, checked=plan.request.domain_check)
             answer = answer_photo(model, photo, path.name)
             mask, overlay = write_photo(workspace.folder, name, photo, answer)
             found.append(_found(path, photo, answer, files=(mask, overlay)))
@@ -111,7 +113,7 @@ def publish_photos(
     """Make the product visible, all at once, and bring the catalogues up to date."""
     request, ref = plan.request, plan.ref
     manifest = {
-        "kind": "photos",
+        "kind": PHOTOS,
         "request": request.portable(),
         "photos": [
             {"name": name, "file": path.name, "sha256": plan.digests[name]}
@@ -128,6 +130,15 @@ def publish_photos(
     store.record_origins(request.event, plan.product_id, Origins([], after, folder))
     rebuild(store, request.event)
     return _read(publication.product, new=publication.ours)
+
+
+def _require_natural(photo: Photo, path: Path, *, checked: bool) -> None:
+    if checked and photo.colours is Colours.INFRARED:
+        raise BandsUnknown(
+            f"{path} looks like near infrared, red and green stored as red, green and blue: its "
+            "plants are purple-red; give the photo in natural colours, or --no-domain-check to "
+            "take it as it is"
+        )
 
 
 def _model(plan: PhotoPlan) -> Model:

@@ -68,11 +68,13 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
     return published
 
 
-def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
+def map_pixels(
+    plan: Plan, workspace: Workspace, progress: Progress, graded: Graded | None = None
+) -> Mapped:
     """Read, predict, blend and classify; see `models.mapping.map_scenes`."""
     try:
         return map_scenes(
-            _reader(plan),
+            _reader(plan, graded),
             area=plan.area.projected(crs_of(plan.geobox)),
             geobox=plan.geobox,
             folder=workspace.scratch,
@@ -83,11 +85,12 @@ def map_pixels(plan: Plan, workspace: Workspace, progress: Progress) -> Mapped:
         progress.finish()
 
 
-def _reader(plan: Plan) -> Reader:
+def _reader(plan: Plan, graded: Graded | None) -> Reader:
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
     if plan.choice.grader is not None:
-        return pair_of(plan.choice.grader.card, plan.scenes, request.prefer).sight
+        sight = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).sight
+        return replace(sight, learned=graded.trust.survey if graded else None)
     if ref is not None and not request.domain_check:
         ref = replace(ref, card=ref.card.unchecked)
     model = load(ref, device=request.device) if ref else None

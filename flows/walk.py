@@ -51,7 +51,7 @@ def walk(
         return published
     with store.workspace(request.event, plan.product_id) as workspace:
         graded = step(steps.grade)(plan, progress)
-        mapped = step(steps.map_pixels)(plan, workspace, progress)
+        mapped = step(steps.map_pixels)(plan, workspace, progress, graded)
         layers = step(steps.make_layers)(plan, mapped, graded, workspace)
         summary = step(summarise)(plan, mapped, graded, layers)
         step(steps.make_rasters)(plan, mapped, workspace)

@@ -17,7 +17,7 @@ from pystac import Asset, Catalog, Collection, Extent, Item, Link, MediaType
 from geo.antimeridian import Polygonal, wrap
 from geo.durable import replace_file, writing
 from geo.errors import StoreError
-from geo.manifest import MANIFEST, Product, read_json, to_json
+from geo.manifest import MANIFEST, Product, current, read_json, to_json
 from geo.schema import LAYERS
 from geo.store import LocalStore
 
@@ -129,16 +129,20 @@ def _collection(event_id: str, products: Sequence[Product]) -> Collection:
         summaries=pystac.Summaries(_summaries([item["properties"] for item in items])),
         extra_fields={"updated": products[-1].published},
     )
-    paths = [f"./products/{product.product_id}/{ITEM}" for product in products]
+    paths = [_path(product) for product in products]
     collection.add_links(
         [
             Link("root", "../../catalog.json", MediaType.JSON),
             Link("parent", "../../catalog.json", MediaType.JSON),
             *(Link("item", path, MediaType.GEOJSON) for path in paths),
-            Link("latest-version", paths[-1], MediaType.GEOJSON),
+            Link("latest-version", _path(current(products)[0]), MediaType.GEOJSON),
         ]
     )
     return collection
+
+
+def _path(product: Product) -> str:
+    return f"./products/{product.product_id}/{ITEM}"
 
 
 def _item(product: Product) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Files and folders to scenes: opens headers, hashes files, reads a sample to check units."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from rasterio.windows import Window
 
 from geo.antimeridian import Polygonal
 from geo.backscatter import backscatter_of
+from geo.colours import RGB, Colours, colours_of
 from geo.errors import BandsMissing, BandsUnknown, MissingCRS, UnitsMismatch
 from geo.georeference import NOTHING_TOLD, Georeference, georeference_of
 from geo.image import Image, open_image, read_stored, unreadable
+from geo.joined import joined, name_of
 from geo.naming import acquisition_key, band_in_name, names_of, product_folder
 from geo.placed import points_note
 from geo.position import crs_text, footprint, gsd_m
@@ -95,7 +98,9 @@ def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
         groups.setdefault(file.group, []).append(file)
     notes = (*_left_out(others), *passed)
     scenes = [_scene(source, phase, groups[key], notes) for key in sorted(groups)]
-    return tuple(sorted(scenes, key=lambda scene: scene.id))
+    name = name_of(expanded(Path(source.path)).absolute())
+    found = joined(sorted(scenes, key=lambda scene: scene.id, reverse=True), name)
+    return tuple(sorted(found, key=lambda scene: scene.id))
 
 
 def _paths(source: Source) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -130,9 +135,9 @@ def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
 
 
 def _renamed(scenes: tuple[Scene, ...], rename: Callable[[Scene], str]) -> tuple[Scene, ...]:
-    ids = [scene.id for scene in scenes]
+    times = Counter(scene.id for scene in scenes)
     return tuple(
-        _called(scene, rename(scene)) if ids.count(scene.id) > 1 else scene for scene in scenes
+        _called(scene, rename(scene)) if times[scene.id] > 1 else scene for scene in scenes
     )
 
 
@@ -290,6 +295,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, .
         cloud_cover=source.cloud_cover,
         nodata=sensor.nodata,
         backscatter=backscatter,
+        colours=_colours(used, units, sample),
         notes=tuple(dict.fromkeys(note for note in concluded if note)),
     )
 
@@ -365,6 +371,15 @@ def read_sample(
             raise unreadable(path, error) from error
     looks = [np.where(missing, np.float32(np.nan), values) for values, missing in strips]
     return np.concatenate(looks, axis=1)
+
+
+def _colours(used: list[_File], units: Units, sample: FloatArray) -> Colours | None:
+    """Return the colours of a picture that is one file with red, green and blue."""
+    names = [band for file in used for band, _ in file.bands if band != file.sensor.quality]
+    if used[0].sensor.family is not Family.PICTURE or not set(RGB) <= set(names):
+        return None
+    top = 255.0 if units is Units.BITS_8 else 65_535.0
+    return colours_of(sample[[names.index(band) for band in RGB]], top=top)
 
 
 def _revision(files: list[_File]) -> str:

@@ -3,32 +3,28 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyogrio
 import shapely
-from pyarrow import parquet
 from pyogrio.errors import DataLayerError as _LayerError
 from pyogrio.errors import DataSourceError as _SourceError
+from pyproj import CRS
+from shapely.errors import GEOSException
 
 from geo.antimeridian import polygons_only
 from geo.area import AreaOfInterest, swap_hint
 from geo.errors import FootprintsInvalid
 from geo.extent import extent_text
+from geo.footprint_files import Features, read_features
 
 Geometries: TypeAlias = npt.NDArray[np.object_]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-MAX_FOOTPRINTS = 3_000_000
-
-_SHP = b"\0\0\x27\x0a"
-_MAGIC = (b"{", b"SQLite format 3\0", _SHP, b"fgb", b"PAR1")
-"""First bytes of GeoJSON, GeoPackage, Shapefile, FlatGeobuf and GeoParquet. GDAL reads many
-other formats, some of which name further files of the machine, or addresses."""
+_BLOCK = 2**20
 _BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
 
 
@@ -50,15 +46,19 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     """Return the building footprints of a file that meet an area.
 
     Args:
-        path: GeoJSON, GeoPackage, Shapefile, FlatGeobuf or GeoParquet, in any CRS.
+        path: of a format of `geo.footprint_files`, in any CRS.
 
     Raises:
         FootprintsInvalid: where it cannot be read, has no CRS, no polygon, or none in the area.
     """
-    frame = _read(path)
+    found = _read(path, area)
+    frame, extent = found.frame, found.extent
     if frame.crs is None:
         raise FootprintsInvalid(f"{path} has no CRS; give footprints in longitude and latitude")
-    _check_degrees(path, frame)
+    _check_units(path, frame.crs, frame.total_bounds if extent is None else np.array(extent))
+    if frame.empty and extent is not None:
+        whole = gpd.GeoSeries([shapely.box(*extent)], crs=frame.crs).to_crs("EPSG:4326")
+        raise FootprintsInvalid(_nowhere(path, area, whole.to_numpy()))
     frame = frame.to_crs("EPSG:4326")
     polygons = frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
     if not polygons.any():
@@ -70,7 +70,9 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     if not meets.any():
         raise FootprintsInvalid(_nowhere(path, area, geometries[polygons]))
     again = meets & _repeats(geometries)
-    notes = _notes(path.name, polygons=polygons, broken=broken, meets=meets, again=again)
+    notes = _notes(
+        path.name, polygons=polygons, broken=broken, meets=meets, again=again, passed=found.passed
+    )
     kept = meets & ~again
     own = pd.DataFrame(frame.drop(columns=frame.geometry.name))[kept]
     return Footprints(geometries[kept], own.reset_index(drop=True), _sha256(path), notes)
@@ -82,65 +84,38 @@ def _repeats(geometries: Geometries) -> Flags:
     return shapes.duplicated().to_numpy()
 
 
-def _read(path: Path) -> gpd.GeoDataFrame:
+def _read(path: Path, area: AreaOfInterest) -> Features:
     if not path.is_file():
         raise FootprintsInvalid(f"there is no file of footprints at {path}; check the path")
     try:
-        frame = _opened(path)
-    except (_SourceError, _LayerError, ValueError, OSError) as error:
+        found = read_features(path, area.geometry.bounds)
+    except (_SourceError, _LayerError, ValueError, OSError, EOFError, GEOSException) as error:
         raise FootprintsInvalid(
             f"{path} cannot be read as vector data ({error}); give GeoJSON, GeoPackage, "
-            "Shapefile, FlatGeobuf or GeoParquet"
+            "Shapefile, FlatGeobuf, GeoParquet, GeoJSON by lines, or a .csv with outlines in WKT"
         ) from error
-    if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
+    frame = found.frame
+    if not isinstance(frame, gpd.GeoDataFrame) or (frame.empty and not found.passed):
         raise FootprintsInvalid(f"{path} holds no feature with a geometry; give footprints")
-    return frame
+    return found
 
 
-def _check_degrees(path: Path, frame: gpd.GeoDataFrame) -> None:
-    """Refuse metres that are called degrees, as files without their CRS have them."""
-    if not frame.crs.is_geographic:
+def _check_units(path: Path, crs: CRS, bounds: npt.NDArray[np.float64]) -> None:
+    """Refuse metres that are called degrees, as files without their CRS have them, and back."""
+    if not np.isfinite(bounds).any():
         return
-    largest = float(np.nanmax(np.abs(frame.geometry.total_bounds)))
-    if largest > 360:
+    largest = float(np.nanmax(np.abs(bounds)))
+    named = crs.to_string()[:40]
+    if crs.is_geographic and largest > 360:
         raise FootprintsInvalid(
-            f"{path} says that its coordinates are degrees ({frame.crs.to_string()[:40]}) and has "
-            f"{largest:.0f} among them, which are metres; give the file its right CRS"
+            f"{path} says that its coordinates are degrees ({named}) and has {largest:.0f} among "
+            "them, which are metres; give the file its right CRS"
         )
-
-
-def _check_count(path: Path, count: int) -> None:
-    if count > MAX_FOOTPRINTS:
+    if not crs.is_geographic and largest <= 180:
         raise FootprintsInvalid(
-            f"{path} holds {count:,} footprints, and at most {MAX_FOOTPRINTS:,} are taken; cut it "
-            "to the area first"
+            f"{path} says that its coordinates are metres ({named}) and none is above "
+            f"{largest:.3g}, as in degrees; give the file its right CRS, such as EPSG:4326"
         )
-
-
-def _opened(path: Path) -> Any:
-    """Return the features of a file that its first bytes show to be of a known format.
-
-    Raises:
-        ValueError: where they do not.
-    """
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    if not start.startswith(_MAGIC):
-        raise ValueError("its first bytes are of another kind")
-    if start.startswith(b"PAR1"):
-        _check_count(path, parquet.read_metadata(path).num_rows)
-        return gpd.read_parquet(path)
-    # A shapefile says its length in words of 16 bits; GDAL reads what is cut off as no geometry.
-    if start.startswith(_SHP) and 2 * int.from_bytes(start[24:28]) != path.stat().st_size:
-        raise ValueError("it is truncated")
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if len(layers) != 1:
-        raise ValueError(f"it has {len(layers)} layers ({', '.join(layers)}); keep one")
-    # Counted before they are read: three million outlines fill the memory of a laptop.
-    _check_count(
-        path, pyogrio.read_info(path, layer=layers[0], force_feature_count=True)["features"]
-    )
-    return gpd.read_file(path, layer=layers[0])
 
 
 def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:
@@ -154,19 +129,22 @@ def _nowhere(path: Path, area: AreaOfInterest, geometries: Geometries) -> str:
 
 
 def _notes(
-    name: str, *, polygons: Flags, broken: Flags, meets: Flags, again: Flags
+    name: str, *, polygons: Flags, broken: Flags, meets: Flags, again: Flags, passed: int
 ) -> tuple[str, ...]:
     told = (
-        (~polygons, "{} features of {} are no polygons and were left out"),
-        (broken, "{} footprints of {} crossed themselves and were mended"),
-        (polygons & ~meets, "{} footprints of {} lie outside the area and were left out"),
+        ((~polygons).sum(), "{} features of {} are no polygons and were left out"),
+        (broken.sum(), "{} footprints of {} crossed themselves and were mended"),
         (
-            again,
+            (polygons & ~meets).sum() + passed,
+            "{} footprints of {} lie outside the area and were left out",
+        ),
+        (
+            again.sum(),
             "{} footprints of {} repeat others and were counted once, with the columns of the "
             "first",
         ),
     )
-    return tuple(text.format(flags.sum(), name) for flags, text in told if flags.any())
+    return tuple(text.format(count, name) for count, text in told if count)
 
 
 def _sha256(path: Path) -> str:
@@ -176,5 +154,7 @@ def _sha256(path: Path) -> str:
         parts += [part for s in _BESIDE_SHP if (part := path.with_suffix(s)).is_file()]
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.read_bytes())
+        with part.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
     return digest.hexdigest()

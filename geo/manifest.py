@@ -1,7 +1,7 @@
 """The manifest of a product: every file of it with size and sha256, and what made it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from geo.durable import sync_file, sync_folder
 from geo.errors import StoreError
 
 MANIFEST = "manifest.json"
+PHOTOS = "photos"
+"""What the manifest of a product of photos that lie nowhere says of its kind."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,25 @@ class Product:
     def published(self) -> str:
         """When it was published, ISO 8601 UTC."""
         return str(self.manifest["published"])
+
+    @property
+    def lies_nowhere(self) -> bool:
+        """Whether it is of photos without a position, which no map can show."""
+        return self.manifest.get("kind") == PHOTOS
+
+
+def current(products: Sequence[Product]) -> tuple[Product, Product | None]:
+    """Return the product that stands for an event, and the one before it.
+
+    That is the newest that lies on a map, and the newest of photos only where none does: photos
+    add to a map, and never take its place.
+
+    Args:
+        products: of one event, at least one, oldest first.
+    """
+    placed = [product for product in products if not product.lies_nowhere]
+    *older, newest = placed or products
+    return newest, older[-1] if older else None
 
 
 def read_product(folder: Path) -> Product | None:

@@ -78,7 +78,14 @@ def _scalar(value: Any) -> str | bool | int | float | None:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str, ensure_ascii=False, sort_keys=True)
+        return json.dumps(value, default=_plain_part, ensure_ascii=False, sort_keys=True)
     if pd.isna(value):
         return None
     return value if isinstance(value, str | bool | int | float) else str(value)
+
+
+def _plain_part(value: Any) -> Any:
+    """Return what JSON can hold of a part of a nested value."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from geo.camera import Pose
+from geo.colours import Colours, colours_of
 from geo.errors import BandsUnknown, SceneUnreadable
 from geo.raster import BoolArray
 
@@ -37,6 +38,7 @@ class Photo:
     """ISO 8601 as the camera's clock had it; with its zone where that was written down."""
     pose: Pose | None
     """None where no position was written down."""
+    colours: Colours = Colours.NATURAL
 
 
 def is_of_camera(path: Path) -> bool:
@@ -81,10 +83,11 @@ def _understood(image: Image.Image, path: Path) -> Photo:
     whole = np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
     pixels, opaque = whole[..., :3], whole[..., 3] >= 128
     valid = opaque & (pixels != 0).any(axis=-1)
-    shown = pixels[valid]
-    if shown.size and (shown == shown[:, :1]).all():
+    shown = pixels[valid].T.astype(np.float32)
+    colours = colours_of(shown)
+    if colours is Colours.GREY:
         raise _grey(path, "has the same value in red, green and blue everywhere: it is grey")
-    return Photo(pixels, valid, _taken(exif), _pose(exif, xmp, size))
+    return Photo(pixels, valid, _taken(exif), _pose(exif, xmp, size), colours)
 
 
 def _grey(path: Path, what: str) -> BandsUnknown:

@@ -1,23 +1,40 @@
 """Scenes onto a grid: pixels made physical and placed, with why a pixel is not valid."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import shapely
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.errors import RasterioIOError
+from shapely.geometry.base import BaseGeometry
 
 from geo.classify import Label
 from geo.errors import BandsMissing
 from geo.georeference import Georeference
+from geo.grid import crs_of
 from geo.image import Image, open_image, unreadable
 from geo.masks import ALL_OF_PROVIDER, BORDER_PX, Masking, quality_reason, radar_border
 from geo.placement import Take, place
 from geo.raster import BoolArray, CodeArray, FloatArray
 from geo.scene import Asset, Scene
 from geo.sensors import Family, to_decibel, to_physical
+
+Span: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a grid."""
+
+_ACROSS = 180.0
+"""Degrees: a grid that is wider in longitude crosses the antimeridian."""
+_AROUND = 0.1
+"""Share of a grid's side around it in which a tile may still matter to it."""
+_MARGIN_PX = 2
+"""Pixels of a grid around a tile: its outline has corners, and its edges may bend."""
+MOST_OPEN = 64
+"""Files that one reader holds open in a thread: a process may open a thousand."""
 
 
 class _Handles(threading.local):
@@ -27,9 +44,14 @@ class _Handles(threading.local):
         self.open: dict[Path, Image] = {}
 
     def of(self, layer: "_Layer") -> Image:
-        if layer.path not in self.open:
-            self.open[layer.path] = open_image(layer.path, layer.told)
-        return self.open[layer.path]
+        """Return the dataset of a layer; of too many the one used longest ago is closed."""
+        image = self.open.pop(layer.path, None)
+        if image is None:
+            if len(self.open) >= MOST_OPEN:
+                self.open.pop(next(iter(self.open))).close()
+            image = open_image(layer.path, layer.told)
+        self.open[layer.path] = image
+        return image
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,8 @@ class _Layer:
     bands: tuple[str, ...]
     indexes: tuple[int, ...]
     told: Georeference
+    footprint: BaseGeometry | None
+    """Lon-lat; None where it is the scene's."""
 
 
 class SceneReader:
@@ -61,6 +85,7 @@ class SceneReader:
         self.bands = tuple(bands)
         self._handles = _Handles()
         self._layers = _layers(scene, self.bands)
+        self._tree = _tree(self._layers)
         quality = scene.sensor.quality if masking.provider else None
         self._quality = _layers(scene, (quality,)) if quality in scene.bands and quality else ()
         self._masking = masking
@@ -77,12 +102,13 @@ class SceneReader:
         """
         pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
         inside = np.zeros(geobox.shape, np.bool_)
-        for layer in self._layers:
-            values, covered = self._placed(layer, self._take(layer), geobox)
+        for layer, part in self._near(geobox):
+            values, covered = self._placed(layer, self._take(layer), geobox[part])
             for band, plane in zip(layer.bands, values, strict=True):
                 if band in self.bands:
-                    pixels[self.bands.index(band)] = plane
-            inside |= covered
+                    own = pixels[self.bands.index(band)][part]
+                    np.copyto(own, plane, where=np.isnan(own))
+            inside[part] |= covered
         if self.scene.sensor.family is Family.RADAR:
             pixels = to_decibel(pixels)
         valid = np.isfinite(pixels).all(axis=0)
@@ -94,6 +120,25 @@ class SceneReader:
             reason = np.where(reason == 0, self._masking.found(geobox), reason)
         np.copyto(pixels, np.float32(np.nan), where=reason != 0)
         return pixels, reason
+
+    def _near(self, geobox: GeoBox) -> Iterator[tuple[_Layer, Span]]:
+        """Yield the layers that may have pixels on a grid, and in which part of it.
+
+        Of many tiles these are the ones near it: each is read onto its own part alone.
+        """
+        whole = slice(0, geobox.shape[0]), slice(0, geobox.shape[1])
+        if self._tree is None:
+            yield from ((layer, whole) for layer in self._layers)
+            return
+        left, bottom, right, top = geobox.extent.to_crs("EPSG:4326").boundingbox
+        across = right - left > _ACROSS
+        around = _AROUND * max(right - left, top - bottom)
+        box = shapely.box(left - around, bottom - around, right + around, top + around)
+        to_grid = Transformer.from_crs("EPSG:4326", crs_of(geobox), always_xy=True)
+        for index in range(len(self._layers)) if across else np.sort(self._tree.query(box)):
+            part = whole if across else _span(self._tree.geometries[index], geobox, to_grid)
+            if all(span.start < span.stop for span in part):
+                yield self._layers[index], part
 
     def _mask(self, layer: _Layer, geobox: GeoBox) -> CodeArray:
         """Return why a pixel cannot be trusted; what the mask does not cover cannot be."""
@@ -133,24 +178,45 @@ class SceneReader:
 
 
 def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
-    """Group the wanted bands by file."""
-    wanted = [asset for band in bands for asset in scene.assets if asset.band == band]
-    return tuple(
-        _layer(path, [asset for asset in _judged(scene, wanted) if asset.path == path])
-        for path in dict.fromkeys(asset.path for asset in wanted)
-    )
+    """Group the wanted bands by file, in the order of the bands.
+
+    A picture's pixel is judged by all its bands, so those that are not wanted are read as well.
+    """
+    files: dict[Path, list[Asset]] = {}
+    for asset in scene.assets:
+        files.setdefault(asset.path, []).append(asset)
+    order = {band: number for number, band in enumerate(bands)}
+    wanted = sorted((a for a in scene.assets if a.band in order), key=lambda a: order[a.band])
+    layers = []
+    for path in dict.fromkeys(asset.path for asset in wanted):
+        chosen = sorted((a for a in files[path] if a.band in order), key=lambda a: order[a.band])
+        if scene.sensor.family is Family.PICTURE:
+            chosen += [asset for asset in files[path] if asset.band not in order]
+        layers.append(_layer(path, chosen))
+    return tuple(layers)
 
 
-def _judged(scene: Scene, wanted: Sequence[Asset]) -> Sequence[Asset]:
-    """Return the assets that decide on validity: a picture's pixel is judged by all its bands."""
-    if scene.sensor.family is not Family.PICTURE:
-        return wanted
-    return [*wanted, *(asset for asset in scene.assets if asset not in wanted)]
+def _span(footprint: BaseGeometry, geobox: GeoBox, to_grid: Transformer) -> Span:
+    """Return the rows and columns of a grid that a tile may cover; empty where it covers none."""
+    x, y = to_grid.transform(*shapely.get_coordinates(footprint).T)
+    cols, rows = ~geobox.affine @ (np.asarray(x), np.asarray(y))
+    low = [max(0, int(np.floor(at.min())) - _MARGIN_PX) for at in (rows, cols)]
+    high = [
+        min(side, int(np.ceil(at.max())) + _MARGIN_PX)
+        for at, side in zip((rows, cols), geobox.shape, strict=True)
+    ]
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
+    """Return where many tiles lie; None for the files of a scene that is not made of tiles."""
+    footprints = [layer.footprint for layer in layers if layer.footprint is not None]
+    return shapely.STRtree(footprints) if layers and len(footprints) == len(layers) else None
 
 
 def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
     bands, indexes = tuple(a.band for a in assets), tuple(a.index for a in assets)
-    return _Layer(path, bands, indexes, assets[0].told)
+    return _Layer(path, bands, indexes, assets[0].told, assets[0].footprint)
 
 
 def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:

@@ -1,12 +1,13 @@
 """Scene: one acquisition of one sensor, and where its bands lie."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
+from geo.colours import Colours
 from geo.georeference import NOTHING_TOLD, Georeference
 from geo.sensors import Backscatter, Sensor, Units, sensor_named
 
@@ -29,6 +30,8 @@ class Asset:
     """Band number in the file, from 1."""
     told: Georeference = NOTHING_TOLD
     """Of the file's position, beside the file."""
+    footprint: BaseGeometry | None = field(default=None, compare=False)
+    """Of one tile of many that are one scene, lon-lat; None where the scene's is the file's."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Scene:
     """The sensor's nodata value, besides the one that a file declares."""
     backscatter: Backscatter | None = None
     """Of radar; None for other sensors."""
+    colours: Colours | None = None
+    """Of a picture with red, green and blue; None for any other."""
     notes: tuple[str, ...] = ()
     """What was concluded rather than told, as sentences for the product's notes."""
 
@@ -72,8 +77,8 @@ class Scene:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names of its bands, in the order of its assets."""
-        return tuple(asset.band for asset in self.assets)
+        """Names of its bands, each once, in the order of its assets."""
+        return tuple(dict.fromkeys(asset.band for asset in self.assets))
 
     @property
     def paths(self) -> tuple[Path, ...]:

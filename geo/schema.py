@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from geo.classify import REASONS
+from geo.classify import REASONS, Label
 
 Value: TypeAlias = str | int | float | None
 
@@ -25,6 +25,9 @@ class Hazard(StrEnum):
     LANDSLIDE = "landslide"
     VOLCANO = "volcano"
     TSUNAMI = "tsunami"
+    EXPLOSION = "explosion"
+    CONFLICT = "conflict"
+    OTHER = "other"
 
     @property
     def event_type(self) -> str:
@@ -41,7 +44,14 @@ EVENT_TYPES: dict[Hazard, str] = {
     Hazard.VOLCANO: "2-Volcanic Activity",
     # In EM-DAT, and so in Copernicus EMS, a tsunami is a kind of earthquake.
     Hazard.TSUNAMI: "1-Earthquake",
+    Hazard.EXPLOSION: "11-Industrial accident",
+    Hazard.CONFLICT: "13-Humanitarian",
+    Hazard.OTHER: "14-Other",
 }
+"""The manual prints the first eight numbers; those of the rest follow its order:
+9 epidemic, 10 infestation, 11 industrial accident with explosions, 12 transport accident,
+13 humanitarian with conflicts, 14 other. Extreme temperature (4), drought (7), 9, 10 and 12 leave
+nothing to map here."""
 
 WATER_CLASSES: dict[int, str] = {
     0: "water before the event",
@@ -70,7 +80,7 @@ COVERED = "under another footprint"
 NOT_ALIGNED = "images do not lie on each other"
 UNSURE = "grade unsure"
 NOT_GRADED = (
-    NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE,
+    NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE, REASONS[Label.OUT_OF_DOMAIN],
     *(f"{why} {phase} the event" for phase in ("before", "after") for why in REASONS.values()),
 )  # fmt: skip
 """Why a building is "Not Analysed"."""

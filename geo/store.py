@@ -20,7 +20,7 @@ from geo.durable import (
     writing,
 )
 from geo.errors import StoreError
-from geo.manifest import MANIFEST, Product, read_json, read_product, seal, to_json
+from geo.manifest import MANIFEST, Product, current, read_json, read_product, seal, to_json
 from geo.origins import ORIGINS, Origins
 from geo.source import expanded
 from geo.workspace import (
@@ -271,13 +271,13 @@ class LocalStore:
         sync_folder(folder.parent)
 
     def _point(self, event_id: str) -> None:
-        """Let `latest.json` name the product that was published last."""
+        """Let `latest.json` name the product that stands for the event, see `current`."""
         path = self._event(event_id) / "latest.json"
         products = self.products(event_id)
         if not products:
             path.unlink(missing_ok=True)
             return
-        newest, previous = products[-1], products[-2] if len(products) > 1 else None
+        newest, previous = current(products)
         pointer = {
             "product_id": newest.product_id,
             "published": newest.published,

@@ -166,6 +166,9 @@ class TileLevel:
             top, height = window.row_off + span.start * scale, (span.stop - span.start) * scale
             yield Window(window.col_off, top, window.width, height), span
 
+    def close(self) -> None:
+        """Do nothing: what `over` opens is closed by who asked for it."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -21,6 +21,9 @@ TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
     Hazard.EARTHQUAKE: (Task.DAMAGE,),
     Hazard.LANDSLIDE: (Task.DAMAGE,),
     Hazard.VOLCANO: (Task.DAMAGE,),
+    Hazard.EXPLOSION: (Task.DAMAGE,),
+    Hazard.CONFLICT: (Task.DAMAGE,),
+    Hazard.OTHER: (Task.DAMAGE,),
 }
 """What to look for, by hazard; damage only where there are footprints to grade."""
 

@@ -17,6 +17,7 @@ from geo.classify import Label
 from geo.errors import NotOverlapping
 from geo.raster import BoolArray, CodeArray
 from models.errors import TruthInvalid
+from models.grading.score import GRADE_COLUMNS
 from models.metrics import Counts, count
 
 Labels = npt.NDArray[np.int64]
@@ -79,7 +80,7 @@ def score_product(
         values: labels of the raster that count as positive.
 
     Raises:
-        TruthInvalid: where the truth cannot be read.
+        TruthInvalid: where the truth cannot be read, or the product maps no pixels.
         NotOverlapping: where the two do not meet.
     """
     if truth.suffix.lower() in {".tif", ".tiff"}:
@@ -93,6 +94,11 @@ def score_product(
         raise NotOverlapping(
             f"the product {class_raster.parent.parent.name} and the truth {truth.name} do not "
             "overlap; give the truth of the same place"
+        )
+    if (answer[known] == Label.COMPARED).any():
+        raise TruthInvalid(
+            f"the product {class_raster.parent.parent.name} grades buildings and maps no pixels; "
+            f"give buildings with their grade in a column {', '.join(GRADE_COLUMNS)}"
         )
     found = np.isin(answer, _POSITIVE[positive])
     analysed = known & (answer < Label.NO_IMAGERY)

@@ -22,6 +22,7 @@ DOORS = {
     "source", "image", "whole", "discover",  # imagery: which files, whole or not, their headers
     "georeference", "tile", "tiles", "photo",  # what lies beside them, tile trees, photos
     "footprints",  # buildings
+    "footprint_files",
     "durable", "workspace", "manifest", "store",  # products
     "catalogue",  # STAC
 }  # fmt: skip

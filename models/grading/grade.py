@@ -1,7 +1,7 @@
 """Buildings to grades, block by block: each building once, whole, with what lies around it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -17,9 +17,11 @@ from geo.scene_mosaic import SceneMosaic
 from geo.schema import COVERED, NOT_ALIGNED, TOO_LARGE, TOO_SMALL, UNSURE
 from models.data.xbd import IntArray
 from models.grading.buildings import Buildings, Reals
-from models.grading.grader import Grader
+from models.grading.domain import MOST_BLOCKS, Scenes, Trust, Watch
+from models.grading.grader import Comparing, Grader
 from models.grading.pair import Pair
 from models.grading.place import Placement, place
+from models.grading.zones import Values
 from models.mapping import Progress
 
 Indexes: TypeAlias = npt.NDArray[np.int64]
@@ -38,6 +40,8 @@ class Graded:
 
     grades: BuildingGrades
     placement: Placement
+    trust: Trust = field(default_factory=Trust)
+    """Whether the grader knows such images and buildings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +78,36 @@ def grade_all(
 
     Args:
         geobox: the grid of the buildings, at the grader's resolution.
-        checked: False compares images as they lie where their shift cannot be measured.
+        checked: False compares images as they lie where their shift cannot be measured, and
+            grades what is unlike all that the grader learned from.
 
     Raises:
         NotAligned: where the images cannot be compared.
         SceneUnreadable: where pixels cannot be decoded.
     """
     placement = place(pair, geobox, buildings, checked=checked, progress=progress)
+    watch = Watch.of(grader.card) if checked else None
     grades = grade_buildings(
-        grader, pair, geobox, buildings=buildings, placement=placement, progress=progress
-    )
-    return Graded(grades, placement)
+        grader, pair, geobox, buildings=buildings, placement=placement, watch=watch,
+        progress=progress,
+    )  # fmt: skip
+    if watch is None:
+        return Graded(grades, placement)
+    scenes = Scenes(*(tuple(s.id for s in part.scenes) for part in (pair.before, pair.after)))
+    trust = watch.trust(scenes)
+    return Graded(_believed(grades, trust, scenes), placement, trust)
+
+
+def _believed(grades: BuildingGrades, trust: Trust, scenes: Scenes) -> BuildingGrades:
+    """Return the grades without those of buildings that are out of the grader's domain."""
+    why = [
+        reason or trust.reason(*shown, scenes)
+        for reason, shown in zip(grades.reasons, grades.scenes, strict=True)
+    ]
+    # An unsure grade keeps its probabilities; one that is not believed has none.
+    new = [now is not None and old is None for now, old in zip(why, grades.reasons, strict=True)]
+    probabilities = np.where(np.array(new, bool)[:, None], np.nan, grades.probabilities)
+    return BuildingGrades(probabilities.astype(np.float32), tuple(why), grades.scenes)
 
 
 def grade_buildings(
@@ -94,12 +117,16 @@ def grade_buildings(
     *,
     buildings: Buildings,
     placement: Placement,
+    watch: Watch | None = None,
     progress: Progress,
 ) -> BuildingGrades:
     """Return the grades of all buildings where a placement says that they are.
 
     Squares of the card's window, less its overlap, are graded one after the other, each with
     half the overlap around its buildings. So memory follows the window, not the city.
+
+    Args:
+        watch: is shown what the grader is given.
     """
     there, lying = placed(buildings, placement)
     found = _Found(len(buildings))
@@ -109,8 +136,10 @@ def grade_buildings(
     core_px, around_px = card.window_px - card.overlap_px, -(-card.overlap_px // 2)
     blocks = list(_blocks(there, found.open, core_px=core_px, around_px=around_px))
     progress.start("grading buildings", len(blocks))
-    for block in blocks:
-        _grade(block, grader, pair, geobox, there=there, lying=lying, found=found)
+    step = max(1, len(blocks) // MOST_BLOCKS)
+    for number, block in enumerate(blocks):
+        looking = watch if number % step == 0 else None
+        _grade(block, grader, pair, geobox, there=there, lying=lying, found=found, watch=looking)
         progress.advance()
     found.refuse(np.flatnonzero(found.open & ~(found.top >= SURE_FROM)), UNSURE)
     return found.grades()
@@ -188,6 +217,7 @@ def _grade(
     there: Buildings,
     lying: Reals,
     found: _Found,
+    watch: Watch | None,
 ) -> None:
     """Grade the buildings of one square; its neighbours are drawn, so that no ring meets them."""
     beside = there.within(block.slices)
@@ -195,7 +225,10 @@ def _grade(
     before = pair.before.read(moved(geobox, block.slices, (0.0, 0.0)))
     off = np.median(lying[block.own], axis=0)
     after = pair.after.read(moved(geobox, block.slices, (off[0], off[1])))
-    answers = grader.grade(before.pixels, after.pixels, numbers, count=len(beside))
+    answers, deviations = _answers(grader, before, after, numbers, count=len(beside))
+    if watch is not None:
+        own = np.searchsorted(beside, block.own)
+        watch.look(before, after, None if deviations is None else deviations[own])
     shown = [
         _seen(image, mosaic, numbers, len(beside))
         for image, mosaic in ((before, pair.before), (after, pair.after))
@@ -204,6 +237,15 @@ def _grade(
         k = int(np.searchsorted(beside, index))
         reason = _why_not(k, answers[k], *shown, hidden=there.outlines[index].area >= 1)
         found.add(index, answers[k], shown[0].scenes[k], shown[1].scenes[k], reason)
+
+
+def _answers(
+    grader: Grader, before: Raster, after: Raster, numbers: IntArray, *, count: int
+) -> tuple[FloatArray, Values | None]:
+    """Return the probabilities, and the deviations of a grader that compares."""
+    if isinstance(grader, Comparing):
+        return grader.grade_and_compare(before.pixels, after.pixels, numbers, count=count)
+    return grader.grade(before.pixels, after.pixels, numbers, count=count), None
 
 
 def moved(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:

@@ -9,6 +9,7 @@ from models.data.xbd import IntArray
 from models.errors import InputsMismatch
 from models.grading.architecture import RegressionArchitecture
 from models.grading.regression import RegressionGrader
+from models.grading.zones import Values
 from models.registry import CardRef
 from models.terms import Task
 
@@ -35,6 +36,23 @@ class Grader(Protocol):
             after: the same place on the same grid.
             buildings: (rows, cols) int32, 0 none, k the k-th building.
             count: how many buildings there are.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A grader that says how far buildings lie from those that it learned from."""
+
+    def grade_and_compare(
+        self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
+    ) -> tuple[FloatArray, Values]:
+        """Return the probabilities of `Grader.grade` and deviations, (count, features).
+
+        See `models.grading.regression.deviations`.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.

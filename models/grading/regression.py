@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from geo.raster import FloatArray
+from geo.raster import BoolArray, FloatArray
 from models.card import ModelCard
 from models.data.xbd import IntArray
 from models.errors import InputsMismatch
@@ -54,8 +54,20 @@ class RegressionGrader:
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
-        design = self.design(before, after, buildings, count=count)
-        return grades_of(logits(self.card, self.architecture, design))
+        return self.grade_and_compare(before, after, buildings, count=count)[0]
+
+    def grade_and_compare(
+        self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
+    ) -> tuple[FloatArray, Values]:
+        """Return what `grade` does, and what `deviations` says of the same buildings.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        measured = self._measured(before, after, buildings, count=count)
+        design = standardised(self.architecture, measured)
+        grades = grades_of(logits(self.card, self.architecture, design))
+        return grades, deviations(self.architecture, measured)
 
     def design(
         self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
@@ -65,6 +77,12 @@ class RegressionGrader:
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
+        measured = self._measured(before, after, buildings, count=count)
+        return standardised(self.architecture, measured)
+
+    def _measured(
+        self, before: FloatArray, after: FloatArray, buildings: IntArray, *, count: int
+    ) -> Measured:
         shapes = {before.shape, after.shape, (3, *buildings.shape)}
         if len(shapes) > 1:
             raise InputsMismatch(
@@ -72,8 +90,17 @@ class RegressionGrader:
                 f"on one grid; there is {before.shape}, {after.shape} and {buildings.shape}"
             )
         names = tuple(feature.name for feature in self.architecture.features)
-        measured = measure(Pair.of(before, after, buildings, count=count), names)
-        return standardised(self.architecture, measured)
+        return measure(Pair.of(before, after, buildings, count=count), names)
+
+
+def deviations(architecture: RegressionArchitecture, measured: Measured) -> Values:
+    """Return how far features lie from those learned from, (count, features).
+
+    In deviations of the training, cut at the card's limit. NaN where a feature is not known, and
+    where the building is too small or was not seen.
+    """
+    fit = _is_fit(architecture, measured)
+    return np.where(fit[:, None], _cut(architecture, measured), np.nan)
 
 
 def standardised(architecture: RegressionArchitecture, measured: Measured) -> Values:
@@ -83,14 +110,24 @@ def standardised(architecture: RegressionArchitecture, measured: Measured) -> Va
     neighbours, near ones counting more. A feature that is not known counts as the mean in
     training. NaN where the building is too small or was not seen.
     """
-    means = np.array([feature.mean for feature in architecture.features])
-    deviations = np.array([feature.std for feature in architecture.features])
-    limit = architecture.limit
-    own = np.nan_to_num(np.clip((measured.values - means) / deviations, -limit, limit))
-    fit = (measured.pixels >= max(architecture.least_px, 1)) & (measured.share_seen >= LEAST_SEEN)
+    own = np.nan_to_num(_cut(architecture, measured))
+    fit = _is_fit(architecture, measured)
     design = np.full(own.shape, np.nan)
     design[fit] = _with_neighbours(architecture, own[fit], measured.centres[fit])
     return design
+
+
+def _cut(architecture: RegressionArchitecture, measured: Measured) -> Values:
+    means = np.array([feature.mean for feature in architecture.features])
+    spread = np.array([feature.std for feature in architecture.features])
+    limit = architecture.limit
+    return np.asarray(np.clip((measured.values - means) / spread, -limit, limit))
+
+
+def _is_fit(architecture: RegressionArchitecture, measured: Measured) -> BoolArray:
+    """Return which buildings are large enough and were seen."""
+    large = measured.pixels >= max(architecture.least_px, 1)
+    return np.asarray(large & (measured.share_seen >= LEAST_SEEN))
 
 
 def logits(card: ModelCard, architecture: RegressionArchitecture, design: Values) -> Values:

@@ -16,7 +16,7 @@ from models.damage_metrics import BuildingGrades
 from models.errors import TruthInvalid
 
 GRADES = DAMAGE_XBD[3::-1]
-_COLUMNS = ("damage_xbd", "subtype", "damage_gra")
+GRADE_COLUMNS = ("damage_xbd", "subtype", "damage_gra")
 """Where labels say the grade: our own word, that of xBD, that of Copernicus EMS."""
 _CODE = {name: code for names in (GRADES, DAMAGE_GRA[3::-1]) for code, name in enumerate(names, 1)}
 _LEAST_SHARED = 0.5
@@ -61,7 +61,7 @@ def grade_column(truth: Path) -> str | None:
     if truth.suffix.lower() in {".tif", ".tiff"}:
         return None
     there = set(_read(truth).columns)
-    return next((column for column in _COLUMNS if column in there), None)
+    return next((column for column in GRADE_COLUMNS if column in there), None)
 
 
 def score_buildings(built_up: Path, truth: Path, *, column: str) -> BuildingScore:

@@ -75,6 +75,23 @@ def test_each_photo_has_a_mask_a_picture_and_a_row(mapped: dict[str, Any], tmp_p
     assert json.loads((folder / "summary.json").read_text()) == mapped["summary"]
 
 
+def test_photos_do_not_hide_the_map_of_their_event(
+    mapped: dict[str, Any], tmp_path: Path, photos: Path, capsys: Any
+) -> None:
+    store = tmp_path / "store"
+    image = write_image(tmp_path / "map.tif", picture(3, 64, 64))
+    assert run([*command(image, store), "--sensor", "aerial-rgb", "--model", "none"]) == 0
+    there = LocalStore(store).latest("flood")
+    photo(photos / "later.png")
+    assert run(command(photos, store)) == 0
+    assert len(LocalStore(store).products("flood")) == 3
+    assert LocalStore(store).latest("flood") == there
+    collection = json.loads((store / "events" / "flood" / "collection.json").read_text())
+    (newest,) = (link for link in collection["links"] if link["rel"] == "latest-version")
+    assert there is not None and there.product_id in newest["href"]
+    capsys.readouterr()
+
+
 def test_no_photo_has_a_position_that_it_lacks(mapped: dict[str, Any], tmp_path: Path) -> None:
     layers = product(tmp_path / "store") / "layers"
     position = {row["photo"]: row["position"] for row in mapped["summary"]["photos"]}

@@ -1,5 +1,6 @@
 """Footprints as the user has them: any format and CRS, mended, and never lost in silence."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,10 @@ def test_footprints_that_cannot_be_used_are_refused(
         ("no.geojson", b'{"type": "FeatureCollection", "features": []}', "holds no feature"),
         ("x.kml", b"<?xml version='1.0'?><kml/>", "its first bytes are of another kind"),
         ("vrt.geojson", b"<OGRVRTDataSource/>", "its first bytes are of another kind"),
-        ("table.csv", b"name,x\na,1\n", "its first bytes are of another kind"),
+        ("table.csv", b"name,x\na,1\n", "no column of outlines in WKT"),
+        ("half.csv", b'name,geometry\na,"POLYGON((1 2', "cannot be read as vector data"),
+        ("half.csv.gz", gzip.compress(b"geometry\n" + 99 * b"x")[:30], "cannot be read as vector"),
+        ("half.geojsonl", b'{"type": "Feature", "geometry": null}\n{"ty', "cannot be read as"),
     ],
 )
 def test_files_that_hold_no_footprints_are_refused(
@@ -216,13 +220,22 @@ def test_metres_that_are_called_degrees_are_refused(tmp_path: Path) -> None:
         read_footprints(path, AREA)
 
 
+def test_degrees_that_are_called_metres_are_refused(tmp_path: Path) -> None:
+    degrees = frame(HOUSES).set_crs("EPSG:32633", allow_override=True)
+    path = written(tmp_path / "x.gpkg", degrees)
+    with pytest.raises(FootprintsInvalid, match=r"are metres \(EPSG:32633\).*as in degrees"):
+        read_footprints(path, AREA)
+
+
 @pytest.mark.parametrize("ending", ["gpkg", "parquet", "geojson"])
 def test_too_many_footprints_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     path = written(tmp_path / f"x.{ending}", frame(HOUSES))
-    monkeypatch.setattr("geo.footprints.MAX_FOOTPRINTS", 3)
+    monkeypatch.setattr("geo.footprint_files.MAX_FOOTPRINTS", 3)
     monkeypatch.setattr(gpd, "read_file", None)
     monkeypatch.setattr(gpd, "read_parquet", None)
-    with pytest.raises(FootprintsInvalid, match="holds 4 footprints, and at most 3 are taken"):
+    with pytest.raises(
+        FootprintsInvalid, match="holds 4 footprints in the area, and at most 3 are taken"
+    ):
         read_footprints(path, AREA)

@@ -43,11 +43,11 @@ def fill(folder: Path, text: str) -> None:
     (folder / "item.json").write_text("{}")
 
 
-def publish(store: LocalStore, product_id: str, text: str = "x") -> Publication:
+def publish(store: LocalStore, product_id: str, text: str = "x", **said: str) -> Publication:
     with store.workspace(EVENT, product_id) as workspace:
         fill(workspace.folder, text)
         (workspace.scratch / "class.tif").write_text("scratch")
-        return store.publish(workspace, {"model": "ndwi"})
+        return store.publish(workspace, {"model": "ndwi", **said})
 
 
 def assert_sound(store: LocalStore, wanted: list[str]) -> None:
@@ -157,6 +157,24 @@ def test_a_damaged_product_is_not_there_and_the_next_run_makes_it_anew(
     assert len(aside) == 1
     shutil.rmtree(aside[0])
     assert_sound(store, ["p1", "p2"])
+
+
+def test_photos_that_lie_nowhere_take_no_map_s_place(store: LocalStore) -> None:
+    def pointed() -> tuple[str, str | None]:
+        pointer = json.loads((store.root / "events" / EVENT / "latest.json").read_text())
+        return pointer["product_id"], pointer["previous"]
+
+    publish(store, "photos-1", kind="photos")
+    assert pointed() == ("photos-1", None)
+    publish(store, "photos-2", kind="photos")
+    assert pointed() == ("photos-2", "photos-1")
+    publish(store, "map-1")
+    assert pointed() == ("map-1", None)
+    publish(store, "photos-3", kind="photos")
+    assert pointed() == ("map-1", None)
+    publish(store, "map-2")
+    assert pointed() == ("map-2", "map-1")
+    assert [product.product_id for product in store.products(EVENT)][-2:] == ["photos-3", "map-2"]
 
 
 def test_latest_goes_with_its_only_product(store: LocalStore) -> None:
