@@ -19,7 +19,10 @@ from models.matching import TASKS_OF, Available, matching
 from models.photos import BANDS, SENSOR, require_photos
 from models.registry import CardRef, all_cards, find
 
-_OF_MAPS = ("area", "before", "buildings", "resolution_m", "crs", "min_area_m2", "simplify_m")
+_OF_MAPS = (
+    "area", "before", "buildings", "find_buildings", "damaged_areas", "resolution_m", "crs",
+    "min_area_m2", "simplify_m",
+)  # fmt: skip
 """What a request may say of a map, and not of photos."""
 
 

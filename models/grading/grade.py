@@ -68,6 +68,7 @@ def grade_all(
     *,
     buildings: Buildings,
     checked: bool,
+    placement: Placement | None = None,
     progress: Progress,
 ) -> Graded:
     """Measure where the pair and the footprints lie, and grade all buildings there.
@@ -75,12 +76,14 @@ def grade_all(
     Args:
         geobox: the grid of the buildings, at the grader's resolution.
         checked: False compares images as they lie where their shift cannot be measured.
+        placement: of the pair, where it was measured before.
 
     Raises:
         NotAligned: where the images cannot be compared.
         SceneUnreadable: where pixels cannot be decoded.
     """
-    placement = place(pair, geobox, buildings, checked=checked, progress=progress)
+    if placement is None:
+        placement = place(pair, geobox, buildings, checked=checked, progress=progress)
     grades = grade_buildings(
         grader, pair, geobox, buildings=buildings, placement=placement, progress=progress
     )

@@ -1,0 +1,84 @@
+"""Buildings that a network found: from their probability, pixel by pixel, to outlines."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+from odc.geo.geobox import GeoBox
+
+from geo.area import AreaOfInterest
+from geo.attribute import MeasuredBand, zonal_statistics
+from geo.classify import NODATA_PERCENT
+from geo.footprints import Footprints, Reals
+from geo.grid import crs_of
+from geo.polygons import simplify, to_lonlat, to_shapely, trace
+from geo.raster import CodeArray
+from geo.write.cog import row_bands
+
+SIMPLIFY_M = 1.5
+"""Tolerance of their outlines: a network draws round blobs, not walls. Of the pixels of the
+outlines that it draws on joplin_xbd, their F1 against those before is still 0.99."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundBuildings:
+    """Outlines of buildings, and how sure it is that there is one."""
+
+    footprints: Footprints
+    certainty: Reals
+    """(buildings,), mean probability of the pixels of each, per cent."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.certainty)
+
+
+def outline_buildings(
+    probability: Path,
+    geobox: GeoBox,
+    *,
+    area: AreaOfInterest,
+    least: float,
+    fewest_px: int,
+    simplify_m: float = SIMPLIFY_M,
+) -> FoundBuildings:
+    """Return the buildings that meet an area, traced from a raster of their probability.
+
+    Pixels that touch by a side are one building. The raster is read in row bands, so that a
+    building is whole wherever they end.
+
+    Args:
+        probability: uint8, per cent in its first band, 255 where not seen.
+        geobox: its grid, projected.
+        least: probability from which a pixel is of a building.
+        fewest_px: smaller ones are left out.
+        simplify_m: tolerance of the outlines; 0 keeps the edges of the pixels.
+    """
+    width = geobox.shape[1]
+    built = (_built(band, least) for band in row_bands(probability))
+    traced = trace(built, width=width, keep=[1], min_pixels={1: fewest_px})
+    zones = zonal_statistics(traced, _measured(probability), width=width)
+    polygons = to_shapely(traced, geobox.affine)
+    if simplify_m > 0:
+        polygons = simplify(polygons, tolerance_m=simplify_m)
+    lonlat = to_lonlat(polygons, crs_of(geobox))
+    meets = shapely.intersects(lonlat, area.geometry)
+    geometries = lonlat[meets]
+    digest = hashlib.sha256(b"".join(shapely.to_wkb(geometries))).hexdigest()
+    own = pd.DataFrame(index=pd.RangeIndex(len(geometries)))
+    return FoundBuildings(Footprints(geometries, own, digest, ()), zones.percent[meets])
+
+
+def _built(band: CodeArray, least: float) -> CodeArray:
+    percent = band[0]
+    return np.asarray((percent >= 100 * least) & (percent != NODATA_PERCENT), np.uint8)
+
+
+def _measured(probability: Path) -> Iterator[MeasuredBand]:
+    """Yield the probability, and no scene: who saw a building is known when it is graded."""
+    for band in row_bands(probability):
+        yield band[0], np.zeros_like(band[:1])
