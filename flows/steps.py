@@ -123,12 +123,8 @@ def find_buildings(plan: Plan, workspace: Workspace, progress: Progress) -> Sear
     given = plan.footprints and Buildings.on(plan.geobox, plan.footprints.geometries)
     raster = workspace.scratch / "searched.tif"
     try:
-        placement = place(
-            pair, plan.geobox, given, checked=request.domain_check, progress=progress
-        )
-        search(
-            finder, pair, plan.geobox, after=placement.after, path=raster, progress=progress
-        )
+        placement = place(pair, plan.geobox, given, checked=request.domain_check, progress=progress)
+        search(finder, pair, plan.geobox, after=placement.after, path=raster, progress=progress)
     finally:
         progress.finish()
     if given is not None:

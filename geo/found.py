@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import shapely
 from odc.geo.geobox import GeoBox
@@ -13,11 +15,13 @@ from odc.geo.geobox import GeoBox
 from geo.area import AreaOfInterest
 from geo.attribute import MeasuredBand, zonal_statistics
 from geo.classify import NODATA_PERCENT
-from geo.footprints import Footprints, Reals
+from geo.footprints import Footprints
 from geo.grid import crs_of
 from geo.polygons import simplify, to_lonlat, to_shapely, trace
 from geo.raster import CodeArray
 from geo.write.cog import row_bands
+
+Reals: TypeAlias = npt.NDArray[np.float64]
 
 SIMPLIFY_M = 1.5
 """Tolerance of their outlines: a network draws round blobs, not walls. Of the pixels of the

@@ -144,9 +144,7 @@ class DamagedGround:
             (max(0, at - margin), min(length, at + size + margin))
             for at, size, length in zip((row, col), box.shape, self.grid.shape, strict=True)
         )
-        built, damage = _shares(
-            read_part(self.searched, slice(top, bottom), slice(left, right))
-        )
+        built, damage = _shares(read_part(self.searched, slice(top, bottom), slice(left, right)))
         ground = damaged_ground(built, damage, pixel_m=pixel_m)
         rows, cols = box.shape
         return ground[row - top : row - top + rows, col - left : col - left + cols]

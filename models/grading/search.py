@@ -22,6 +22,7 @@ from models.grading.pair import Pair
 from models.grading.place import Placement
 from models.mapping import Progress
 
+
 @dataclass(frozen=True, eq=False)
 class Searched:
     """What a network saw of a whole product."""
@@ -80,9 +81,7 @@ def _bands(
     card = finder.card
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=card.window_px, overlap=card.overlap_px)
-    mosaic = RowMosaic(
-        width=cols, window_rows=min(card.window_px, rows), layers=2, code_layers=2
-    )
+    mosaic = RowMosaic(width=cols, window_rows=min(card.window_px, rows), layers=2, code_layers=2)
     progress.start("finding buildings", len(grid))
     for number, span in enumerate(grid.rows):
         for across in grid.cols:
