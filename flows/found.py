@@ -18,7 +18,7 @@ def found_notes(plan: Plan, searched: Searched | None) -> list[str]:
         notes.append(_buildings(card, len(searched.buildings)))
     if plan.request.damaged_areas:
         notes.append(_ground(card, plan.min_area_m2))
-    return notes
+    return [*notes, f"{card.name}: {card.limits[0]}"]
 
 
 def _buildings(card: ModelCard, count: int) -> str:

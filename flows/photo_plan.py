@@ -71,7 +71,8 @@ def plan_photos(request: MapRequest, photos: Sequence[Path], settings: Settings)
         RequestInvalid: where it asks for what only a map has.
         NothingFits, ModelUnknown, InputsMismatch: where no model answers for photos.
     """
-    if said := [name for name in _OF_MAPS if getattr(request, name) not in (None, ())]:
+    fields = MapRequest.model_fields
+    if said := [name for name in _OF_MAPS if getattr(request, name) != fields[name].default]:
         raise RequestInvalid(
             f"{photos[0].name} is a photo that lies nowhere, and {', '.join(said)} is of maps; "
             "leave it out, or georeference the photo"

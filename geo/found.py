@@ -17,15 +17,16 @@ from geo.attribute import MeasuredBand, zonal_statistics
 from geo.classify import NODATA_PERCENT
 from geo.footprints import Footprints
 from geo.grid import crs_of
-from geo.polygons import simplify, to_lonlat, to_shapely, trace
+from geo.polygons import PolygonArray, simplify, to_lonlat, to_shapely, trace
 from geo.raster import CodeArray
 from geo.write.cog import row_bands
 
 Reals: TypeAlias = npt.NDArray[np.float64]
 
-SIMPLIFY_M = 1.5
-"""Tolerance of their outlines: a network draws round blobs, not walls. Of the pixels of the
-outlines that it draws on joplin_xbd, their F1 against those before is still 0.99."""
+SIMPLIFY_M = 1.0
+"""Tolerance of their outlines: a network draws round blobs, not walls. Of what damage-vhr 0.1.0
+finds on tile 00000002 of joplin_xbd a quarter of the corners is left, and the F1 of building pixels
+stays 0.479; at 1.5 m it is 0.477, at 3 m 0.464."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ def outline_buildings(
         probability: uint8, per cent in its first band, 255 where not seen.
         geobox: its grid, projected.
         least: probability from which a pixel is of a building.
-        fewest_px: smaller ones are left out.
+        fewest_px: smaller ones are left out, and smaller holes are filled.
         simplify_m: tolerance of the outlines; 0 keeps the edges of the pixels.
     """
     width = geobox.shape[1]
@@ -67,6 +68,8 @@ def outline_buildings(
     traced = trace(built, width=width, keep=[1], min_pixels={1: fewest_px})
     zones = zonal_statistics(traced, _measured(probability), width=width)
     polygons = to_shapely(traced, geobox.affine)
+    pixel_m2 = abs(geobox.resolution.x * geobox.resolution.y)
+    polygons = _without_specks(polygons, least_m2=fewest_px * pixel_m2)
     if simplify_m > 0:
         polygons = simplify(polygons, tolerance_m=simplify_m)
     lonlat = to_lonlat(polygons, crs_of(geobox))
@@ -75,6 +78,16 @@ def outline_buildings(
     digest = hashlib.sha256(b"".join(shapely.to_wkb(geometries))).hexdigest()
     own = pd.DataFrame(index=pd.RangeIndex(len(geometries)))
     return FoundBuildings(Footprints(geometries, own, digest, ()), zones.percent[meets])
+
+
+def _without_specks(polygons: PolygonArray, *, least_m2: float) -> PolygonArray:
+    """Return polygons without their small holes: a chimney is no courtyard."""
+    whole = polygons.copy()
+    for index in np.flatnonzero(shapely.get_num_interior_rings(polygons)):
+        holes = shapely.polygons(shapely.get_rings(polygons[index])[1:])
+        kept = [hole.exterior for hole in holes if hole.area >= least_m2]
+        whole[index] = shapely.Polygon(polygons[index].exterior, kept)
+    return whole
 
 
 def _built(band: CodeArray, least: float) -> CodeArray:
