@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from geo.align import BlockShift, ShiftField, block_shift, edges, outlines
 from geo.errors import NotAligned
+from geo.grid import crs_of
 from geo.raster import FloatArray
 from geo.windows import Lattice, Window, lattice
 from models.grading.buildings import Buildings
@@ -108,7 +111,7 @@ def place(
         NotAligned: where the blocks contradict each other, or too few can be measured.
     """
     resolution_m = abs(geobox.resolution.x)
-    windows = _blocks(geobox, buildings)
+    windows = _blocks(pair, geobox, buildings)
     progress.start("aligning", len(windows))
     after: list[BlockShift] = []
     drawn: list[BlockShift] = []
@@ -158,16 +161,32 @@ def _seen(image: FloatArray) -> bool:
     return bool(np.isfinite(image).mean() >= _LEAST_SEEN)
 
 
-def _blocks(geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
-    """Return the blocks with buildings, or all, spread evenly where there are many."""
+def _blocks(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
+    """Return the blocks with buildings, or else of both images, spread evenly over many."""
     height, width = geobox.shape
     grid = lattice((height, width), size=BLOCK_PX, overlap=0)
     across = len(grid.cols)
-    held = np.arange(len(grid)) if buildings is None else _held(grid, buildings)
+    held = _shared(grid, pair, geobox) if buildings is None else _held(grid, buildings)
     spread: npt.NDArray[np.int64] = held[
         np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST_BLOCKS)).round().astype(int))
     ]
     return [Window(grid.rows[n // across], grid.cols[n % across]) for n in spread]
+
+
+def _shared(grid: Lattice, pair: Pair, geobox: GeoBox) -> npt.NDArray[np.int64]:
+    """Return the numbers of the blocks whose middles lie in images before and after."""
+    rows, cols = (
+        np.array([(span.start + span.stop) / 2 for span in spans])
+        for spans in (grid.rows, grid.cols)
+    )
+    col, row = np.meshgrid(cols, rows)
+    to_lonlat = Transformer.from_crs(crs_of(geobox), "EPSG:4326", always_xy=True).transform
+    lon, lat = to_lonlat(*(geobox.affine @ (col.ravel(), row.ravel())))
+    both = np.ones(len(lon), np.bool_)
+    for mosaic in (pair.before, pair.after):
+        footprint = shapely.union_all([scene.footprint for scene in mosaic.scenes])
+        both &= shapely.contains_xy(footprint, lon, lat)
+    return np.flatnonzero(both)
 
 
 def _held(grid: Lattice, buildings: Buildings) -> npt.NDArray[np.int64]:
