@@ -79,6 +79,14 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
         str | None, typer.Option(help="When the after images were taken.")
     ] = None,
     buildings: Annotated[Path | None, typer.Option(help="Building footprints.")] = None,
+    find_buildings: Annotated[
+        bool | None,
+        typer.Option("--find-buildings", help="Find the buildings in the images, and grade them."),
+    ] = None,
+    damaged_areas: Annotated[
+        bool | None,
+        typer.Option("--damaged-areas", help="Look for damaged ground beside the buildings."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Name or folder of a model, or none.")] = None,
     store: StoreAt = None,
     resolution: Annotated[float | None, typer.Option(help="Pixel of the map, metres.")] = None,
@@ -111,7 +119,8 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
         "event": event, "name": name, "hazard": hazard, "area": area,
         "before": _specs(before, taken=before_date, **said),
         "after": _specs(after, taken=after_date, **said),
-        "buildings": buildings, "model": model, "store": store, "resolution_m": resolution,
+        "buildings": buildings, "find_buildings": find_buildings,
+        "damaged_areas": damaged_areas, "model": model, "store": store, "resolution_m": resolution,
         "crs": crs, "min_area_m2": min_area, "simplify_m": simplify, "prefer": prefer,
         "clouds": clouds, "domain_check": domain_check, "device": device,
     }  # fmt: skip

@@ -23,11 +23,13 @@ from geo.footprints import Footprints, read_footprints
 from geo.grid import GridChoice, crs_of, lay_grid
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import ordered
+from geo.vectorise import event_notation
 from models.clouds import CloudSource, cloud_sources
 from models.colours import require_natural
 from models.errors import InputsMismatch
+from models.grading.ground import LEAST_M2
 from models.grading.suited import require_suited
-from models.matching import TASKS_OF, accepts, lacking, matching, misfit, require_fit
+from models.matching import TASKS_OF, accepts, finders, lacking, matching, misfit, require_fit
 from models.reading import available
 from models.registry import CardRef, all_cards, find
 from models.scale import pixel_for, pixel_note
@@ -69,6 +71,9 @@ class Plan:
     choice: Choice
     geobox: GeoBox
     footprints: Footprints | None
+    """None where there is no file of them."""
+    finder: CardRef | None
+    """What finds buildings and damaged ground in the images; None where nothing is to be found."""
     product_id: str
     min_area_m2: float
     simplify_m: float
@@ -76,6 +81,11 @@ class Plan:
     """Who masks the clouds of each optical scene."""
     notes: tuple[str, ...]
     """What was concluded rather than told, as sentences."""
+
+    @property
+    def event(self) -> str:
+        """The `notation` of what the event left."""
+        return event_notation(self.request.hazard, graded=self.choice.grader is not None)
 
 
 def find_scenes(request: MapRequest) -> tuple[Scene, ...]:
@@ -104,6 +114,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     area = _area(request, scenes)
     meeting = _meeting(area, scenes)
     choice = choose_model(request, meeting, settings)
+    finder = choose_finder(request, choice, meeting, settings)
     used = tuple(scene for scene in meeting if _reads(choice, scene))
     clouds = cloud_sources(used, request.clouds, all_cards(settings.models))
     if choice.ref is not None:
@@ -114,7 +125,8 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     footprints = read_footprints(request.buildings, area) if request.buildings else None
     pixel_m = abs(geobox.resolution.x)
     simplify_m = request.simplify_m if request.simplify_m is not None else pixel_m
-    smallest = request.min_area_m2 if request.min_area_m2 is not None else 10 * pixel_m**2
+    least_m2 = LEAST_M2 if request.damaged_areas else 10 * pixel_m**2
+    smallest = request.min_area_m2 if request.min_area_m2 is not None else least_m2
     recipe = {
         "event": request.event,
         "hazard": request.hazard,
@@ -126,6 +138,8 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         "options": [smallest, simplify_m, request.prefer, request.domain_check],
         "clouds": [source.ingredient for source in sorted(clouds, key=lambda s: s.scene)],
         "buildings": footprints.sha256 if footprints else None,
+        "finder": finder.card.digest if finder else None,
+        "damaged_areas": request.damaged_areas,
         "code": code_digest(),
     }
     return Plan(
@@ -135,6 +149,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         choice=choice,
         geobox=geobox,
         footprints=footprints,
+        finder=finder,
         product_id=_digest(recipe)[:16],
         min_area_m2=smallest,
         simplify_m=simplify_m,
@@ -170,7 +185,7 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
         all_cards(settings.models),
         hazard=request.hazard,
         available=offers,
-        buildings=request.buildings is not None,
+        buildings=request.grades_buildings,
     )
     if match.fits:
         ref, *others = match.fits
@@ -188,10 +203,10 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
     ]
     pixels_only = tuple(task for task in tasks if task is not Task.DAMAGE)
     # Without footprints, and a pair to grade them in, nobody waits for grades.
-    named = tasks if request.buildings or graded or not pixels_only else pixels_only
+    named = tasks if request.grades_buildings or graded or not pixels_only else pixels_only
     reasons = [m.reason for m in match.misfits if m.ref.card.task in named]
     # A pair that could be graded is worth asking for footprints; other imagery is looked at.
-    if request.buildings is not None or (set(tasks) <= {Task.DAMAGE} and not graded):
+    if request.grades_buildings or (set(tasks) <= {Task.DAMAGE} and not graded):
         why = "; ".join(dict.fromkeys(reasons)) or "there is no model for it"
         return Choice(None, f"no model fits a {request.hazard} in this imagery: {why}")
     raise NothingFits(
@@ -201,11 +216,48 @@ def choose_model(request: MapRequest, scenes: Sequence[Scene], settings: Setting
 
 
 def _require_footprints(ref: CardRef, request: MapRequest) -> None:
-    if ref.card.task is Task.DAMAGE and request.buildings is None:
-        raise InputsMismatch(
-            f"{ref.card.name} grades buildings and finds none itself; give their footprints with "
-            "--buildings"
+    # Who names a model that finds buildings, and gives none, wants them found.
+    if ref.card.task is not Task.DAMAGE or request.grades_buildings or ref.card.finds_buildings:
+        return
+    raise InputsMismatch(
+        f"{ref.card.name} grades buildings and finds none itself; give their footprints with "
+        "--buildings, or have another model find them with --find-buildings"
+    )
+
+
+def choose_finder(
+    request: MapRequest, choice: Choice, scenes: Sequence[Scene], settings: Settings
+) -> CardRef | None:
+    """Return what finds buildings and damaged ground: the grader itself where it can.
+
+    Raises:
+        NothingFits: where something is to be found and no model can.
+    """
+    grader = choice.grader
+    if grader is None:
+        if request.find_buildings or request.damaged_areas:
+            raise NothingFits(
+                f"buildings and damaged areas are found to grade damage, and {choice.name} does "
+                f"not: {choice.why}; leave out --find-buildings and --damaged-areas, or name a "
+                "grader with --model"
+            )
+        return None
+    if request.buildings is not None and not request.damaged_areas:
+        return None
+    if grader.card.finds_buildings:
+        return grader
+    fits = finders(
+        all_cards(settings.models),
+        available=[available(scene) for scene in scenes if _takes(grader, scene)],
+        resolution_m=grader.card.resolution_m,
+    )
+    if not fits:
+        raise NothingFits(
+            f"no model finds buildings in this imagery at the {grader.card.resolution_m:g} m that "
+            f"{grader.card.name} grades them at; give footprints with --buildings, without "
+            "--damaged-areas"
         )
+    return fits[0]
 
 
 def _require_gradable(

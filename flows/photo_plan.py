@@ -19,7 +19,10 @@ from models.matching import TASKS_OF, Available, matching
 from models.photos import BANDS, SENSOR, require_photos
 from models.registry import CardRef, all_cards, find
 
-_OF_MAPS = ("area", "before", "buildings", "resolution_m", "crs", "min_area_m2", "simplify_m")
+_OF_MAPS = (
+    "area", "before", "buildings", "find_buildings", "damaged_areas", "resolution_m", "crs",
+    "min_area_m2", "simplify_m",
+)  # fmt: skip
 """What a request may say of a map, and not of photos."""
 
 
@@ -68,7 +71,8 @@ def plan_photos(request: MapRequest, photos: Sequence[Path], settings: Settings)
         RequestInvalid: where it asks for what only a map has.
         NothingFits, ModelUnknown, InputsMismatch: where no model answers for photos.
     """
-    if said := [name for name in _OF_MAPS if getattr(request, name) not in (None, ())]:
+    fields = MapRequest.model_fields
+    if said := [name for name in _OF_MAPS if getattr(request, name) != fields[name].default]:
         raise RequestInvalid(
             f"{photos[0].name} is a photo that lies nowhere, and {', '.join(said)} is of maps; "
             "leave it out, or georeference the photo"

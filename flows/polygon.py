@@ -13,6 +13,7 @@ from flows.errors import RequestInvalid
 from geo.classify import NOTATION, REASONS, Label
 from geo.manifest import Product
 from geo.schema import LAYERS
+from geo.vectorise import DAMAGED_AREA
 from models.case import Asked
 
 ASKED = {"observed_event": Asked.EVENT, "hydrography": Asked.WATER_BEFORE}
@@ -79,5 +80,10 @@ def _polygon(feature: Mapping[str, Any], layer: str) -> Polygon:
         raise RequestInvalid(
             f"{properties['id']} is a feature of {layer}, which no model decided; give the id of a "
             f"feature of {' or '.join(ASKED)}"
+        )
+    if properties["notation"] == DAMAGED_AREA:
+        raise RequestInvalid(
+            f"{properties['id']} is a damaged area: the mean of what a network says of buildings "
+            "around it, which is not taken apart; give the id of flooded or burnt ground"
         )
     return Polygon(properties["id"], layer, shapely.geometry.shape(feature["geometry"]), properties)

@@ -106,6 +106,10 @@ class Summary(_Part):
     buildings: dict[str, NonNegativeInt] = Field(
         default_factory=dict, description="Number by `damage_gra`; empty where none were given."
     )
+    buildings_found: NonNegativeInt | None = Field(
+        default=None,
+        description="Number that a network found in the images; null: their footprints were given.",
+    )
     buildings_not_analysed: dict[str, NonNegativeInt] = Field(
         default_factory=dict, description="Number without a grade, by `reason`."
     )

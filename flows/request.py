@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: it breaks `flow.serve()`.
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     PositiveFloat,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from flows.errors import RequestInvalid
@@ -102,6 +103,15 @@ class MapRequest(BaseModel):
     before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
     after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
     buildings: Path | None = Field(default=None, description="Building footprints, a vector file")
+    find_buildings: bool = Field(
+        default=False,
+        description="Find the buildings in the imagery, and grade them, where there is no file of "
+        "footprints",
+    )
+    damaged_areas: bool = Field(
+        default=False,
+        description="Look for damaged ground beside the buildings: debris without footprints",
+    )
     model: str | None = Field(
         default=None,
         description="Name or folder of a model; without one, the first that fits; 'none' for none",
@@ -151,6 +161,20 @@ class MapRequest(BaseModel):
         if isinstance(area, list | tuple) and len(area) != 4:
             raise ValueError(f"a box has 4 numbers, west, south, east, north, not {len(area)}")
         return area
+
+    @model_validator(mode="after")
+    def _check_buildings(self) -> Self:
+        if self.find_buildings and self.buildings is not None:
+            raise ValueError(
+                "find_buildings finds footprints in the imagery, and buildings gives a file of "
+                "them; leave out one of the two"
+            )
+        return self
+
+    @property
+    def grades_buildings(self) -> bool:
+        """Whether grades of buildings, given or found, are asked for."""
+        return self.buildings is not None or self.find_buildings or self.damaged_areas
 
     @property
     def title(self) -> str:

@@ -15,6 +15,9 @@ from flows.published import Published, read_published
 from flows.report import Summary
 from flows.request import MapRequest, SourceSpec
 from geo.catalogue import rebuild, write_item
+from geo.classify import Finding
+from geo.footprints import Footprints
+from geo.found import outline_buildings
 from geo.grid import crs_of
 from geo.layers import Provenance
 from geo.origins import Origins
@@ -24,7 +27,7 @@ from geo.scene import Phase, Scene
 from geo.scratch import observed_kind
 from geo.source import expanded
 from geo.store import LocalStore, SceneState
-from geo.vectorise import Layers, event_notation, vectorise
+from geo.vectorise import Layers, vectorise
 from geo.workspace import Workspace
 from geo.write.cog import PROBABILITY, class_kind, write_cog
 from geo.write.geojson import write_geojson
@@ -34,13 +37,17 @@ from models.architecture import NetworkArchitecture
 from models.clouds import maskings
 from models.grading.buildings import Buildings
 from models.grading.grade import Graded, grade_all
-from models.grading.grader import load_grader
+from models.grading.grader import load_finder, load_grader
+from models.grading.ground import DamagedGround
 from models.grading.pair import pair_of
+from models.grading.place import place
+from models.grading.search import Searched, search
+from models.grading.zones import LEAST_PX
 from models.mapping import Mapped, Progress, map_scenes
 from models.predict import load
 from models.reader import Reader
 from models.reading import reader_for
-from models.registry import all_cards
+from models.registry import CardRef, all_cards
 from models.witness import witnessed
 
 
@@ -69,28 +76,37 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
 
 
 def map_pixels(
-    plan: Plan, workspace: Workspace, progress: Progress, graded: Graded | None = None
+    plan: Plan,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    searched: Searched | None = None,
+    graded: Graded | None = None,
 ) -> Mapped:
     """Read, predict, blend and classify; see `models.mapping.map_scenes`."""
     try:
         return map_scenes(
-            _reader(plan, graded),
+            _reader(plan, searched=searched, graded=graded),
             area=plan.area.projected(crs_of(plan.geobox)),
             geobox=plan.geobox,
             folder=workspace.scratch,
-            notation=event_notation(plan.request.hazard),
+            notation=plan.event,
             progress=progress,
         )
     finally:
         progress.finish()
 
 
-def _reader(plan: Plan, graded: Graded | None) -> Reader:
+def _reader(plan: Plan, *, searched: Searched | None, graded: Graded | None) -> Reader:
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
     if plan.choice.grader is not None:
         sight = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).sight
-        return replace(sight, learned=graded.trust.survey if graded else None)
+        sight = replace(sight, learned=graded.trust.survey if graded else None)
+        if searched is None or plan.finder is None or not request.damaged_areas:
+            return sight
+        least = plan.finder.card.threshold(Finding.DAMAGED)
+        return DamagedGround(sight, searched.raster, plan.geobox, least=least)
     if ref is not None and not request.domain_check:
         ref = replace(ref, card=ref.card.unchecked)
     model = load(ref, device=request.device) if ref else None
@@ -99,38 +115,81 @@ def _reader(plan: Plan, graded: Graded | None) -> Reader:
     return witnessed(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
 
 
-def grade(plan: Plan, progress: Progress) -> Graded | None:
+def find_buildings(plan: Plan, workspace: Workspace, progress: Progress) -> Searched | None:
+    """Look for buildings and damaged ground in the images; None where that is not asked for.
+
+    Raises:
+        NotAligned: where the images before and after cannot be compared.
+    """
+    request, ref = plan.request, plan.finder
+    if ref is None:
+        return None
+    finder = load_finder(ref, device=request.device)
+    pair = pair_of(ref.card, plan.scenes, request.prefer)
+    given = plan.footprints and Buildings.on(plan.geobox, plan.footprints.geometries)
+    raster = workspace.scratch / "searched.tif"
+    try:
+        placement = place(pair, plan.geobox, given, checked=request.domain_check, progress=progress)
+        search(finder, pair, plan.geobox, after=placement.after, path=raster, progress=progress)
+    finally:
+        progress.finish()
+    if given is not None:
+        return Searched(placement, raster, None)
+    found = outline_buildings(
+        raster, plan.geobox, area=plan.area, least=ref.card.threshold(Finding.BUILDING),
+        fewest_px=LEAST_PX,
+    )  # fmt: skip
+    return Searched(placement, raster, found)
+
+
+def grade(plan: Plan, searched: Searched | None, progress: Progress) -> Graded | None:
     """Measure where images and footprints lie, and grade each building; None without a grader.
 
     Raises:
         NotAligned: where the images before and after cannot be compared.
     """
     request, ref = plan.request, plan.choice.grader
-    if ref is None or plan.footprints is None:
+    footprints = _footprints(plan, searched)
+    if ref is None or footprints is None:
         return None
     grader = load_grader(ref, device=request.device)
     pair = pair_of(ref.card, plan.scenes, request.prefer)
-    buildings = Buildings.on(plan.geobox, plan.footprints.geometries)
+    buildings = Buildings.on(plan.geobox, footprints.geometries)
     try:
         return grade_all(
             grader, pair, plan.geobox, buildings=buildings, checked=request.domain_check,
-            progress=progress,
+            placement=searched.placement if searched else None, progress=progress,
         )  # fmt: skip
     finally:
         progress.finish()
 
 
-def make_layers(plan: Plan, mapped: Mapped, graded: Graded | None, workspace: Workspace) -> Layers:
+def _footprints(plan: Plan, searched: Searched | None) -> Footprints | None:
+    """Return the footprints that were given, or else those that were found."""
+    found = searched.buildings if searched else None
+    return found.footprints if found else plan.footprints
+
+
+def make_layers(
+    plan: Plan,
+    mapped: Mapped,
+    searched: Searched | None,
+    graded: Graded | None,
+    workspace: Workspace,
+) -> Layers:
     """Make the vector layers and write them: GeoJSON, GeoPackage, styles."""
     request = plan.request
+    found = searched.buildings if searched else None
     layers = vectorise(
         mapped.rasters,
         plan.geobox,
         area=plan.area,
         scenes=plan.scenes,
-        footprints=plan.footprints,
+        footprints=_footprints(plan, searched),
         grades=graded.grades if graded else None,
+        certainty=found.certainty if found else None,
         outlines=Outlines(plan.min_area_m2, plan.simplify_m),
+        event=plan.event,
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
     )
     folder = workspace.folder / "layers"
@@ -147,7 +206,7 @@ def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
     folder = workspace.folder / "rasters"
     folder.mkdir()
     scratch = mapped.rasters
-    kind = class_kind(event_notation(plan.request.hazard))
+    kind = class_kind(plan.event)
     write_cog(scratch.classes, folder / "class.tif", kind=kind)
     write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.readings))
     if plan.choice.ref is not None and plan.choice.grader is None:
@@ -262,8 +321,9 @@ def _manifest(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> 
     return {
         "request": plan.request.portable(),
         "scenes": [scene_record(scene) for scene in plan.scenes],
-        "model": {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
+        "model": _named(ref)
         if ref else None,
+        **({"finder": _named(plan.finder)} if plan.finder else {}),
         "clouds": [source.as_json() for source in plan.clouds],
         "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
         **({"alignment": graded.placement.as_json()} if graded else {}),
@@ -278,6 +338,10 @@ def _manifest(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> 
         "code_sha256": code_digest(),
         "cost": {**cost.as_json(), "windows": mapped.windows, "views": _views(plan)},
     }  # fmt: skip
+
+
+def _named(ref: CardRef) -> dict[str, str]:
+    return {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
 
 
 def _views(plan: Plan) -> int:

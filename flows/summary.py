@@ -4,14 +4,16 @@ import geopandas as gpd
 import numpy as np
 
 from flows.find import Plan
+from flows.found import found_notes
 from flows.report import ClassFound, ModelUsed, NotAnalysed, SceneUsed, Summary
 from flows.trust import detector_beside, trust_notes
 from geo.classify import NOTATION, REASONS, Finding, Label
 from geo.scene import Phase, Scene
 from geo.schema import DAMAGE_GRA, Hazard
-from geo.vectorise import Layers, event_notation
+from geo.vectorise import Layers
 from models.clouds import unmasked_notes
 from models.grading.grade import Graded
+from models.grading.search import Searched
 from models.mapping import Mapped
 
 _FOUND_IN = ("observed_event", "hydrography")
@@ -19,7 +21,13 @@ _SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
 """Labels of pixels that were seen, whether or not they could be analysed."""
 
 
-def summarise(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers) -> Summary:
+def summarise(
+    plan: Plan,
+    mapped: Mapped,
+    searched: Searched | None,
+    graded: Graded | None,
+    layers: Layers,
+) -> Summary:
     """Return the summary of a product."""
     total = sum(mapped.label_pixels.values())
     analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
@@ -37,18 +45,19 @@ def summarise(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers)
         classes=_classes(plan, layers),
         not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
         buildings=_buildings(layers.frames["built_up"], all_grades=graded is not None),
+        buildings_found=len(searched.buildings) if searched and searched.buildings else None,
         buildings_not_analysed=_reasons(layers.frames["built_up"]),
         scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
         beside=detector_beside(mapped),
-        notes=_notes(plan, mapped, graded, layers),
+        notes=_notes(plan, mapped, searched, graded, layers),
     )
 
 
 def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
     """Return what was found of each class, and zero of those that were looked for in vain."""
     pixel_ha = abs(plan.geobox.resolution.x * plan.geobox.resolution.y) / 1e4
-    names = {**NOTATION, Label.EVENT: event_notation(plan.request.hazard)}
+    names = {**NOTATION, Label.EVENT: plan.event}
     below = {
         names[label]: pixels * pixel_ha
         for label, pixels in layers.below_mmu_pixels.items()
@@ -77,7 +86,9 @@ def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
 
 def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
     """Return layer and label of what a product always has a figure for."""
-    if plan.choice.ref is None or plan.choice.grader is not None:
+    if plan.choice.grader is not None:
+        return (("observed_event", Label.EVENT),) if plan.request.damaged_areas else ()
+    if plan.choice.ref is None:
         return ()
     card, event = plan.choice.ref.card, ("observed_event", Label.EVENT)
     if plan.request.hazard is Hazard.WILDFIRE:
@@ -144,10 +155,17 @@ def _model(plan: Plan) -> ModelUsed | None:
     )
 
 
-def _notes(plan: Plan, mapped: Mapped, graded: Graded | None, layers: Layers) -> tuple[str, ...]:
+def _notes(
+    plan: Plan,
+    mapped: Mapped,
+    searched: Searched | None,
+    graded: Graded | None,
+    layers: Layers,
+) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
     placed = graded.placement.notes() if graded else ()
-    notes = [*plan.notes, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
+    found = found_notes(plan, searched)
+    notes = [*plan.notes, *found, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)
     if Label.UNDATED_WATER in mapped.label_pixels:

@@ -50,10 +50,13 @@ def walk(
     if (published := step(steps.find_published)(store, plan)) is not None:
         return published
     with store.workspace(request.event, plan.product_id) as workspace:
-        graded = step(steps.grade)(plan, progress)
-        mapped = step(steps.map_pixels)(plan, workspace, progress, graded)
-        layers = step(steps.make_layers)(plan, mapped, graded, workspace)
-        summary = step(summarise)(plan, mapped, graded, layers)
+        searched = step(steps.find_buildings)(plan, workspace, progress)
+        graded = step(steps.grade)(plan, searched, progress)
+        mapped = step(steps.map_pixels)(
+            plan, workspace, progress, searched=searched, graded=graded
+        )
+        layers = step(steps.make_layers)(plan, mapped, searched, graded, workspace)
+        summary = step(summarise)(plan, mapped, searched, graded, layers)
         step(steps.make_rasters)(plan, mapped, workspace)
         step(steps.draw)(plan, layers, summary, workspace)
         step(steps.write_records)(plan, summary, workspace)

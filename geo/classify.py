@@ -29,7 +29,8 @@ class Label(IntEnum):
     RECEDED_WATER = 5
     """Water before, none after."""
     COMPARED = 6
-    """Seen before and after; the buildings in it were graded, the ground between was not."""
+    """Seen before and after; the buildings in it were graded. Ground that is not called damaged
+    is not called sound either."""
     NO_IMAGERY = 10
     """No scene covers the pixel."""
     NO_DATA = 11
@@ -176,13 +177,17 @@ def _from_water(
     return label, event
 
 
+_EVENTS = (Finding.FLOOD, Finding.BURNT, Finding.DAMAGED)
+"""What an event can leave, found in a pair of images."""
+
+
 def _from_event(
     probabilities: Mapping[Finding, FloatArray],
     thresholds: Mapping[Finding, float],
     seen: Observation,
     was_wet: BoolArray,
 ) -> tuple[CodeArray, FloatArray]:
-    finding = Finding.FLOOD if Finding.FLOOD in probabilities else Finding.BURNT
+    finding = next(name for name in _EVENTS if name in probabilities)
     event = probabilities[finding]
     struck = event >= thresholds[finding]
     # What was water before is not flooded, whatever the network says of it; and what nobody
@@ -191,7 +196,7 @@ def _from_event(
     label = np.select(
         [was_wet, undated, struck],
         [Label.REFERENCE_WATER, Label.UNDATED_WATER, Label.EVENT],
-        Label.UNAFFECTED,
+        Label.COMPARED if finding is Finding.DAMAGED else Label.UNAFFECTED,
     ).astype(np.uint8)
     return label, event
 

@@ -37,7 +37,7 @@ class Footprints:
     own: pd.DataFrame
     """The user's columns, in the same order."""
     sha256: str
-    """Of the file."""
+    """Of the file; of the outlines where they were found in images."""
     notes: tuple[str, ...]
     """What was left out or mended, as sentences."""
 

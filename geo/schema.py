@@ -71,6 +71,9 @@ DAMAGE_GRA = ("Destroyed", "Damaged", "Possibly damaged", "No visible damage", "
 DAMAGE_XBD = ("destroyed", "major-damage", "minor-damage", "no-damage", "un-classified")
 
 
+OUTLINE_GIVEN = "footprint given"
+OUTLINE_FOUND = "found in the images"
+"""Whose outline a building has: of a file, or of the network that saw it; no cadastre."""
 GRADE_PROBABILITIES = ("p_no_damage", "p_minor_damage", "p_major_damage", "p_destroyed")
 """Fields of the probabilities of the grades, from the lightest on."""
 NO_GRADER = "no model for buildings"
@@ -182,9 +185,9 @@ LAYERS: dict[str, Layer] = {
     layer.name: layer
     for layer in (
         Layer("observed_event", "Observed event",
-              "Flooded area, flood trace, burnt area, landslide",
+              "Flooded area, flood trace, burnt area, landslide, damaged area",
               ("Flooded area", "Flooded area or standing water", "Flood trace", "Burnt area",
-               "Landslide"), (_WATER_CLASS,), {"water_class": None}),
+               "Landslide", "Damaged area"), (_WATER_CLASS,), {"water_class": None}),
         Layer("built_up", "Buildings", "Building footprints with their damage", ("Building",),
               (_text("damage_gra", "Damage, Copernicus EMS", *DAMAGE_GRA),
                _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD),
@@ -192,10 +195,15 @@ LAYERS: dict[str, Layer] = {
                      nullable=True),
                *(Field(name, Kind.REAL, f"Probability of {name[2:].replace('_', ' ')}, per cent; "
                        "null where the model had no answer", limits=(0, 100), nullable=True,
-                       decimals=1) for name in GRADE_PROBABILITIES)),
+                       decimals=1) for name in GRADE_PROBABILITIES),
+               _text("outline_src", "Where its outline is from", OUTLINE_GIVEN, OUTLINE_FOUND),
+               Field("p_building", Kind.REAL, "Probability that it is a building, per cent, mean "
+                     "over its pixels; null where its footprint was given", limits=(0, 100),
+                     nullable=True, decimals=1)),
               {"notation": "Building", "confidence": None, "damage_gra": "Not Analysed",
                "damage_xbd": "un-classified", "reason": NO_GRADER,
-               **dict.fromkeys(GRADE_PROBABILITIES, None)}),
+               **dict.fromkeys(GRADE_PROBABILITIES, None), "outline_src": OUTLINE_GIVEN,
+               "p_building": None}),
         Layer("hydrography", "Reference water", "Water that was there before the event",
               ("Reference water", "Reference water, receded"), (_WATER_CLASS,), {"water_class": 0}),
         Layer("not_analysed", "Not analysed", "Inside the area, and not seen or not trusted",

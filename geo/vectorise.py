@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from odc.geo.geobox import GeoBox
 
@@ -19,8 +20,10 @@ from geo.own_columns import rename_clashes
 from geo.patches import Outlines, Patches, SceneIds, class_patches, hidden_water, together
 from geo.polygons import area_ha
 from geo.scene import Phase, Scene
-from geo.schema import Hazard
+from geo.schema import OUTLINE_FOUND, OUTLINE_GIVEN, Hazard
 from geo.scratch import ScratchRasters
+
+Reals: TypeAlias = npt.NDArray[np.float64]
 
 WATER_CLASS: dict[int, int] = {
     Label.EVENT: 1,
@@ -29,6 +32,10 @@ WATER_CLASS: dict[int, int] = {
     Label.RECEDED_WATER: 0,
 }
 """UNOSAT `Water_Class` by label."""
+
+
+DAMAGED_AREA = "Damaged area"
+_NO_WATER = ("Burnt area", DAMAGED_AREA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +49,10 @@ class Layers:
     notes: tuple[str, ...]
 
 
-def event_notation(hazard: Hazard) -> str:
-    """Return the `notation` of what a hazard leaves."""
+def event_notation(hazard: Hazard, *, graded: bool = False) -> str:
+    """Return the `notation` of what a hazard leaves; where buildings are graded, damage."""
+    if graded:
+        return DAMAGED_AREA
     return "Burnt area" if hazard is Hazard.WILDFIRE else "Flooded area"
 
 
@@ -55,22 +64,27 @@ def vectorise(
     scenes: Sequence[Scene],
     footprints: Footprints | None,
     grades: BuildingGrades | None = None,
+    certainty: Reals | None = None,
     outlines: Outlines,
+    event: str,
     common: Provenance,
 ) -> Layers:
     """Return every layer of a product.
 
     Args:
         grades: of the footprints; None where no grader was run.
+        certainty: (footprints,) probability that each is a building, per cent; None where they
+            were given rather than found.
         scenes: all scenes of the product; `image_footprint` has a feature for each.
+        event: the `notation` of what the event left, see `event_notation`.
         common: what every feature says of its product.
     """
-    told = _Told({scene.id: scene for scene in scenes}, common)
+    told = _Told({scene.id: scene for scene in scenes}, common, event)
     classes, below = class_patches(rasters, geobox, outlines)
     # Water that was there before and could not be seen after lies under "not analysed".
     hidden, below_hidden = hidden_water(rasters, geobox, outlines)
     water = together(classes.only([Label.REFERENCE_WATER, Label.RECEDED_WATER]), hidden)
-    built_up, notes = _built_up(footprints, grades, told)
+    built_up, notes = _built_up(footprints, grades, certainty, told)
     frames = {
         "observed_event": told.event(classes.only([Label.EVENT, Label.UNDATED_WATER])),
         "built_up": built_up,
@@ -93,14 +107,16 @@ class _Told:
 
     by_id: Mapping[str, Scene]
     common: Provenance
+    notation: str
+    """Of what the event left."""
 
     def event(self, patches: Patches) -> gpd.GeoDataFrame:
         """Return `observed_event`; the water class is empty where the event is no water."""
-        notation = {**NOTATION, Label.EVENT: event_notation(self.common.hazard)}
-        burnt = self.common.hazard is Hazard.WILDFIRE
+        notation = {**NOTATION, Label.EVENT: self.notation}
+        dry = self.notation in _NO_WATER
         columns: dict[str, Column] = {
             "notation": [notation[label] for label in patches.labels],
-            "water_class": None if burnt else [WATER_CLASS[label] for label in patches.labels],
+            "water_class": None if dry else [WATER_CLASS[label] for label in patches.labels],
         }
         return self._layer("observed_event", patches, {**columns, **self._seen_in(patches)})
 
@@ -134,12 +150,17 @@ class _Told:
         )
 
     def buildings(
-        self, footprints: Footprints, grades: BuildingGrades, own: pd.DataFrame
+        self,
+        footprints: Footprints,
+        grades: BuildingGrades,
+        certainty: Reals | None,
+        own: pd.DataFrame,
     ) -> gpd.GeoDataFrame:
         """Return `built_up`: the buildings and their grades, with the user's columns."""
         columns: dict[str, Column] = {
             **self._scenes(grades.scenes),
             **grades.columns(),
+            **_outline(certainty),
             "area_ha": area_ha(footprints.geometries),
         }
         return build_layer(
@@ -188,8 +209,18 @@ class _Told:
 _EVENT_PHASE = {Phase.BEFORE: "Pre-event", Phase.AFTER: "Post-event"}
 
 
+def _outline(certainty: Reals | None) -> dict[str, Column]:
+    """Return the columns that say whose outlines the buildings have."""
+    if certainty is None:
+        return {"outline_src": OUTLINE_GIVEN, "p_building": None}
+    return {"outline_src": OUTLINE_FOUND, "p_building": certainty}
+
+
 def _built_up(
-    footprints: Footprints | None, grades: BuildingGrades | None, told: _Told
+    footprints: Footprints | None,
+    grades: BuildingGrades | None,
+    certainty: Reals | None,
+    told: _Told,
 ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
     """Return `built_up`, and notes on the user's columns."""
     if footprints is None:
@@ -200,4 +231,4 @@ def _built_up(
         for old, new in renamed.items()
     )
     graded = ungraded(len(footprints.geometries)) if grades is None else grades
-    return told.buildings(footprints, graded, own), (*footprints.notes, *notes)
+    return told.buildings(footprints, graded, certainty, own), (*footprints.notes, *notes)

@@ -57,6 +57,8 @@ class Score(Part):
         "accuracy_buildings",
         "f1_localisation",
         "xview2",
+        "auc_ground",
+        "iou_ground",
     ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
     drop: tuple[str, ...] = Field(
         default=(), description="Images of the data that the model was not given."
@@ -128,6 +130,11 @@ class ModelCard(Part):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def finds_buildings(self) -> bool:
+        """Whether it grades buildings and needs no footprints: it sees where they are."""
+        return self.task is Task.DAMAGE and Finding.BUILDING in self.class_names
+
+    @property
     def unchecked(self) -> Self:
         """The same card, without limits to its domain; the card of the same network still."""
         return self.model_copy(update={"domain": None})
@@ -136,6 +143,10 @@ class ModelCard(Part):
     def class_names(self) -> tuple[Finding, ...]:
         """Its classes, in the order of its answer."""
         return tuple(entry.name for entry in self.classes)
+
+    def threshold(self, finding: Finding) -> float:
+        """Return the probability from which a pixel is of one of its classes."""
+        return next(entry.threshold for entry in self.classes if entry.name is finding)
 
     @property
     def single_date(self) -> bool:

@@ -11,6 +11,7 @@ from models.damage_metrics import BuildingGrades, PixelGrades
 from models.data.xbd import GRADES, UNCLASSIFIED, DamageTile, GradedTiles
 from models.errors import DataInvalid
 from models.grading.grader import Finder, Grader
+from models.grading.ground_score import GroundScore
 from models.grading.zones import Values
 from models.mapping import Progress
 
@@ -31,8 +32,8 @@ class DamageEvaluation:
     """The mask of a model that finds buildings; of another the likeliest grade, drawn in the
     labels' footprints."""
     buildings: BuildingGrades
-    finds: bool = False
-    """Whether the model finds buildings itself."""
+    ground: GroundScore | None = None
+    """Ground beside the buildings, where the model finds buildings itself."""
 
     def as_json(self) -> dict[str, object]:
         """Return it as plain numbers."""
@@ -45,12 +46,14 @@ class DamageEvaluation:
             "n": self.tiles,
             "buildings": len(self.buildings.truth),
             "buildings_graded": graded,
-            "f1_localisation": self.pixels.localisation.f1 if self.finds else None,
+            "f1_localisation": self.pixels.localisation.f1 if self.ground else None,
             "f1_per_grade": dict(zip(GRADES, self.pixels.f1_per_grade, strict=True)),
-            "xview2": self.pixels.xview2 if self.finds else None,
+            "xview2": self.pixels.xview2 if self.ground else None,
+            "auc_ground": self.ground.auc if self.ground else None,
+            "iou_ground": self.ground.iou if self.ground else None,
             **self.building_scores,
             "ece": self.buildings.reliability.ece if graded else None,
-            "note": None if self.finds else FOOTPRINTS_GIVEN,
+            "note": None if self.ground else FOOTPRINTS_GIVEN,
         }
 
     @property
@@ -72,7 +75,7 @@ def evaluate_damage(
     Raises:
         DataInvalid: where a tile cannot be read, or no building has a grade.
     """
-    pixels, parts = PixelGrades.empty(), []
+    pixels, parts, ground = PixelGrades.empty(), [], []
     progress.start(f"{grader.card.name} on labelled tiles", len(labelled))
     try:
         for index in range(len(labelled)):
@@ -81,6 +84,8 @@ def evaluate_damage(
             probabilities = grader.grade(*tile.images, tile.buildings, count=count)
             if isinstance(grader, Finder):
                 pixels += PixelGrades.of(grader.mask(*tile.images), tile.mask)
+                answer = grader.probabilities(*tile.images)
+                ground.append(GroundScore.of(grader.card, answer, tile.mask))
             else:
                 pixels += _on_pixels(tile, probabilities.astype(np.float64))
             parts.append(_by_building(tile, probabilities.astype(np.float64)))
@@ -90,8 +95,8 @@ def evaluate_damage(
     buildings = BuildingGrades.together(parts)
     if not len(buildings.truth):
         raise DataInvalid(f"the split {split} holds no graded building; there is nothing to score")
-    finds = isinstance(grader, Finder)
-    return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings, finds)
+    scored = GroundScore.together(ground) if ground else None
+    return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings, scored)
 
 
 def _by_building(tile: DamageTile, probabilities: Values) -> BuildingGrades:

@@ -25,7 +25,8 @@ TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
     Hazard.CONFLICT: (Task.DAMAGE,),
     Hazard.OTHER: (Task.DAMAGE,),
 }
-"""What to look for, by hazard; damage only where there are footprints to grade."""
+"""What to look for, by hazard; damage only where there are footprints to grade, or they are to be
+found."""
 
 PREFERENCE = (
     "damage-features",
@@ -111,7 +112,7 @@ def matching(
         cards: as `all_cards` returns them.
         hazard: decides the tasks, see `TASKS_OF`.
         available: one entry a scene.
-        buildings: whether there are footprints to grade.
+        buildings: whether there are footprints to grade, or are to be found.
     """
     tasks = TASKS_OF[hazard]
     fits: list[CardRef] = []
@@ -127,6 +128,25 @@ def matching(
         else:
             fits.append(ref)
     return Matching(tuple(fits), tuple(misfits))
+
+
+def finders(
+    cards: Sequence[CardRef], *, available: Sequence[Available], resolution_m: float | None
+) -> tuple[CardRef, ...]:
+    """Return the models that find buildings in the imagery, the first choice first.
+
+    Args:
+        cards: as `all_cards` returns them.
+        available: one entry a scene.
+        resolution_m: of the grid that they must want.
+    """
+    return tuple(
+        ref
+        for ref in sorted(cards, key=lambda ref: _preference(ref, available))
+        if ref.card.finds_buildings
+        and ref.card.resolution_m == resolution_m
+        and misfit(ref.card, available) is None
+    )
 
 
 def misfit(card: ModelCard, available: Sequence[Available]) -> str | None:
@@ -253,7 +273,10 @@ def _off_task(card: ModelCard, *, hazard: Hazard, tasks: tuple[Task, ...]) -> st
 def _without_footprints(card: ModelCard, *, buildings: bool) -> str | None:
     if card.task is not Task.DAMAGE or buildings:
         return None
-    return f"{card.name} grades buildings and finds none itself: give footprints with --buildings"
+    return (
+        f"{card.name} grades buildings: give footprints with --buildings, or have them found with "
+        "--find-buildings"
+    )
 
 
 def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, bool, int, str]:

@@ -72,6 +72,7 @@ def grade_all(
     *,
     buildings: Buildings,
     checked: bool,
+    placement: Placement | None = None,
     progress: Progress,
 ) -> Graded:
     """Measure where the pair and the footprints lie, and grade all buildings there.
@@ -80,12 +81,14 @@ def grade_all(
         geobox: the grid of the buildings, at the grader's resolution.
         checked: False compares images as they lie where their shift cannot be measured, and
             grades what is unlike all that the grader learned from.
+        placement: of the pair, where it was measured before.
 
     Raises:
         NotAligned: where the images cannot be compared.
         SceneUnreadable: where pixels cannot be decoded.
     """
-    placement = place(pair, geobox, buildings, checked=checked, progress=progress)
+    if placement is None:
+        placement = place(pair, geobox, buildings, checked=checked, progress=progress)
     watch = Watch.of(grader.card) if checked else None
     grades = grade_buildings(
         grader, pair, geobox, buildings=buildings, placement=placement, watch=watch,

@@ -64,6 +64,19 @@ class Comparing(Protocol):
 class Finder(Protocol):
     """A grader that finds the buildings itself."""
 
+    @property
+    def card(self) -> ModelCard:
+        """What it wants, and what is known of it."""
+        ...
+
+    def probabilities(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Return calibrated probabilities of its card's classes, (classes, rows, cols).
+
+        The first is a building, the others that one there would be so bad or worse. NaN where
+        one of the images was not seen.
+        """
+        ...
+
     def mask(self, before: FloatArray, after: FloatArray) -> CodeArray:
         """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
 
@@ -79,6 +92,21 @@ class Finder(Protocol):
             InputsMismatch: where the arrays are of different shapes.
         """
         ...
+
+
+def load_finder(ref: CardRef, *, device: str = "auto") -> Finder:
+    """Return the finder of a card; see `load_grader`.
+
+    Raises:
+        InputsMismatch: where the model finds no buildings.
+    """
+    grader = load_grader(ref, device=device)
+    if isinstance(grader, Finder):
+        return grader
+    raise InputsMismatch(
+        f"{ref.card.name} grades buildings and finds none itself; name a model that does, such as "
+        "damage-vhr"
+    )
 
 
 def load_grader(ref: CardRef, *, device: str = "auto") -> Grader:

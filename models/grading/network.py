@@ -11,15 +11,13 @@ from models.architecture import NetworkArchitecture
 from models.card import ModelCard
 from models.data.xbd import IntArray
 from models.errors import CardInvalid, InputsMismatch
-from models.grading.zones import Zone
+from models.grading.zones import LEAST_PX, Zone
 from models.network import NetworkModel
 from models.registry import CardRef
 from models.terms import DAMAGE_STEPS, InputPhase
 
 LEAST_SEEN = 0.5
 """Share of a footprint that must be seen before and after."""
-LEAST_PX = 30
-"""A smaller building has no answer, and is none: 7.5 m2 at half a metre."""
 
 
 @dataclass(frozen=True, eq=False)

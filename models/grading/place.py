@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from geo.align import BlockShift, ShiftField, block_shift, edges, outlines
 from geo.errors import NotAligned
+from geo.grid import crs_of
 from geo.raster import FloatArray
-from geo.windows import Window, lattice
+from geo.windows import Lattice, Window, lattice
 from models.grading.buildings import Buildings
 from models.grading.pair import Pair
 from models.mapping import Progress
@@ -37,6 +40,8 @@ class Placement:
     after: ShiftField
     footprints: ShiftField
     resolution_m: float
+    given: bool = True
+    """Whether the footprints were given, and not found in the image before."""
 
     @property
     def footprints_follow(self) -> bool:
@@ -46,7 +51,8 @@ class Placement:
     def notes(self) -> tuple[str, ...]:
         """Return as sentences what was found and what was done about it."""
         if not self.after.blocks:
-            return ("no building lies where both images were seen, so none could be compared",)
+            what = "building lies" if self.given else "block of the area lies"
+            return (f"no {what} where both images were seen, so none could be compared",)
         said = (
             f"the image after lies {self._said(self.after)} from the image before "
             f"({_counted(self.after)}); the buildings were compared where they lie in each"
@@ -54,7 +60,7 @@ class Placement:
             else f"whether the image after lies on the image before could not be measured "
             f"({_counted(self.after)}); they were compared as they lie, as asked"
         )
-        return said, self._footprints_note()
+        return (said, self._footprints_note()) if self.given else (said,)
 
     def _footprints_note(self) -> str:
         if self.footprints_follow:
@@ -91,19 +97,21 @@ class Placement:
 
 
 def place(
-    pair: Pair, geobox: GeoBox, buildings: Buildings, *, checked: bool, progress: Progress
+    pair: Pair, geobox: GeoBox, buildings: Buildings | None, *, checked: bool, progress: Progress
 ) -> Placement:
     """Return where a pair and the footprints lie, from blocks that hold buildings.
 
     Args:
         geobox: the grid, at the resolution that the grader wants.
+        buildings: None where none were given: then blocks of the whole grid are compared, and
+            what is found in the images lies where they do.
         checked: False compares images as they lie where nothing can be measured.
 
     Raises:
         NotAligned: where the blocks contradict each other, or too few can be measured.
     """
     resolution_m = abs(geobox.resolution.x)
-    windows = _blocks(geobox, buildings)
+    windows = _blocks(pair, geobox, buildings)
     progress.start("aligning", len(windows))
     after: list[BlockShift] = []
     drawn: list[BlockShift] = []
@@ -112,7 +120,10 @@ def place(
         progress.advance()
     tolerance_px = TOLERANCE_M / resolution_m
     placement = Placement(
-        ShiftField(tuple(after), tolerance_px), ShiftField(tuple(drawn), tolerance_px), resolution_m
+        ShiftField(tuple(after), tolerance_px),
+        ShiftField(tuple(drawn), tolerance_px),
+        resolution_m,
+        given=buildings is not None,
     )
     _require_pair(placement.after, checked=checked)
     return placement
@@ -122,7 +133,7 @@ def _compare(
     pair: Pair,
     geobox: GeoBox,
     window: Window,
-    buildings: Buildings,
+    buildings: Buildings | None,
     *,
     after: list[BlockShift],
     drawn: list[BlockShift],
@@ -138,6 +149,8 @@ def _compare(
     second = edges(pair.after.read(box).pixels)
     if _seen(second):
         after.append(block_shift(first, second, reach_px=reach_px, middle=middle))
+    if buildings is None:
+        return
     numbers = buildings.drawn(window.slices)
     if len(np.unique(numbers)) > _LEAST_BUILDINGS:
         shape = outlines(numbers)
@@ -148,20 +161,41 @@ def _seen(image: FloatArray) -> bool:
     return bool(np.isfinite(image).mean() >= _LEAST_SEEN)
 
 
-def _blocks(geobox: GeoBox, buildings: Buildings) -> Sequence[Window]:
-    """Return the blocks with buildings, spread evenly where there are many."""
+def _blocks(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
+    """Return the blocks with buildings, or else of both images, spread evenly over many."""
     height, width = geobox.shape
     grid = lattice((height, width), size=BLOCK_PX, overlap=0)
+    across = len(grid.cols)
+    held = _shared(grid, pair, geobox) if buildings is None else _held(grid, buildings)
+    spread: npt.NDArray[np.int64] = held[
+        np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST_BLOCKS)).round().astype(int))
+    ]
+    return [Window(grid.rows[n // across], grid.cols[n % across]) for n in spread]
+
+
+def _shared(grid: Lattice, pair: Pair, geobox: GeoBox) -> npt.NDArray[np.int64]:
+    """Return the numbers of the blocks whose middles lie in images before and after."""
+    rows, cols = (
+        np.array([(span.start + span.stop) / 2 for span in spans])
+        for spans in (grid.rows, grid.cols)
+    )
+    col, row = np.meshgrid(cols, rows)
+    to_lonlat = Transformer.from_crs(crs_of(geobox), "EPSG:4326", always_xy=True).transform
+    lon, lat = to_lonlat(*(geobox.affine @ (col.ravel(), row.ravel())))
+    both = np.ones(len(lon), np.bool_)
+    for mosaic in (pair.before, pair.after):
+        footprint = shapely.union_all([scene.footprint for scene in mosaic.scenes])
+        both &= shapely.contains_xy(footprint, lon, lat)
+    return np.flatnonzero(both)
+
+
+def _held(grid: Lattice, buildings: Buildings) -> npt.NDArray[np.int64]:
+    """Return the numbers of the blocks that hold buildings."""
     rows, cols = (
         np.minimum(np.maximum(at // BLOCK_PX, 0).astype(np.int64), len(spans) - 1)
         for at, spans in zip(buildings.middles.T, (grid.rows, grid.cols), strict=True)
     )
-    held = np.unique(rows * len(grid.cols) + cols)
-    spread: npt.NDArray[np.int64] = held[
-        np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST_BLOCKS)).round().astype(int))
-    ]
-    across = len(grid.cols)
-    return [Window(grid.rows[n // across], grid.cols[n % across]) for n in spread]
+    return np.unique(rows * len(grid.cols) + cols)
 
 
 def _require_pair(field: ShiftField, *, checked: bool) -> None:

@@ -16,6 +16,9 @@ RING_PX = 14
 """Width of the ring around a building: 7 m at 0.5 m."""
 NEAR_PX = 8
 """How far around a building its own look is compared before and after."""
+LEAST_PX = 30
+"""A building of fewer pixels has no answer of a network, and where one sees it, it is none: 7.5 m2
+at half a metre."""
 _GAP_PX = 1.0
 """Between a building and its ring: outlines are a pixel off."""
 _OUTLINE_PX = 1.5

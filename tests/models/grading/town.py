@@ -16,6 +16,8 @@ PIXEL_M = 0.5
 SIDE_PX = 640
 HOUSE_PX = 24
 STEP_PX = 48
+COLUMNS = 11
+"""Houses of a row."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def make_town(
     *,
     after_moved: tuple[float, float] = (0, 0),
     footprints_moved: tuple[float, float] = (0, 0),
+    gone_west: bool = False,
     **profile: Any,
 ) -> Town:
     """Write a town of houses of 12 m, every third of them destroyed.
@@ -41,6 +44,7 @@ def make_town(
     Args:
         after_moved: how far down and right the image after lies, pixels of 0.5 m.
         footprints_moved: the same of the footprints.
+        gone_west: the five columns of houses in the west are destroyed instead.
         profile: of the image after.
     """
     rng = np.random.default_rng(7)
@@ -51,6 +55,8 @@ def make_town(
         for col in range(40, SIDE_PX - 80, STEP_PX)
     ]
     destroyed = np.arange(len(corners)) % 3 == 0
+    if gone_west:
+        destroyed = np.arange(len(corners)) % COLUMNS < COLUMNS // 2
     before, after = ground.copy(), ground.copy()
     for (row, col), gone in zip(corners, destroyed, strict=True):
         roof = rng.uniform(170, 240, 3)[:, None, None]
