@@ -105,12 +105,12 @@ class Placed:
             own=block.own,
             beside=beside,
             numbers=self.there.drawn(block.slices, beside),
-            before=pair.before.read(_window(geobox, block.slices, (0.0, 0.0))),
-            after=pair.after.read(_window(geobox, block.slices, (off[0], off[1]))),
+            before=pair.before.read(window_of(geobox, block.slices, (0.0, 0.0))),
+            after=pair.after.read(window_of(geobox, block.slices, (off[0], off[1]))),
         )
 
 
-def _window(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:
+def window_of(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:
     """Return a window of a grid, moved by (down, right) pixels; it may reach beyond the grid."""
     rows, cols = slices
     shape = rows.stop - rows.start, cols.stop - cols.start
