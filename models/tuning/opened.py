@@ -119,7 +119,7 @@ def _patches(seen: torch.Tensor, last: torch.nn.Conv2d) -> torch.Tensor:
     """Return what a convolution weighs at each pixel, (n, features, rows, cols)."""
     if last.kernel_size == (1, 1):
         return seen
-    columns = unfold(
-        seen, last.kernel_size, dilation=last.dilation, padding=last.padding, stride=last.stride
-    )
+    sizes = zip(last.kernel_size, last.dilation, strict=True)
+    edges = tuple(apart * (size - 1) // 2 for size, apart in sizes)
+    columns = unfold(seen, last.kernel_size, dilation=last.dilation, padding=edges)
     return columns.view(len(seen), -1, *seen.shape[2:])

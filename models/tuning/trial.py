@@ -11,7 +11,7 @@ import torch
 from geo.raster import BoolArray
 from models.grading.zones import Values
 from models.mapping import Progress
-from models.tuning.head import LEAST_GAIN, Learned, Lesson, fitted, learn_class, surprise
+from models.tuning.head import Learned, Lesson, beats, fitted, learn_class, surprise
 from models.tuning.labelled import LabelledTile, Labels
 from models.tuning.learn import STEPS, Exercise, learned_on
 from models.tuning.opened import Opened, at_spots
@@ -65,7 +65,7 @@ class Trial:
             return head
         exercise = self._exercise(head.network, enough)
         left_out = self._left_out(learned, exercise)
-        if self._loss(left_out, enough) > self._loss(head.logits, enough) - LEAST_GAIN:
+        if not beats(self._losses(left_out, enough), self._losses(head.logits, enough)):
             return head
         moved = self._moved(head.network, exercise, self._everyone)
         return Outcome("all", moved, left_out, GROUPS)
@@ -158,7 +158,7 @@ class Trial:
         finally:
             self.progress.finish()
 
-    def _loss(self, logits: Values, classes: BoolArray) -> float:
-        """Return the mean log loss over classes."""
-        each = [surprise(self.lesson, c, logits[:, c]) for c in np.flatnonzero(classes)]
-        return float(np.mean(each))
+    def _losses(self, logits: Values, classes: BoolArray) -> Values:
+        """Return the log loss of every polygon and class."""
+        numbers = np.flatnonzero(classes).tolist()
+        return np.concatenate([surprise(self.lesson, n, logits[:, n]) for n in numbers])
