@@ -72,13 +72,9 @@ def flood_lessons(
         progress: told the windows.
     """
     polygons = Buildings.on(geobox, labels.outlines)
-    surveys = reader.survey(
-        spread(
-            lattice(geobox.shape, size=reader.window_px, overlap=reader.overlap_px),
-            geobox,
-            reader.window_px,
-        )
-    )
+    rows, cols = geobox.shape
+    grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
+    surveys = reader.survey(spread(grid, geobox, reader.window_px))
     name = Phase.AFTER.value if card.single_date else "all"
     gathered = _Gathered()
     squares = list(_squares(card, polygons, labels.labelled))
