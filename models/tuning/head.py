@@ -18,6 +18,8 @@ _OF_INTERCEPT = 1.0
 """The same of the intercepts, which part with the parent's sooner: how common an answer is changes
 most from place to place. Of 1, 4 and 16 it did best on a tile of Joplin that scores nothing here
 (its parent learned from the other)."""
+_LEAST_LABELS = 3
+"""Of a class, for it to be learned: with two there is one to learn from and one to ask."""
 _LEAST_GAIN = 0.01
 """Of log loss; what is less is no reason to leave the parent."""
 _FIT_PX = 64
@@ -103,7 +105,8 @@ def learn_class(lesson: Lesson, number: int, *, parent: Values) -> Learned:
         parent: (1 + features,) on the design of the lesson.
     """
     kept = lesson.design @ parent
-    if len(np.unique(lesson.answers[lesson.asked(number), number])) < 2:
+    said = lesson.answers[lesson.asked(number), number]
+    if len(said) < _LEAST_LABELS or len(np.unique(said)) < 2:
         return Learned(None, parent, kept)
     tried = [_left_out(lesson, number, parent=parent, strength=each) for each in STRENGTHS]
     logits = [kept, *tried]

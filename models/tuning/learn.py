@@ -18,7 +18,7 @@ CROP_PX = 256
 """Edge of the square that a step looks at, around a pixel of a label polygon."""
 _CROPS = 2
 """Of a step."""
-_RATE = 2e-4
+_RATE = 1e-4
 """Of the first step; half a cosine to 0."""
 _PULL = 0.02
 """Share of their way that the weights go back after each step (decay towards the weights of the

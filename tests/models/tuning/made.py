@@ -21,16 +21,6 @@ ACROSS = 4
 """Squares in a row of a tile, each of 8 px with 8 px between."""
 
 
-class Quiet:
-    """Progress that nobody watches."""
-
-    def start(self, label: str, total: int) -> None: ...
-
-    def advance(self, n: int = 1, /) -> None: ...
-
-    def finish(self) -> None: ...
-
-
 def water_card(**architecture: Any) -> dict[str, Any]:
     """Return the card of a network on one picture."""
     image = {
