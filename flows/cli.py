@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_explain, cli_store, cli_training, cli_validate
+from flows import cli_adapt, cli_explain, cli_store, cli_training, cli_validate
 from flows.errors import FlowError, HomeUnwritable, RequestInvalid
 from flows.options import Direct, Json, Quiet, StoreAt
 from flows.photo_plan import photos_in
@@ -20,10 +20,28 @@ from flows.published import Published
 from flows.quiet import quiet_prefect
 from flows.request import MapRequest, make_request, read_request
 from flows.settings import Settings
+from flows.sources import (
+    After,
+    AfterDate,
+    Area,
+    BackscatterOf,
+    Bands,
+    Baseline,
+    Before,
+    BeforeDate,
+    CloudsOf,
+    Device,
+    DomainCheck,
+    Prefer,
+    SensorOf,
+    SourceCrs,
+    TileRows,
+    UnitsOf,
+    specs,
+    split,
+)
 from geo.errors import GeoError, StoreError
 from geo.schema import Hazard
-from geo.source import Rows
-from models.clouds import Clouds
 from models.errors import ModelError
 from models.grading.score import grade_column, score_buildings
 from models.score import Positive, score_product
@@ -46,38 +64,18 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     event: Annotated[str | None, typer.Option(help="Short name: small letters, digits, -.")] = None,
     name: Annotated[str | None, typer.Option(help="Title of the map.")] = None,
     hazard: Annotated[Hazard | None, typer.Option(help="What happened.")] = None,
-    area: Annotated[
-        str | None, typer.Option(help="west,south,east,north, or GeoJSON, or a file of it.")
-    ] = None,
-    before: Annotated[
-        list[str] | None, typer.Option(help="File, folder or glob; may be repeated.")
-    ] = None,
-    after: Annotated[
-        list[str] | None, typer.Option(help="File, folder or glob; may be repeated.")
-    ] = None,
-    sensor: Annotated[str | None, typer.Option(help="Sensor of all sources.")] = None,
-    bands: Annotated[
-        str | None, typer.Option(help="Bands of the files in order, comma-separated.")
-    ] = None,
-    units: Annotated[str | None, typer.Option(help="How values are stored, such as dB.")] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="Sentinel-2 processing baseline, such as 05.10.")
-    ] = None,
-    backscatter: Annotated[
-        str | None, typer.Option(help="sigma0 or gamma0, of radar images.")
-    ] = None,
-    source_crs: Annotated[
-        str | None, typer.Option(help="CRS of the images that state none, such as EPSG:32633.")
-    ] = None,
-    tile_rows: Annotated[
-        Rows | None, typer.Option(help="Rows of tile trees count from north (XYZ) or south (TMS).")
-    ] = None,
-    before_date: Annotated[
-        str | None, typer.Option(help="When the before images were taken.")
-    ] = None,
-    after_date: Annotated[
-        str | None, typer.Option(help="When the after images were taken.")
-    ] = None,
+    area: Area = None,
+    before: Before = None,
+    after: After = None,
+    sensor: SensorOf = None,
+    bands: Bands = None,
+    units: UnitsOf = None,
+    baseline: Baseline = None,
+    backscatter: BackscatterOf = None,
+    source_crs: SourceCrs = None,
+    tile_rows: TileRows = None,
+    before_date: BeforeDate = None,
+    after_date: AfterDate = None,
     buildings: Annotated[Path | None, typer.Option(help="Building footprints.")] = None,
     find_buildings: Annotated[
         bool | None,
@@ -93,32 +91,23 @@ def map_(  # noqa: PLR0917 (typer reads options from parameters)
     crs: Annotated[str | None, typer.Option(help="Projected CRS of the map.")] = None,
     min_area: Annotated[float | None, typer.Option(help="Minimum mapping unit, m2.")] = None,
     simplify: Annotated[float | None, typer.Option(help="Tolerance of outlines, metres.")] = None,
-    prefer: Annotated[str | None, typer.Option(help="newest or least-cloudy.")] = None,
-    clouds: Annotated[
-        Clouds | None,
-        typer.Option(help="Mask of clouds: the provider's, a network's, or auto: what there is."),
-    ] = None,
-    domain_check: Annotated[
-        bool | None,
-        typer.Option(
-            "--domain-check/--no-domain-check",
-            help="Leave out what is unlike anything that a network learned from, or not.",
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    prefer: Prefer = None,
+    clouds: CloudsOf = None,
+    domain_check: DomainCheck = None,
+    device: Device = None,
     direct: Direct = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Map an event: imagery in, published layers out; of photos, a mask of each."""
     said = {
-        "sensor": sensor, "bands": _split(bands), "units": units, "baseline": baseline,
+        "sensor": sensor, "bands": split(bands), "units": units, "baseline": baseline,
         "backscatter": backscatter, "crs": source_crs, "rows": tile_rows,
     }  # fmt: skip
     fields = {
         "event": event, "name": name, "hazard": hazard, "area": area,
-        "before": _specs(before, taken=before_date, **said),
-        "after": _specs(after, taken=after_date, **said),
+        "before": specs(before, taken=before_date, **said),
+        "after": specs(after, taken=after_date, **said),
         "buildings": buildings, "find_buildings": find_buildings,
         "damaged_areas": damaged_areas, "model": model, "store": store, "resolution_m": resolution,
         "crs": crs, "min_area_m2": min_area, "simplify_m": simplify, "prefer": prefer,
@@ -171,6 +160,7 @@ def score(
     print_json(result.as_json())
 
 
+cli_adapt.register(app)
 cli_explain.register(app)
 cli_store.register(app)
 cli_training.register(app)
@@ -257,16 +247,6 @@ def _run_photos(
 
     published: PublishedPhotos = map_photos(request, quiet=quiet)
     return published
-
-
-def _split(bands: str | None) -> tuple[str, ...] | None:
-    return tuple(band.strip() for band in bands.split(",")) if bands else None
-
-
-def _specs(paths: Sequence[str] | None, **said: object) -> list[dict[str, object]] | None:
-    """Return sources, each with what was said of all; None where there are none."""
-    told = {key: value for key, value in said.items() if value is not None}
-    return [{"path": path, **told} for path in paths] if paths else None
 
 
 def _from_options(given: dict[str, Any]) -> MapRequest:

@@ -42,11 +42,13 @@ class Footprints:
     """What was left out or mended, as sentences."""
 
 
-def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
+def read_footprints(path: Path, area: AreaOfInterest, *, once: bool = True) -> Footprints:
     """Return the building footprints of a file that meet an area.
 
     Args:
         path: of a format of `geo.footprint_files`, in any CRS.
+        area: outside of which nothing is kept.
+        once: leave out outlines that repeat an earlier one.
 
     Raises:
         FootprintsInvalid: where it cannot be read, has no CRS, no polygon, or none in the area.
@@ -69,7 +71,7 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     meets = polygons & shapely.intersects(geometries, area.geometry)
     if not meets.any():
         raise FootprintsInvalid(_nowhere(path, area, geometries[polygons]))
-    again = meets & _repeats(geometries)
+    again = meets & repeats(geometries) if once else np.zeros_like(meets)
     notes = _notes(
         path.name, polygons=polygons, broken=broken, meets=meets, again=again, passed=found.passed
     )
@@ -78,7 +80,7 @@ def read_footprints(path: Path, area: AreaOfInterest) -> Footprints:
     return Footprints(geometries[kept], own.reset_index(drop=True), _sha256(path), notes)
 
 
-def _repeats(geometries: Geometries) -> Flags:
+def repeats(geometries: Geometries) -> Flags:
     """Return which outlines were there before, whatever corner and turn they begin with."""
     shapes = pd.Series(shapely.to_wkb(shapely.normalize(geometries)), dtype=object)
     return shapes.duplicated().to_numpy()

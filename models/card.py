@@ -16,6 +16,7 @@ from pydantic import (
 
 from geo.classify import Finding
 from geo.schema import Hazard
+from models.adaptation import Adaptation
 from models.architecture import (
     Architecture,
     CsmaskArchitecture,
@@ -107,6 +108,9 @@ class ModelCard(Part):
     classes: tuple[CardClass, ...] = Field(min_length=1)
     trained_on: str
     training: Training | None = Field(default=None, description="null: it was not trained.")
+    adaptation: Adaptation | None = Field(
+        default=None, description="null: it learned on from no other model."
+    )
     tested_on: str
     scores: tuple[Score, ...] = ()
     calibration: Calibration | None = Field(

@@ -9,6 +9,7 @@
     ├── DeviceMissing     the device that was asked for is not there
     ├── TruthInvalid      the truth that a product is held against cannot be used
     ├── DataInvalid       a labelled data set cannot be read, or has no such split
+    ├── LabelsInvalid     labels of a new event cannot be learned from
     ├── SampleInvalid     a sample of buildings cannot be drawn, or its answers be used
     ├── TrainingInvalid   a training's config or its checkpoint cannot be used
     └── PageInvalid       the plan of a model's page cannot be used
@@ -59,6 +60,10 @@ class TrainingInvalid(ModelError):
 
 class PageInvalid(ModelError):
     """The plan of a model's page, or the trainings that it compares, cannot be used."""
+
+
+class LabelsInvalid(ModelError):
+    """The labels of a new event cannot be read, or nothing can be learned from them."""
 
 
 class SampleInvalid(ModelError):

@@ -93,7 +93,7 @@ def map_scenes(
     """
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
-    surveys = reader.survey(_spread(grid, geobox, reader.window_px))
+    surveys = reader.survey(spread(grid, geobox, reader.window_px))
     out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.readings])
     count = _Count(reader.readings)
     progress.start(_title(reader), len(grid))
@@ -222,7 +222,7 @@ def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:
     return np.asarray(~outside)
 
 
-def _spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
+def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
     """Return whole-resolution windows spread evenly over the grid."""
     windows: Sequence[Window] = list(grid)
     wanted = max(1, min(len(windows), SURVEY_PIXELS // size**2))

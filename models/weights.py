@@ -16,6 +16,15 @@ def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
     Raises:
         WeightsMismatch: where its sha256 is another, and as `read_tensors` does.
     """
+    return _tensors(read_content(path, sha256=sha256), path)
+
+
+def read_content(path: Path, *, sha256: str) -> bytes:
+    """Return the bytes of a file of weights that must have a digest.
+
+    Raises:
+        WeightsMismatch: where it cannot be read, or its sha256 is another.
+    """
     content = _read(path)
     there = hashlib.sha256(content).hexdigest()
     if there != sha256:
@@ -23,7 +32,7 @@ def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
             f"the weights {path} have the sha256 {there}, the card says {sha256}; "
             "take both from the same place"
         )
-    return _tensors(content, path)
+    return content
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -29,9 +29,9 @@ from geo.schema import DAMAGE_GRA, DAMAGE_XBD
 from geo.source import Source
 from models.data.xbd import BANDS, CODE_OF, UNCLASSIFIED, DamageTile, drawn
 from models.errors import DataInvalid
+from models.grading.blocks import Placed, window_of
 from models.grading.buildings import Buildings as OnGrid
 from models.grading.buildings import Reals
-from models.grading.grade import moved, placed
 from models.grading.pair import Pair
 from models.grading.place import place
 from models.reader import Reading
@@ -96,10 +96,10 @@ class Outlines:
             placement = place(pair, geobox, given, checked=False, progress=_Unwatched())
         except GeoError as error:
             raise DataInvalid(f"{root} cannot be learned from: {error}") from error
-        there, lying = placed(given, placement)
-        codes = np.ones(len(there), np.uint8) if calm else _codes(footprints.own, file)
+        placed = Placed.of(given, placement)
+        codes = np.ones(len(given), np.uint8) if calm else _codes(footprints.own, file)
         paths = {path for scene in (*before, *after) for path in scene.paths}
-        return cls(root, pair, geobox, there, lying, codes, (*sorted(paths), file))
+        return cls(root, pair, geobox, placed.there, placed.lying, codes, (*sorted(paths), file))
 
     @cached_property
     def _squares(self) -> tuple[tuple[slice, slice], ...]:
@@ -130,8 +130,8 @@ class Outlines:
         met = self.buildings.within(slices)
         off = np.median(self.lying[met], axis=0) if len(met) else np.zeros(2)
         try:
-            before = self.pair.before.read(moved(self.geobox, slices, (0.0, 0.0)))
-            after = self.pair.after.read(moved(self.geobox, slices, tuple(np.nan_to_num(off))))
+            before = self.pair.before.read(window_of(self.geobox, slices, (0.0, 0.0)))
+            after = self.pair.after.read(window_of(self.geobox, slices, tuple(np.nan_to_num(off))))
         except GeoError as error:
             raise DataInvalid(f"{self.names[index]} cannot be read: {error}") from error
         corner = np.array([cols.start, rows.start])

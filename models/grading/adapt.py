@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from geo.raster import CodeArray
 from models.card import ModelCard
@@ -34,7 +35,8 @@ class Adapted:
     strengths: tuple[float, float, float]
     """Chosen for damaged, minor and destroyed."""
     left_out_loss: tuple[float | None, float | None, float | None]
-    """Log loss of each label by a fit on the others, by logit; None where nobody was asked."""
+    """Log loss of each label by a fit on the others, to first order; by logit, None where nobody
+    was asked."""
     parent_loss: tuple[float | None, float | None, float | None]
     """The same of the parent on the labels."""
 
@@ -94,37 +96,68 @@ def _moved(logit: Logit, design: Values, positive: npt.NDArray[np.bool_], warmth
     parent = np.array([logit.intercept, *logit.coefficients])
     ones = with_ones(design)
     ones[:, 0] /= warmth
-    losses = [_left_out_loss(ones, positive, parent, strength) for strength in STRENGTHS]
-    best = int(np.argmin(losses)) if len(positive) >= _LEAST_TO_CHOOSE else len(STRENGTHS) - 1
+    losses = np.stack(
+        [_left_out_losses(ones, positive, parent, strength) for strength in STRENGTHS]
+    )
+    best = _firmest(losses) if len(positive) >= _LEAST_TO_CHOOSE else len(STRENGTHS) - 1
     new = _fit(ones, positive, parent, STRENGTHS[best])
     rounded = [round(float(value), 6) for value in new]
     return _Moved(
         Logit(intercept=rounded[0], coefficients=tuple(rounded[1:])),
         STRENGTHS[best],
-        losses[best],
+        float(losses[best].mean()),
         log_loss(ones @ parent, positive, np.ones(len(positive))),
     )
 
 
-def _left_out_loss(
+def _firmest(losses: Values) -> int:
+    """Return the firmest strength that is as good as the best, as far as labels can tell.
+
+    That is by the rule of one standard error (Breiman et al. 1984, section 3.4.3): few labels
+    foretell each other well with coefficients that hold nowhere else.
+
+    Args:
+        losses: (strengths, labels).
+    """
+    best = int(np.argmin(losses.mean(axis=1)))
+    worse = losses - losses[best]
+    error = worse.std(axis=1) / np.sqrt(losses.shape[1])
+    return int(np.flatnonzero(worse.mean(axis=1) <= error).max())
+
+
+def _left_out_losses(
     design: Values, positive: npt.NDArray[np.bool_], parent: Values, strength: float
-) -> float:
-    """Return the mean log loss of each label by a fit on the others."""
-    logits = np.empty(len(positive))
-    for number in range(len(positive)):
-        others = np.arange(len(positive)) != number
-        logits[number] = design[number] @ _fit(design[others], positive[others], parent, strength)
-    return log_loss(logits, positive, np.ones(len(positive)))
+) -> Values:
+    """Return the log loss of each label by a fit on the others, (labels,).
+
+    The others' fit is one step of Newton's method from the fit on all (Pregibon 1981,
+    doi:10.1214/aos/1176345513): so a fit on all is enough, and 200 labels take a second.
+    """
+    at = _fit(design, positive, parent, strength)
+    logits = design @ at
+    likely = expit(logits)
+    bend = likely * (1 - likely)
+    curve = (design.T * bend) @ design
+    curve[np.diag_indices_from(curve)] += _firm(parent, strength)
+    reach = np.einsum("ij,ij->i", design, np.linalg.solve(curve, design.T).T)
+    without = logits + (likely - positive) * reach / (1 - bend * reach)
+    return np.asarray(np.logaddexp(0, np.where(positive, -without, without)))
 
 
 def _fit(
     design: Values, positive: npt.NDArray[np.bool_], parent: Values, strength: float
 ) -> Values:
-    firm = np.full(parent.shape, strength)
-    firm[0] = _OF_INTERCEPT
+    firm = _firm(parent, strength)
     return fit_logistic(
         design, positive, weights=np.ones(len(positive)), towards=parent, strength=firm
     )
+
+
+def _firm(parent: Values, strength: float) -> Values:
+    """Return the inverse variances around the parent's coefficients."""
+    firm = np.full(parent.shape, strength)
+    firm[0] = _OF_INTERCEPT
+    return firm
 
 
 def _check(architecture: RegressionArchitecture, features: Values, grades: CodeArray) -> None:

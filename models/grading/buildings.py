@@ -53,6 +53,12 @@ class Buildings:
         return np.column_stack([(top + bottom) / 2, (left + right) / 2])
 
     @cached_property
+    def inner(self) -> Reals:
+        """(buildings, 2): row and column of a point inside each."""
+        points = shapely.point_on_surface(self.outlines)
+        return np.column_stack([shapely.get_y(points), shapely.get_x(points)])
+
+    @cached_property
     def sides(self) -> Reals:
         """(buildings,), the longer side of the bounds, pixels."""
         left, top, right, bottom = self.bounds.T

@@ -23,10 +23,11 @@ import numpy as np
 
 from geo.classify import REASONS, Label
 from geo.raster import Raster
-from models.card import DomainLimits, ModelCard
+from models.card import ModelCard
 from models.domain import surveyed
 from models.grading.regression import regression_of
 from models.grading.zones import Values
+from models.learned import DomainLimits
 from models.survey import NOTHING_LEARNED, Survey
 from models.terms import InputPhase
 from models.units import ValueSample

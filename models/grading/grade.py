@@ -1,21 +1,18 @@
 """Buildings to grades, block by block: each building once, whole, with what lies around it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geo.classify import REASONS, Label
 from geo.grades import GRADES, BuildingGrades
-from geo.grid import crs_of
 from geo.raster import FloatArray, Raster
 from geo.scene_mosaic import SceneMosaic
 from geo.schema import COVERED, NOT_ALIGNED, TOO_LARGE, TOO_SMALL, UNSURE
 from models.data.xbd import IntArray
+from models.grading.blocks import Indexes, Placed, View
 from models.grading.buildings import Buildings, Reals
 from models.grading.domain import MOST_BLOCKS, Scenes, Trust, Watch
 from models.grading.grader import Comparing, Grader
@@ -24,12 +21,8 @@ from models.grading.place import Placement, place
 from models.grading.zones import Values
 from models.mapping import Progress
 
-Indexes: TypeAlias = npt.NDArray[np.int64]
-
 SURE_FROM = 0.4
 """Least probability of the likeliest grade: below it, any of the others is more likely."""
-LARGEST_PX = 2048
-"""Longer sides are no building: they would be read whole."""
 LEAST_SEEN = 0.5
 """Share of a building that must be seen in each image."""
 
@@ -42,14 +35,6 @@ class Graded:
     placement: Placement
     trust: Trust = field(default_factory=Trust)
     """Whether the grader knows such images and buildings."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Buildings that are graded together, and the window that holds them."""
-
-    own: Indexes
-    slices: tuple[slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,24 +110,22 @@ def grade_buildings(
 ) -> BuildingGrades:
     """Return the grades of all buildings where a placement says that they are.
 
-    Squares of the card's window, less its overlap, are graded one after the other, each with
-    half the overlap around its buildings. So memory follows the window, not the city.
+    Memory follows the card's window, see `Placed.blocks`.
 
     Args:
         watch: is shown what the grader is given.
     """
-    there, lying = placed(buildings, placement)
+    placed = Placed.of(buildings, placement)
     found = _Found(len(buildings))
-    found.refuse(np.flatnonzero(buildings.sides > LARGEST_PX), TOO_LARGE)
-    found.refuse(np.flatnonzero(~np.isfinite(lying).all(axis=1)), NOT_ALIGNED)
-    card = grader.card
-    core_px, around_px = card.window_px - card.overlap_px, -(-card.overlap_px // 2)
-    blocks = list(_blocks(there, found.open, core_px=core_px, around_px=around_px))
+    found.refuse(np.flatnonzero(placed.too_large), TOO_LARGE)
+    found.refuse(np.flatnonzero(placed.adrift), NOT_ALIGNED)
+    blocks = list(placed.blocks(grader.card, found.open))
     progress.start("grading buildings", len(blocks))
     step = max(1, len(blocks) // MOST_BLOCKS)
     for number, block in enumerate(blocks):
+        view = placed.view(block, pair, geobox)
         looking = watch if number % step == 0 else None
-        _grade(block, grader, pair, geobox, there=there, lying=lying, found=found, watch=looking)
+        _grade(view, grader, pair, there=placed.there, found=found, watch=looking)
         progress.advance()
     found.refuse(np.flatnonzero(found.open & ~(found.top >= SURE_FROM)), UNSURE)
     return found.grades()
@@ -180,83 +163,37 @@ class _Found:
         return BuildingGrades(self._probabilities, tuple(self._reasons), tuple(self._scenes))
 
 
-def placed(buildings: Buildings, placement: Placement) -> tuple[Buildings, Reals]:
-    """Return the buildings where the image before shows them, and how far off that after is.
-
-    A building where the footprints' blocks contradict each other stays where it lies; where
-    those of the images do, its shift is NaN.
-    """
-    nowhere = np.zeros((len(buildings), 2))
-    there = buildings
-    if placement.footprints_follow:
-        off = placement.footprints.at(*buildings.middles.T)
-        there = buildings.moved(-np.nan_to_num(off))
-    if not placement.after.is_translation:
-        return there, nowhere
-    return there, placement.after.at(*there.middles.T)
-
-
-def _blocks(
-    buildings: Buildings, wanted: npt.NDArray[np.bool_], *, core_px: int, around_px: int
-) -> Iterator[_Block]:
-    """Yield the buildings of each square, with a window that holds all of each."""
-    which = np.flatnonzero(wanted)
-    squares = (buildings.middles[which] // core_px).astype(np.int64)
-    _, square = np.unique(squares, axis=0, return_inverse=True)
-    order = np.argsort(square.ravel(), kind="stable")
-    cuts = np.flatnonzero(np.diff(square.ravel()[order])) + 1
-    for own in np.split(which[order], cuts) if len(which) else ():
-        left, top = np.floor(buildings.bounds[own, :2].min(axis=0)).astype(int) - around_px
-        right, bottom = np.ceil(buildings.bounds[own, 2:].max(axis=0)).astype(int) + around_px
-        yield _Block(own, (slice(top, bottom), slice(left, right)))
-
-
 def _grade(
-    block: _Block,
+    view: View,
     grader: Grader,
     pair: Pair,
-    geobox: GeoBox,
     *,
     there: Buildings,
-    lying: Reals,
     found: _Found,
     watch: Watch | None,
 ) -> None:
-    """Grade the buildings of one square; its neighbours are drawn, so that no ring meets them."""
-    beside = there.within(block.slices)
-    numbers = there.drawn(block.slices, beside)
-    before = pair.before.read(moved(geobox, block.slices, (0.0, 0.0)))
-    off = np.median(lying[block.own], axis=0)
-    after = pair.after.read(moved(geobox, block.slices, (off[0], off[1])))
-    answers, deviations = _answers(grader, before, after, numbers, count=len(beside))
+    """Grade the buildings of one square."""
+    count = len(view.beside)
+    answers, deviations = _answers(grader, view)
     if watch is not None:
-        own = np.searchsorted(beside, block.own)
-        watch.look(before, after, None if deviations is None else deviations[own])
+        own = np.searchsorted(view.beside, view.own)
+        watch.look(view.before, view.after, None if deviations is None else deviations[own])
     shown = [
-        _seen(image, mosaic, numbers, len(beside))
-        for image, mosaic in ((before, pair.before), (after, pair.after))
+        _seen(image, mosaic, view.numbers, count)
+        for image, mosaic in ((view.before, pair.before), (view.after, pair.after))
     ]
-    for index in block.own:
-        k = int(np.searchsorted(beside, index))
+    for index in view.own:
+        k = int(np.searchsorted(view.beside, index))
         reason = _why_not(k, answers[k], *shown, hidden=there.outlines[index].area >= 1)
         found.add(index, answers[k], shown[0].scenes[k], shown[1].scenes[k], reason)
 
 
-def _answers(
-    grader: Grader, before: Raster, after: Raster, numbers: IntArray, *, count: int
-) -> tuple[FloatArray, Values | None]:
+def _answers(grader: Grader, view: View) -> tuple[FloatArray, Values | None]:
     """Return the probabilities, and the deviations of a grader that compares."""
+    given = view.before.pixels, view.after.pixels, view.numbers
     if isinstance(grader, Comparing):
-        return grader.grade_and_compare(before.pixels, after.pixels, numbers, count=count)
-    return grader.grade(before.pixels, after.pixels, numbers, count=count), None
-
-
-def moved(geobox: GeoBox, slices: tuple[slice, slice], off: tuple[float, float]) -> GeoBox:
-    """Return a window of a grid, moved by (down, right) pixels; it may reach beyond the grid."""
-    rows, cols = slices
-    shape = rows.stop - rows.start, cols.stop - cols.start
-    corner = Affine.translation(cols.start + off[1], rows.start + off[0])
-    return GeoBox(shape, geobox.affine @ corner, crs_of(geobox))
+        return grader.grade_and_compare(*given, count=len(view.beside))
+    return grader.grade(*given, count=len(view.beside)), None
 
 
 def _seen(image: Raster, mosaic: SceneMosaic, numbers: IntArray, count: int) -> _Seen:

@@ -85,7 +85,7 @@ def score_buildings(built_up: Path, truth: Path, *, column: str) -> BuildingScor
         raise TruthInvalid(
             f"no building of {truth} has a grade in {column}; the grades are {', '.join(_CODE)}"
         )
-    match = _matches(labels.geometry.to_numpy(), found.geometry.to_numpy())
+    match = covering(labels.geometry.to_numpy(), found.geometry.to_numpy())
     if (match < 0).all():
         raise NotOverlapping(
             f"no building of {truth.name} is among the {len(found)} of the product; give the "
@@ -110,10 +110,15 @@ def _probabilities(found: gpd.GeoDataFrame) -> npt.NDArray[np.float64]:
     return np.where(published[:, None], values, np.nan)
 
 
-def _matches(
+def covering(
     labels: npt.NDArray[np.object_], found: npt.NDArray[np.object_]
 ) -> npt.NDArray[np.int64]:
-    """Return for each label the number of the building that covers most of it, -1 for none."""
+    """Return for each label the number of the building that covers most of it, -1 for none.
+
+    Args:
+        labels: (labels,) polygons.
+        found: (buildings,) polygons in the same coordinates.
+    """
     match = np.full(len(labels), -1, np.int64)
     shared = np.full(len(labels), _LEAST_SHARED)
     one, other = shapely.STRtree(found).query(labels, predicate="intersects")
