@@ -8,6 +8,7 @@ import typer
 from flows.adapting import Adapted, AdaptRequest, adapt
 from flows.errors import RequestInvalid
 from flows.learning import checked
+from flows.options import Json, Quiet
 from flows.printing import print_json, print_rows
 from flows.progress import progress_on
 from flows.quiet import quiet_prefect
@@ -79,8 +80,8 @@ def adapt_(  # noqa: PLR0917 (typer reads options from parameters)
     direct: Annotated[
         bool, typer.Option("--direct", help="Run in this process, without Prefect's run history.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Teach a model a new event from 3 to 200 labelled buildings or flood polygons."""
     if not after:

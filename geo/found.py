@@ -85,10 +85,7 @@ def _without_specks(polygons: PolygonArray, *, least_m2: float) -> PolygonArray:
     whole = polygons.copy()
     for index in np.flatnonzero(shapely.get_num_interior_rings(polygons)):
         rings = shapely.get_rings(polygons[index])[1:]
-        holes = np.atleast_1d(shapely.polygons(rings))
-        kept = [
-            hole for hole, area in zip(rings, shapely.area(holes), strict=True) if area >= least_m2
-        ]
+        kept = [ring for ring in rings if shapely.Polygon(ring).area >= least_m2]
         whole[index] = shapely.Polygon(polygons[index].exterior, kept)
     return whole
 
