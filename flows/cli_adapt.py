@@ -8,7 +8,7 @@ import typer
 from flows.adapting import Adapted, AdaptRequest, adapt
 from flows.errors import RequestInvalid
 from flows.learning import checked
-from flows.options import Json, Quiet
+from flows.options import Direct, Json, Quiet
 from flows.printing import print_json, print_rows
 from flows.progress import progress_on
 from flows.quiet import quiet_prefect
@@ -77,9 +77,7 @@ def adapt_(  # noqa: PLR0917 (typer reads options from parameters)
     clouds: CloudsOf = None,
     domain_check: DomainCheck = None,
     device: Device = None,
-    direct: Annotated[
-        bool, typer.Option("--direct", help="Run in this process, without Prefect's run history.")
-    ] = False,
+    direct: Direct = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
