@@ -35,6 +35,11 @@ _NOTES = (
     "nothing masks clouds, smoke and fog in photos, and a cloud may be called flooded with a high "
     "confidence: look at the pictures",
 )
+# No rule masks clouds here, because none was found that spares the flood. Of brightness, colour and
+# roughness 24 rules were measured: those that find any of the cloud of florence_vhr, at most 12 %
+# of that picture where 39 % were called water, take 8 to 32 % of the labelled flood of flood_area
+# as well, which mirrors the same sky; nor does the share of what was called water that looks like
+# cloud tell the two apart (0.30 in florence_vhr, above 0.5 in 52 of 229 photos of floods).
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,20 @@ def test_each_photo_has_a_mask_a_picture_and_a_row(mapped: dict[str, Any], tmp_p
     assert json.loads((folder / "summary.json").read_text()) == mapped["summary"]
 
 
+def test_a_photo_in_near_infrared_is_refused_unless_asked_for(
+    by_rule: None, tmp_path: Path, capsys: Any
+) -> None:
+    plants = np.random.default_rng(1).integers(0, 20, (60, 80, 3)) + (180, 50, 75)
+    image, store = photo(tmp_path / "nir.png", plants.astype(np.uint8)), tmp_path / "store"
+    assert run(command(image, store)) == 2
+    said = capsys.readouterr().err
+    assert "nir.png looks like near infrared, red and green" in said
+    assert len(said.splitlines()) == 1
+    assert not list(store.rglob("manifest.json"))
+    assert run([*command(image, store), "--no-domain-check"]) == 0
+    capsys.readouterr()
+
+
 def test_photos_do_not_hide_the_map_of_their_event(
     mapped: dict[str, Any], tmp_path: Path, photos: Path, capsys: Any
 ) -> None:
