@@ -76,7 +76,7 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
 
 
 def map_pixels(
-    plan: Plan, searched: Searched | None, workspace: Workspace, progress: Progress
+    plan: Plan, workspace: Workspace, progress: Progress, searched: Searched | None = None
 ) -> Mapped:
     """Read, predict, blend and classify; see `models.mapping.map_scenes`."""
     try:

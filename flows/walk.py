@@ -52,7 +52,7 @@ def walk(
     with store.workspace(request.event, plan.product_id) as workspace:
         searched = step(steps.find_buildings)(plan, workspace, progress)
         graded = step(steps.grade)(plan, searched, progress)
-        mapped = step(steps.map_pixels)(plan, searched, workspace, progress)
+        mapped = step(steps.map_pixels)(plan, workspace, progress, searched)
         layers = step(steps.make_layers)(plan, mapped, searched, graded, workspace)
         summary = step(summarise)(plan, mapped, searched, graded, layers)
         step(steps.make_rasters)(plan, mapped, workspace)
