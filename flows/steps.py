@@ -120,7 +120,8 @@ def find_buildings(plan: Plan, workspace: Workspace, progress: Progress) -> Sear
         return None
     finder = load_finder(ref, device=request.device)
     pair = pair_of(ref.card, plan.scenes, request.prefer)
-    given = plan.footprints and Buildings.on(plan.geobox, plan.footprints.geometries)
+    there = plan.footprints
+    given = Buildings.on(plan.geobox, there.geometries) if there else None
     raster = workspace.scratch / "searched.tif"
     try:
         placement = place(pair, plan.geobox, given, checked=request.domain_check, progress=progress)
