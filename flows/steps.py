@@ -162,7 +162,7 @@ def grade(plan: Plan, searched: Searched | None, progress: Progress) -> Graded |
 def _footprints(plan: Plan, searched: Searched | None) -> Footprints | None:
     """Return the footprints that were given, or else those that were found."""
     found = searched.buildings if searched else None
-    return found.footprints if found else plan.footprints
+    return plan.footprints if found is None else found.footprints
 
 
 def make_layers(
@@ -182,7 +182,7 @@ def make_layers(
         scenes=plan.scenes,
         footprints=_footprints(plan, searched),
         grades=graded.grades if graded else None,
-        certainty=found.certainty if found else None,
+        certainty=None if found is None else found.certainty,
         outlines=Outlines(plan.min_area_m2, plan.simplify_m),
         event=plan.event,
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
