@@ -126,8 +126,8 @@ def find_buildings(plan: Plan, workspace: Workspace, progress: Progress) -> Sear
         return None
     finder = load_finder(ref, device=request.device)
     pair = pair_of(ref.card, plan.scenes, request.prefer)
-    told = plan.footprints
-    given = None if told is None else Buildings.on(plan.geobox, told.geometries)
+    there = plan.footprints
+    given = Buildings.on(plan.geobox, there.geometries) if there else None
     raster = workspace.scratch / "searched.tif"
     try:
         placement = place(pair, plan.geobox, given, checked=request.domain_check, progress=progress)
@@ -168,7 +168,7 @@ def grade(plan: Plan, searched: Searched | None, progress: Progress) -> Graded |
 def _footprints(plan: Plan, searched: Searched | None) -> Footprints | None:
     """Return the footprints that were given, or else those that were found."""
     found = searched.buildings if searched else None
-    return found.footprints if found else plan.footprints
+    return plan.footprints if found is None else found.footprints
 
 
 def make_layers(
@@ -188,7 +188,7 @@ def make_layers(
         scenes=plan.scenes,
         footprints=_footprints(plan, searched),
         grades=graded.grades if graded else None,
-        certainty=found.certainty if found else None,
+        certainty=None if found is None else found.certainty,
         outlines=Outlines(plan.min_area_m2, plan.simplify_m),
         event=plan.event,
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),

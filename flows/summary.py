@@ -45,7 +45,7 @@ def summarise(
         classes=_classes(plan, layers),
         not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
         buildings=_buildings(layers.frames["built_up"], all_grades=graded is not None),
-        buildings_found=len(searched.buildings) if searched and searched.buildings else None,
+        buildings_found=_found(searched),
         buildings_not_analysed=_reasons(layers.frames["built_up"]),
         scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
@@ -123,6 +123,12 @@ def _buildings(frame: gpd.GeoDataFrame, *, all_grades: bool) -> dict[str, int]:
     counts = frame["damage_gra"].value_counts().sort_index()
     looked_for = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
     return looked_for | {str(grade): int(number) for grade, number in counts.items()}
+
+
+def _found(searched: Searched | None) -> int | None:
+    if searched is None or searched.buildings is None:
+        return None
+    return len(searched.buildings)
 
 
 def _reasons(frame: gpd.GeoDataFrame) -> dict[str, int]:

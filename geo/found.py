@@ -84,8 +84,8 @@ def _without_specks(polygons: PolygonArray, *, least_m2: float) -> PolygonArray:
     """Return polygons without their small holes: a chimney is no courtyard."""
     whole = polygons.copy()
     for index in np.flatnonzero(shapely.get_num_interior_rings(polygons)):
-        rings = shapely.get_rings(polygons[index])[1:]
-        kept = [ring for ring in rings if shapely.Polygon(ring).area >= least_m2]
+        holes = shapely.get_rings(polygons[index])[1:]
+        kept = [hole for hole in holes if shapely.Polygon(hole).area >= least_m2]
         whole[index] = shapely.Polygon(polygons[index].exterior, kept)
     return whole
 

@@ -25,7 +25,7 @@ from geo.manifest import read_product
 from geo.schema import OUTLINE_FOUND, OUTLINE_GIVEN
 from models.errors import InputsMismatch
 from models.registry import CardRef
-from tests.models.grading.finder import SeesRoofs, write_finder
+from tests.models.grading.finder import NAMES, SeesRoofs, write_finder
 from tests.models.grading.made_card import dark_is_destroyed
 from tests.models.grading.town import Town, image, make_town
 from tests.rasters import UTM
@@ -182,6 +182,20 @@ def test_given_footprints_keep_their_outlines_beside_damaged_areas(
     assert (layer(done, "observed_event")["area_ha"] >= 0.05).all()
     assert done.summary.buildings_found is None
     assert not any("outlines were found" in note for note in done.summary.notes)
+
+
+def test_a_place_without_buildings_is_an_answer(town: Town, tmp_path: Path) -> None:
+    sure = [{"name": name, "threshold": 0.99} for name in NAMES]
+    dark_is_destroyed(tmp_path / "models" / "dark")
+    write_finder(tmp_path / "models" / "roofs", classes=sure)
+    done = mapped(
+        town, tmp_path / "store", Settings(models=tmp_path / "models"), find_buildings=True,
+        damaged_areas=True, model="dark-is-destroyed",
+    )  # fmt: skip
+    assert layer(done, "built_up").empty and layer(done, "observed_event").empty
+    assert done.summary.buildings_found == 0
+    assert set(done.summary.buildings.values()) == {0}
+    assert any(note.startswith("0 building outlines were found") for note in done.summary.notes)
 
 
 def plan_of(town: Town, settings: Settings, **fields: Any) -> Any:

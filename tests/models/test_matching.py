@@ -267,7 +267,7 @@ def test_a_grader_of_buildings_is_never_taken_for_pixels(hazard):
     found = matching(all_cards(), hazard=hazard, available=pictures)
     assert "damage-features" not in [ref.card.name for ref in found.fits]
     [reason] = [m.reason for m in found.misfits if m.ref.card.name == "damage-features"]
-    lacks = "grades buildings and finds none itself: give footprints with --buildings"
+    lacks = "grades buildings: give footprints with --buildings"
     wants = "is for damage; the task of the hazard flood" if hazard is Hazard.FLOOD else lacks
     assert reason.startswith(f"damage-features {wants}")
     graded = matching(all_cards(), hazard=hazard, available=pictures, buildings=True)

@@ -95,7 +95,7 @@ def test_a_copy_that_cannot_be_written_to_opens(package: Path, tmp_path: Path) -
     before = copy.read_bytes()
     copy.chmod(0o444)
     tmp_path.chmod(0o555)
-    assert len(pyogrio.read_dataframe(copy, layer="observed_event")) == 6
+    assert len(pyogrio.read_dataframe(copy, layer="observed_event")) == 7
     assert copy.read_bytes() == before
     tmp_path.chmod(0o755)
 
