@@ -15,7 +15,7 @@ from geo.block_cache import fixed_block_cache
 from geo.scene_mosaic import Preference
 from models.adapting.buildings import Town, learn_regression
 from models.adapting.keep import keep, label_file, require_free
-from models.adapting.labels import Labels, on_buildings, read_labels, require_enough
+from models.adapting.labels import Labels, on_buildings, read_labels, require_enough, require_file
 from models.adapting.outcome import Outcome
 from models.adapting.words import vocabulary_of
 from models.card import ModelCard
@@ -39,7 +39,9 @@ class AdaptRequest(BaseModel):
     labels: Path = Field(description="Polygons with damage_gra, or notation, as QGIS saves them")
     out: Path = Field(description="Folder of the new model")
     name: str | None = Field(
-        default=None, description="Of the new model; without one, the parent's and -adapted"
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
+        description="Of the new model; without one, the parent's and -adapted",
     )
     before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
     after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
@@ -94,10 +96,12 @@ def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
     Raises:
         ModelUnknown, CardInvalid, NameTaken: see `models.registry.find`, `require_free`.
         InputsMismatch: where it learns from no labels.
+        LabelsInvalid: where there is no file of labels.
     """
     ref = find(request.model, extra=settings.models)
     vocabulary_of(ref.card)
     require_free(request.out, _name(request, ref))
+    require_file(request.labels)
     return ref
 
 

@@ -78,8 +78,7 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
         FootprintsInvalid: where it cannot be read as polygons, or none meets the area.
         LabelsInvalid: where there is no such file, column or word, or labels contradict each other.
     """
-    if not path.is_file():
-        raise LabelsInvalid(f"there is no file of labels at {path}; check the path")
+    require_file(path)
     polygons = read_footprints(path, area, once=False)
     column = _column(path, polygons.own, vocabulary)
     codes, skipped = _codes(path, polygons.own, column, vocabulary)
@@ -95,6 +94,16 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
         skipped=skipped,
         notes=(*polygons.notes, *_repeated(path, len(codes) - len(first))),
     )
+
+
+def require_file(path: Path) -> None:
+    """Check that there is a file of labels, before anything else is read.
+
+    Raises:
+        LabelsInvalid: where there is none.
+    """
+    if not path.is_file():
+        raise LabelsInvalid(f"there is no file of labels at {path}; check the path")
 
 
 def on_buildings(labels: Labels, buildings: Footprints) -> Labels:

@@ -32,8 +32,8 @@ class Adapted:
     card: ModelCard
     """The parent's in all but the three logits."""
     labels: int
-    strengths: tuple[float, float, float]
-    """Chosen for damaged, minor and destroyed."""
+    strengths: tuple[float | None, float | None, float | None]
+    """Chosen for damaged, minor and destroyed; None where the parent's logit is kept."""
     left_out_loss: tuple[float | None, float | None, float | None]
     """Log loss of each label by a fit on the others, to first order; by logit, None where nobody
     was asked."""
@@ -46,8 +46,9 @@ def adapt_regression(card: ModelCard, features: Values, grades: CodeArray) -> Ad
 
     The features stay as they are. Each logit is the likeliest after the labels when it was, before
     them, normally distributed around the parent's; of the strengths of that belief the one is
-    taken that foretells each label best from the others. Labels count as often as they come, so
-    that the intercepts learn how common damage is there.
+    taken that foretells each label best from the others, and where none foretells them better than
+    the parent's logit does, that stays. Labels count as often as they come, so that the intercepts
+    learn how common damage is there.
 
     Args:
         card: of the parent.
@@ -84,7 +85,7 @@ class _Moved:
     """One logit after the labels."""
 
     logit: Logit
-    strength: float
+    strength: float | None
     loss: float | None
     parent_loss: float | None
 
@@ -92,7 +93,7 @@ class _Moved:
 def _moved(logit: Logit, design: Values, positive: npt.NDArray[np.bool_], warmth: float) -> _Moved:
     """Return a logit moved by labels; the design is divided by the temperature."""
     if not len(positive):
-        return _Moved(logit, STRENGTHS[-1], None, None)
+        return _Moved(logit, None, None, None)
     parent = np.array([logit.intercept, *logit.coefficients])
     ones = with_ones(design)
     ones[:, 0] /= warmth
@@ -100,14 +101,14 @@ def _moved(logit: Logit, design: Values, positive: npt.NDArray[np.bool_], warmth
         [_left_out_losses(ones, positive, parent, strength) for strength in STRENGTHS]
     )
     best = _firmest(losses) if len(positive) >= _LEAST_TO_CHOOSE else len(STRENGTHS) - 1
+    loss = float(losses[best].mean())
+    parent_loss = log_loss(ones @ parent, positive, np.ones(len(positive)))
+    if loss >= parent_loss:
+        return _Moved(logit, None, loss, parent_loss)
     new = _fit(ones, positive, parent, STRENGTHS[best])
     rounded = [round(float(value), 6) for value in new]
-    return _Moved(
-        Logit(intercept=rounded[0], coefficients=tuple(rounded[1:])),
-        STRENGTHS[best],
-        float(losses[best].mean()),
-        log_loss(ones @ parent, positive, np.ones(len(positive))),
-    )
+    moved = Logit(intercept=rounded[0], coefficients=tuple(rounded[1:]))
+    return _Moved(moved, STRENGTHS[best], loss, parent_loss)
 
 
 def _firmest(losses: Values) -> int:

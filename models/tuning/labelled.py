@@ -116,7 +116,11 @@ def _spots(one: LabelledTile, seen: BoolArray, chance: np.random.Generator) -> S
 
 
 def rank(polygon: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the how manieth of its polygon each spot is, from 0; equal numbers are together."""
+    """Return the place of each spot among those of its polygon, from 0.
+
+    Args:
+        polygon: (spots,), sorted.
+    """
     _, first, count = np.unique(polygon, return_index=True, return_counts=True)
     ranks: npt.NDArray[np.int64] = np.arange(len(polygon)) - np.repeat(first, count)
     return ranks

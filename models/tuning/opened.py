@@ -42,7 +42,8 @@ class Opened:
         if last.bias is None or last.out_channels != classes:
             raise InputsMismatch(
                 f"the last convolution of {model.card.name} gives {last.out_channels} channels "
-                f"for {classes} classes; only a network that ends in one of them can learn on"
+                f"for {classes} classes; only a network that ends in a convolution for "
+                "its classes can learn on"
             )
         where = model.device, model.card.stride_px, model.symmetries
         return cls(model.network, last, last.bias, *where)

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from models.errors import InputsMismatch
 from models.network import NetworkModel
 from models.tuning.opened import Opened
 from tests.models.grading.test_network import damage_card
@@ -54,3 +57,11 @@ def test_a_head_that_is_set_is_the_network_s(model):
     np.testing.assert_allclose(opened.head, other, rtol=1e-6)
     by_head = np.einsum("cf,fyx->cyx", other[:, 1:], features) + other[:, :1, None]
     np.testing.assert_allclose(opened.logits(seen).numpy(), by_head, atol=1e-4)
+
+
+def test_a_network_that_ends_otherwise_is_refused(tmp_path):
+    ref = save(tmp_path, water_card())
+    model = NetworkModel.load(ref, ref.card.architecture, device="cpu")
+    other = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.ReLU())
+    with pytest.raises(InputsMismatch, match="convolution of tiny gives 8 channels for 1 classes"):
+        Opened.of(replace(model, network=other))
