@@ -5,7 +5,7 @@ composite of near infrared, red and green, plants are purple-red: brightest in t
 the band of red, which they absorb, below that of green. Hardly anything on the ground has that
 colour by daylight.
 
-Of 249 pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
+Of 251 pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
 puerto_rico_maria, opencities_drone, naip_wetland) none is called infrared; the greatest share of
 purple-red is 7 %. Of naip_wetland in near infrared, red and green the two of July are; that of
 September, when hardly a plant was green, is not, nor are half of 82 chips of water_multispectral,

@@ -53,6 +53,8 @@ EVENT_TYPES: dict[Hazard, str] = {
 13 humanitarian with conflicts, 14 other. Extreme temperature (4), drought (7), 9, 10 and 12 leave
 nothing to map here."""
 
+_EVENT_TYPES = sorted(set(EVENT_TYPES.values()), key=lambda kind: int(kind.partition("-")[0]))
+
 WATER_CLASSES: dict[int, str] = {
     0: "water before the event",
     1: "flood water",
@@ -154,7 +156,7 @@ def _text(name: str, meaning: str, *values: str, nullable: bool = False) -> Fiel
 FIELDS: tuple[Field, ...] = (
     _text("id", "Name of the feature; the same inputs give the same id"),
     _text("event_id", "The event"),
-    _text("event_type", "Kind of event, Copernicus EMS", *sorted(set(EVENT_TYPES.values()))),
+    _text("event_type", "Kind of event, Copernicus EMS", *_EVENT_TYPES),
     _text("notation", "What the polygon is"),
     _text(
         "det_method", "How it was found, Copernicus EMS",
