@@ -61,7 +61,7 @@ THEMES: dict[str, Theme] = {
                Symbol("Flood trace", "#d9d46a", "#8f8b2f", width_mm=0.1),
                Symbol("Burnt area", _BURNT, _BURNT, width_mm=0.1),
                Symbol("Landslide", "#bf812d", "#543005", width_mm=0.1),
-               Symbol("Damaged area", "#7b3294", "#7b3294", 0.3, 0.3))),
+               Symbol("Damaged area", "#8860e8", "#5b3ab8", 0.35, 0.3))),
         Theme("built_up", "damage_gra",
               (Symbol("Destroyed", "#b2182b", _DARK, 1.0, 0.1),
                Symbol("Damaged", "#f07f1f", _DARK, 1.0, 0.1),

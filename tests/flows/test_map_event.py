@@ -19,8 +19,8 @@ from tests.aftermap import Ran, aftermap
 from tests.flows.imagery import asked, radar
 
 WALK = (
-    "open-store", "find-scenes", "make-plan", "find-published", "grade", "map-pixels",
-    "make-layers", "summarise", "make-rasters", "draw", "write-records", "publish",
+    "open-store", "find-scenes", "make-plan", "find-published", "find-buildings", "grade",
+    "map-pixels", "make-layers", "summarise", "make-rasters", "draw", "write-records", "publish",
 )  # fmt: skip
 """The tasks of a run that publishes, in their order."""
 

@@ -52,7 +52,7 @@ def layers() -> dict[str, gpd.GeoDataFrame]:
             columns={
                 **SEEN,
                 "notation": [*notations, "Flooded area"],
-                "water_class": [1, 4, 2, None, None, 1],
+                "water_class": [1, 4, 2, None, None, None, 1],
             },
         ),
         "built_up": build_layer(
