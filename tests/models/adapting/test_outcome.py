@@ -140,3 +140,14 @@ def test_a_folder_and_a_name_that_are_taken_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NameTaken, match="a shipped model is named 'flood-rgb'; give another"):
         require_free(tmp_path / "new", "flood-rgb")
     require_free(tmp_path / "new", "new")
+
+
+def test_an_adapted_model_is_held_against_nothing_that_its_parent_learned_from(
+    labels: Labels, tmp_path: Path
+) -> None:
+    """Its own event may lie far from that, and a person labelled it."""
+    parent = find("damage-features")
+    assert all(entry.learned_from for entry in parent.card.inputs)
+    moved, same = (kept(parent, labels, tmp_path / str(b), better=b).card for b in (True, False))
+    assert not any(entry.learned_from for entry in moved.inputs)
+    assert same.inputs == parent.card.inputs
