@@ -2,7 +2,8 @@
 
 A folder holds `before/` and `after/` (or `pre/` and `post/`), each as `aftermap map` takes them,
 and a file `buildings.` with outlines: GeoPackage, GeoJSON, Parquet or another that
-`geo.footprints` reads. A column `damage_xbd` or `damage_gra` grades them.
+`geo.footprints` reads. A column of `models.adapting.words.DAMAGE`, such as `damage_gra`, grades
+them.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,9 @@ from geo.grid import GridChoice, lay_grid
 from geo.raster import CodeArray
 from geo.scene import Phase, Scene
 from geo.scene_mosaic import Preference, SceneMosaic, ordered
-from geo.schema import DAMAGE_GRA, DAMAGE_XBD
 from geo.source import Source
-from models.data.xbd import BANDS, CODE_OF, UNCLASSIFIED, DamageTile, drawn
+from models.adapting.words import DAMAGE
+from models.data.xbd import BANDS, UNCLASSIFIED, DamageTile, drawn
 from models.errors import DataInvalid
 from models.grading.blocks import Placed, window_of
 from models.grading.buildings import Buildings as OnGrid
@@ -41,8 +42,6 @@ TILE_PX = 1024
 """Longest side of a tile, that of xBD's."""
 Bounds = tuple[float, float, float, float]
 _FOLDERS = {Phase.BEFORE: ("before", "pre"), Phase.AFTER: ("after", "post")}
-_GRA = {gra: CODE_OF[xbd] for gra, xbd in zip(DAMAGE_GRA, DAMAGE_XBD, strict=True)}
-_COLUMNS = {"damage_xbd": CODE_OF, "damage_gra": _GRA}
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,14 +221,16 @@ def _codes(own: pd.DataFrame, file: Path) -> CodeArray:
     Raises:
         DataInvalid: where it holds a word that is no grade.
     """
-    column = next((name for name in _COLUMNS if name in own.columns), None)
-    if column is None:
-        return np.full(len(own), UNCLASSIFIED, np.uint8)
-    words = own[column].fillna("un-classified" if column == "damage_xbd" else "Not Analysed")
-    unknown = sorted(set(words) - _COLUMNS[column].keys())
-    if unknown:
-        raise DataInvalid(
-            f"{file} has {', '.join(map(repr, unknown[:4]))} in {column}; it may hold "
-            f"{', '.join(_COLUMNS[column])}, or nothing"
-        )
-    return np.array([_COLUMNS[column][word] for word in words], np.uint8)
+    column = next((name for name in DAMAGE.columns if name in own.columns), None)
+    codes = np.full(len(own), UNCLASSIFIED, np.uint8)
+    for row, word in enumerate([] if column is None else own[column]):
+        try:
+            grade = None if pd.isna(word) else DAMAGE.meaning(str(word))
+        except KeyError as error:
+            raise DataInvalid(
+                f"{file} has {word!r} in {column}; it may hold {', '.join(DAMAGE.words)}, or "
+                "nothing"
+            ) from error
+        if grade is not None:
+            codes[row] = grade + 1
+    return codes

@@ -88,7 +88,7 @@ def test_bounds_leave_out_what_lies_beyond(folder, labels):
 
 def test_what_is_missing_is_said(folder, labels):
     labels.assign(damage_xbd="broken").to_file(folder / "buildings.gpkg")
-    with pytest.raises(DataInvalid, match="'broken' in damage_xbd; it may hold no-damage"):
+    with pytest.raises(DataInvalid, match=r"'broken' in damage_xbd; it may hold .*no-damage"):
         Outlines.open(folder, resolution_m=1.0)
     (folder / "buildings.gpkg").unlink()
     with pytest.raises(DataInvalid, match=r"holds 0 files buildings\.\*"):
