@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -12,15 +11,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from geo.classify import Finding
 from geo.schema import Hazard
 from models.architecture import NetworkArchitecture, Part
+from models.config_file import read_part
 from models.data.kinds import ALL, PICTURES, Kind, SetOptions
-from models.errors import TrainingInvalid
 from models.slot import CardInput
 from models.terms import InputPhase, Physical, Task
 
@@ -329,13 +327,7 @@ def read_config(path: Path) -> TrainingConfig:
     Raises:
         TrainingInvalid: where it cannot be read, or a field is wrong.
     """
-    try:
-        config = TrainingConfig.model_validate(_fields(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise TrainingInvalid(f"{path}: {place}: {said}" if place else f"{path}: {said}") from error
+    config = read_part(path, TrainingConfig)
     rooted = _with_encoder(_with_groups(config, path.parent), path.parent)
     also = tuple(
         more.model_copy(update={"root": path.parent / more.root}) for more in config.data.also
@@ -363,16 +355,3 @@ def _with_encoder(config: TrainingConfig, folder: Path) -> TrainingConfig:
     if config.encoder_weights is None:
         return config
     return config.model_copy(update={"encoder_weights": folder / config.encoder_weights})
-
-
-def _fields(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text("utf-8")
-        fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise TrainingInvalid(
-            f"the config {path} cannot be read as TOML or JSON: {error}"
-        ) from error
-    if not isinstance(fields, dict):
-        raise TrainingInvalid(f"the config {path} holds no table of fields")
-    return fields
