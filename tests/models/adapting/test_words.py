@@ -33,7 +33,7 @@ def test_the_words_of_products_are_known() -> None:
     for word in (*DAMAGE_GRA, *DAMAGE_XBD):
         DAMAGE.meaning(word)
     notations = {*LAYERS["observed_event"].notations, *LAYERS["hydrography"].notations}
-    of_other_events = {"Flood trace", "Burnt area", "Landslide"}
+    of_other_events = {"Flood trace", "Burnt area", "Landslide", "Damaged area"}
     for word in notations - of_other_events:
         WATER.meaning(word)
 
