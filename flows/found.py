@@ -22,7 +22,7 @@ def found_notes(plan: Plan, searched: Searched | None) -> list[str]:
 
 
 def _buildings(card: ModelCard, count: int) -> str:
-    scores = [score for score in card.scores if score.measure == "f1_localisation"]
+    scores = _scores(card, "f1_localisation")
     measured = f"F1 of its building pixels {_listed(scores)}" if scores else _never(card)
     return (
         f"{count} building outlines were found in the images by {card.name} "
@@ -32,13 +32,18 @@ def _buildings(card: ModelCard, count: int) -> str:
 
 
 def _ground(card: ModelCard, min_area_m2: float) -> str:
-    scores = [score for score in card.scores if score.measure == "iou_ground"]
+    scores = _scores(card, "iou_ground")
     measured = f"IoU of damaged ground {_listed(scores)}" if scores else _never(card)
     return (
         f"damaged areas are ground of at least {min_area_m2:g} m2 where {card.name} calls what is "
         f"or was built within some {REACH_M:g} m damaged ({measured}); ground outside of them is "
         "not called sound, and debris far from buildings is not seen"
     )
+
+
+def _scores(card: ModelCard, measure: str) -> list[Score]:
+    """Return the scores of these very weights, without those of the same training elsewhere."""
+    return [s for s in card.scores if s.measure == measure and s.trainings_differ_in is None]
 
 
 def _listed(scores: Sequence[Score]) -> str:
