@@ -51,6 +51,19 @@ class Progress(Protocol):
         ...
 
 
+class Unwatched:
+    """A progress that nobody watches."""
+
+    def start(self, label: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, n: int = 1, /) -> None:
+        """Say nothing."""
+
+    def finish(self) -> None:
+        """Say nothing."""
+
+
 @dataclass(frozen=True)
 class Mapped:
     """What the loop leaves in its folder, and what it counted on the way."""

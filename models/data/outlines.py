@@ -35,6 +35,7 @@ from models.grading.buildings import Buildings as OnGrid
 from models.grading.buildings import Reals
 from models.grading.pair import Pair
 from models.grading.place import place
+from models.mapping import Unwatched
 from models.reader import Reading
 from models.reading import SightOnly
 
@@ -92,7 +93,7 @@ class Outlines:
             geobox = lay_grid(area, before, GridChoice(resolution_m=resolution_m))
             given = OnGrid.on(geobox, footprints.geometries)
             pair = _pair(before, after)
-            placement = place(pair, geobox, given, checked=False, progress=_Unwatched())
+            placement = place(pair, geobox, given, checked=False, progress=Unwatched())
         except GeoError as error:
             raise DataInvalid(f"{root} cannot be learned from: {error}") from error
         placed = Placed.of(given, placement)
@@ -153,19 +154,6 @@ def _cuts(side: int) -> list[slice]:
     """Return a side cut into equal parts of at most `TILE_PX`."""
     edges = np.linspace(0, side, -(-side // TILE_PX) + 1).round().astype(int).tolist()
     return [slice(*pair) for pair in pairwise(edges)]
-
-
-class _Unwatched:
-    """A `models.mapping.Progress` for steps of seconds."""
-
-    def start(self, name: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, done: int = 1) -> None:
-        """Say nothing."""
-
-    def finish(self) -> None:
-        """Say nothing."""
 
 
 def _folder(root: Path, phase: Phase) -> Path:

@@ -18,6 +18,7 @@ import torch
 from geo.raster import FloatArray
 from models.card import ModelCard
 from models.data.kinds import Kind
+from models.mapping import Unwatched
 from models.registry import find
 from models.tuning.adapt import loaded, probabilities, temperature_of
 from models.tuning.head import lesson_of
@@ -28,19 +29,6 @@ from models.tuning.trial import Outcome, Stage, Trial
 
 LABELS = (5, 20, 50)
 STAGES: tuple[Stage, ...] = ("none", "head", "all")
-
-
-class Quiet:
-    """A `models.mapping.Progress` that nobody watches."""
-
-    def start(self, label: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, n: int = 1, /) -> None:
-        """Say nothing."""
-
-    def finish(self) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ class Pupil:
         everyone = np.ones(len(drawn), bool)
         seen = at_spots(lambda _: self.features, tiles, labels, asked=everyone)
         lesson = lesson_of(seen, labels)
-        return Trial(self.opened, temperature_of(self.card), tiles, labels, lesson, Quiet())
+        return Trial(self.opened, temperature_of(self.card), tiles, labels, lesson, Unwatched())
 
     def _after(self, outcome: Outcome) -> FloatArray:
         if outcome.stage == "all":
