@@ -10,9 +10,9 @@ from odc.geo.geobox import GeoBox
 from pydantic import TypeAdapter
 
 from flows.errors import RequestInvalid
+from flows.records import scene_record
 from flows.request import SourceSpec
 from flows.settings import Settings
-from flows.steps import scene_record
 from geo.discover import scenes_of
 from geo.errors import SourceInvalid
 from geo.manifest import Product

@@ -1,31 +1,26 @@
 """The steps of the walk: plain functions that take and return paths and small records."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
-from flows.cost import Cost, Meter
+from flows.cost import Meter
 from flows.draw import MapPicture, Quicklook, draw_map
-from flows.find import Plan, code_digest
+from flows.find import Plan
 from flows.map_words import legend_numbers, map_facts
 from flows.published import Published, read_published
+from flows.records import manifest_of, origins_of
 from flows.report import Summary
-from flows.request import MapRequest, SourceSpec
+from flows.request import MapRequest
 from geo.catalogue import rebuild, write_item
 from geo.classify import Finding
 from geo.footprints import Footprints
 from geo.found import outline_buildings
 from geo.grid import crs_of
 from geo.layers import Provenance
-from geo.origins import Origins
 from geo.patches import Outlines
 from geo.quicklook import coarse_grid, quicklook, quicklook_scenes
-from geo.scene import Phase, Scene
+from geo.scene import Phase
 from geo.scratch import observed_kind
-from geo.source import expanded
 from geo.store import LocalStore, SceneState
 from geo.vectorise import Layers, vectorise
 from geo.workspace import Workspace
@@ -33,7 +28,6 @@ from geo.write.cog import PROBABILITY, class_kind, write_cog
 from geo.write.geojson import write_geojson
 from geo.write.geopackage import write_geopackage
 from geo.write.styles import write_styles
-from models.architecture import NetworkArchitecture
 from models.clouds import maskings
 from models.grading.buildings import Buildings
 from models.grading.grade import Graded, grade_all
@@ -47,7 +41,7 @@ from models.mapping import Mapped, Progress, map_scenes
 from models.predict import load
 from models.reader import Reader
 from models.reading import reader_for
-from models.registry import CardRef, all_cards
+from models.registry import all_cards
 from models.witness import witnessed
 
 
@@ -70,7 +64,7 @@ def find_published(store: LocalStore, plan: Plan) -> Published | None:
     published = read_published(product.folder, new=False)
     # A run that was killed once its product was visible left these undone.
     _record_scenes(store, plan, published.summary, only_missing=True)
-    store.record_origins(plan.request.event, plan.product_id, _origins(plan))
+    store.record_origins(plan.request.event, plan.product_id, origins_of(plan))
     rebuild(store, plan.request.event)
     return published
 
@@ -271,10 +265,10 @@ def publish(
         graded: the buildings; None without a grader.
         meter: started with the walk.
     """
-    publication = store.publish(workspace, _manifest(plan, mapped, graded, meter.read()))
+    publication = store.publish(workspace, manifest_of(plan, mapped, graded, meter.read()))
     published = read_published(publication.product.folder, new=publication.ours)
     _record_scenes(store, plan, published.summary)
-    store.record_origins(plan.request.event, plan.product_id, _origins(plan))
+    store.record_origins(plan.request.event, plan.product_id, origins_of(plan))
     rebuild(store, plan.request.event)
     return published
 
@@ -290,65 +284,6 @@ def _record_scenes(
         why = None if scene.id in used else "no pixel of it was used"
         state = SceneState.PUBLISHED if scene.id in used else SceneState.DEGRADED
         store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
-
-
-def scene_record(scene: Scene) -> dict[str, Any]:
-    """Return what a manifest says of a scene."""
-    return {
-        "id": scene.id, "acquisition": scene.acquisition, "revision": scene.revision,
-        "phase": scene.phase, "sensor": scene.sensor_name, "taken": scene.taken_text,
-        "units": scene.units, "offset": scene.offset, "backscatter": scene.backscatter,
-        "files": [path.name for path in scene.paths],
-    }  # fmt: skip
-
-
-def _origins(plan: Plan) -> Origins:
-    """Return where the inputs of a plan lie, so that `explain` finds them again."""
-
-    def places(specs: Sequence[SourceSpec]) -> list[str]:
-        return [str(expanded(Path(spec.path)).absolute()) for spec in specs]
-
-    ref = plan.choice.ref
-    return Origins(
-        before=places(plan.request.before),
-        after=places(plan.request.after),
-        model=str(ref.folder.absolute()) if ref else None,
-    )
-
-
-def _manifest(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> dict[str, object]:
-    """Return what made the product, what it cost, and what its model learned from the scene."""
-    ref = plan.choice.ref
-    return {
-        "request": plan.request.portable(),
-        "scenes": [scene_record(scene) for scene in plan.scenes],
-        "model": _named(ref)
-        if ref else None,
-        **({"finder": _named(plan.finder)} if plan.finder else {}),
-        "clouds": [source.as_json() for source in plan.clouds],
-        "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
-        **({"alignment": graded.placement.as_json()} if graded else {}),
-        "grid": {
-            "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
-            "shape": list(plan.geobox.shape),
-        },
-        "options": {"min_area_m2": plan.min_area_m2, "simplify_m": plan.simplify_m},
-        "versions": {
-            name: version(name) for name in ("aftermap", "numpy", "rasterio", "shapely", "pyogrio")
-        },
-        "code_sha256": code_digest(),
-        "cost": {**cost.as_json(), "windows": mapped.windows, "views": _views(plan)},
-    }  # fmt: skip
-
-
-def _named(ref: CardRef) -> dict[str, str]:
-    return {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
-
-
-def _views(plan: Plan) -> int:
-    """Return how many views of each window the model computes."""
-    architecture = plan.choice.ref.card.architecture if plan.choice.ref else None
-    return architecture.symmetries if isinstance(architecture, NetworkArchitecture) else 1
 
 
 def _quicklook(plan: Plan, phase: Phase) -> Quicklook:

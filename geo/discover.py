@@ -1,24 +1,20 @@
 """Files and folders to scenes: opens headers, hashes files, reads a sample to check units."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import Window
 
 from geo.antimeridian import Polygonal
 from geo.backscatter import backscatter_of
 from geo.colours import RGB, Colours, colours_of
 from geo.errors import BandsMissing, BandsUnknown, MissingCRS, UnitsMismatch
 from geo.georeference import NOTHING_TOLD, Georeference, georeference_of
-from geo.image import Image, open_image, read_stored, unreadable
+from geo.image import Image, open_image
 from geo.joined import joined, name_of
 from geo.naming import acquisition_key, band_in_name, names_of, product_folder
 from geo.placed import points_note
@@ -26,6 +22,7 @@ from geo.position import crs_text, footprint, gsd_m
 from geo.radiometry import check_units, sentinel2_offset
 from geo.raster import FloatArray
 from geo.recognise import Header, band_names, sensor_of, taken_at
+from geo.sample import read_sample
 from geo.scene import Asset, Phase, Scene
 from geo.sensors import Family, Sensor, Units
 from geo.source import Rows, Source, expanded, files_of
@@ -34,8 +31,6 @@ from geo.tiles import TileLevel, deepest_level, is_tree
 
 _SAMPLE_PX = 512
 """Side of the sample that units are checked on."""
-_STRIP_ROWS = 16
-"""Rows of the sample read at once."""
 
 
 @dataclass(frozen=True)
@@ -118,31 +113,6 @@ def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
     names = ", ".join(file.path.name for file in others[:5])
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
     return (f"left out, being no band of {others[0].title}: {names}{more}",)
-
-
-def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
-    """Return the scenes, each once, with ids that are unique.
-
-    A shared name gains its folder, then its phase, then its revision: `before/image.tif` and
-    `after/image.tif` become `before-image` and `after-image`. A scene that was found twice,
-    with the same name and the same bytes, stays once.
-    """
-    once = {(s.phase, s.id, s.revision, s.taken_text): s for s in scenes}
-    by_folder = _renamed(tuple(once.values()), lambda s: f"{s.paths[0].parent.name}-{s.id}")
-    by_phase = _renamed(by_folder, lambda scene: f"{scene.phase}-{scene.id}")
-    by_revision = _renamed(by_phase, lambda scene: f"{scene.id}-{scene.revision[:8]}")
-    return _renamed(by_revision, lambda scene: f"{scene.id}-{scene.taken_text}")
-
-
-def _renamed(scenes: tuple[Scene, ...], rename: Callable[[Scene], str]) -> tuple[Scene, ...]:
-    times = Counter(scene.id for scene in scenes)
-    return tuple(
-        _called(scene, rename(scene)) if times[scene.id] > 1 else scene for scene in scenes
-    )
-
-
-def _called(scene: Scene, name: str) -> Scene:
-    return replace(scene, id=name, acquisition=acquisition_key(name))
 
 
 def _understand(source: Source, path: Path) -> "_File | _NoBand":
@@ -339,38 +309,6 @@ def _sample(files: list[_File]) -> FloatArray:
     """Return a coarse look at all bands of a scene, (bands, rows, cols), NaN where missing."""
     rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
     return np.concatenate([read_sample(f.path, f.measured, (rows, cols), f.told) for f in files])
-
-
-def read_sample(
-    path: Path,
-    indexes: list[int],
-    shape_px: tuple[int, int],
-    told: Georeference = NOTHING_TOLD,
-) -> FloatArray:
-    """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where missing.
-
-    Raises:
-        SceneUnreadable: where the file breaks off or is damaged.
-    """
-    rows, cols = shape_px
-    with open_image(path, told) as dataset:
-        step = dataset.height / rows
-        try:
-            # In strips, so that GDAL decodes a block once for all bands and then forgets it.
-            strips = [
-                read_stored(
-                    dataset,
-                    indexes,
-                    window=Window(0, top * step, dataset.width, height * step),
-                    shape=(height, cols),
-                )
-                for top in range(0, rows, _STRIP_ROWS)
-                for height in (min(_STRIP_ROWS, rows - top),)
-            ]
-        except RasterioIOError as error:
-            raise unreadable(path, error) from error
-    looks = [np.where(missing, np.float32(np.nan), values) for values, missing in strips]
-    return np.concatenate(looks, axis=1)
 
 
 def _colours(used: list[_File], units: Units, sample: FloatArray) -> Colours | None:

@@ -10,7 +10,7 @@ from models.card import ModelCard
 from models.damage_metrics import BuildingGrades, PixelGrades
 from models.data.xbd import GRADES, UNCLASSIFIED, DamageTile, GradedTiles
 from models.errors import DataInvalid
-from models.grading.grader import Finder, Grader
+from models.grading.grader import Finder, Grader, graded_mask
 from models.grading.ground_score import GroundScore
 from models.grading.zones import Values
 from models.mapping import Progress
@@ -83,8 +83,8 @@ def evaluate_damage(
             count = len(tile.polygons)
             probabilities = grader.grade(*tile.images, tile.buildings, count=count)
             if isinstance(grader, Finder):
-                pixels += PixelGrades.of(grader.mask(*tile.images), tile.mask)
                 answer = grader.probabilities(*tile.images)
+                pixels += PixelGrades.of(graded_mask(grader.card, answer), tile.mask)
                 ground.append(GroundScore.of(grader.card, answer, tile.mask))
             else:
                 pixels += _on_pixels(tile, probabilities.astype(np.float64))

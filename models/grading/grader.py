@@ -2,6 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from geo.raster import CodeArray, FloatArray
 from models.architecture import NetworkArchitecture
 from models.card import ModelCard
@@ -77,21 +79,20 @@ class Finder(Protocol):
         """
         ...
 
-    def mask(self, before: FloatArray, after: FloatArray) -> CodeArray:
-        """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
 
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
-        ...
+def graded_mask(card: ModelCard, answer: FloatArray) -> CodeArray:
+    """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
 
-    def find_buildings(self, before: FloatArray, after: FloatArray) -> IntArray:
-        """Return the buildings, (rows, cols): 0 none, k the k-th.
+    The grade of a pixel is the worst that it more likely reaches than not.
 
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
-        ...
+    Args:
+        card: of a finder.
+        answer: its probabilities, (classes, rows, cols).
+    """
+    thresholds = [entry.threshold for entry in card.classes]
+    reached = [part >= least for part, least in zip(answer[1:], thresholds[1:], strict=True)]
+    grades = 1 + np.sum(reached, axis=0)
+    return np.where(answer[0] >= thresholds[0], grades, 0).astype(np.uint8)
 
 
 def load_finder(ref: CardRef, *, device: str = "auto") -> Finder:

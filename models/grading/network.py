@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import label
 
-from geo.raster import BoolArray, CodeArray, FloatArray
+from geo.raster import BoolArray, FloatArray
 from geo.windows import Window, lattice
 from models.architecture import NetworkArchitecture
 from models.card import ModelCard
@@ -63,34 +62,6 @@ class NetworkGrader:
         answer = self.probabilities(before, after)
         return within(answer[1:], buildings, count=count)
 
-    def mask(self, before: FloatArray, after: FloatArray) -> CodeArray:
-        """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
-
-        The grade of a pixel is the worst that it more likely reaches than not.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
-        self._check_shapes(before, after, before.shape[1:])
-        answer = self.probabilities(before, after)
-        thresholds = [entry.threshold for entry in self.card.classes]
-        reached = [part >= least for part, least in zip(answer[1:], thresholds[1:], strict=True)]
-        grades = 1 + np.sum(reached, axis=0)
-        return np.where(answer[0] >= thresholds[0], grades, 0).astype(np.uint8)
-
-    def find_buildings(self, before: FloatArray, after: FloatArray) -> IntArray:
-        """Return the buildings that the network sees, (rows, cols): 0 none, k the k-th.
-
-        Pixels that touch by a side are one building: where houses stand wall to wall, or their
-        outlines run into each other, one is several of the labels'.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
-        self._check_shapes(before, after, before.shape[1:])
-        built = self.probabilities(before, after)[0] >= self.card.classes[0].threshold
-        return _numbered(built)
-
     def probabilities(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return calibrated probabilities of building and grades, (4, rows, cols).
 
@@ -100,7 +71,11 @@ class NetworkGrader:
         Args:
             before: (3, rows, cols), brightness 0 to 255, NaN where not seen.
             after: the same.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
         """
+        self._check_shapes(before, after, before.shape[1:])
         pixels, seen = self._pixels(before, after)
         answer = np.zeros((len(self.card.classes), *seen.shape), np.float32)
         for window in lattice(seen.shape, size=self.card.window_px, overlap=self.card.overlap_px):
@@ -153,12 +128,3 @@ def within(reached: FloatArray, buildings: IntArray, *, count: int) -> FloatArra
     grades = -np.diff(np.stack(means, axis=1), axis=1)
     answered = (inside.pixels >= LEAST_PX) & (inside.pixels >= LEAST_SEEN * whole)
     return np.where(answered[:, None], grades, np.nan).astype(np.float32)
-
-
-def _numbered(built: BoolArray) -> IntArray:
-    """Return pieces of at least `LEAST_PX`, numbered from 1 without a gap."""
-    pieces, count = label(built)
-    kept = np.bincount(pieces.ravel(), minlength=count + 1) >= LEAST_PX
-    kept[0] = False
-    numbers: IntArray = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[pieces]
-    return numbers

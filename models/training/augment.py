@@ -11,7 +11,8 @@ from torchvision.tv_tensors import Image, Mask
 from geo.sensors import WAVELENGTH_UM
 from models.slot import CardInput
 from models.training.calm import calmed
-from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.config import InputSubset
+from models.training.recipe import Augmentation, Jitter
 from models.training.tiles import Layout, Tile
 
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

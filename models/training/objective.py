@@ -5,7 +5,7 @@ import math
 import segmentation_models_pytorch as smp
 import torch
 
-from models.training.config import LossPlan, Optimiser
+from models.training.recipe import LossPlan, Optimiser
 
 IGNORED = -1.0
 """In a target: nothing is learned there."""

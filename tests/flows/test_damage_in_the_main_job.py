@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from flows.choose import choose_model
 from flows.errors import NothingFits
-from flows.find import choose_model, find_scenes
+from flows.find import find_scenes
 from flows.progress import QuietProgress
 from flows.published import Published
 from flows.report import summary_markdown

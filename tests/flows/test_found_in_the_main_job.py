@@ -11,8 +11,9 @@ import rasterio
 import shapely
 
 from flows import steps
+from flows.choose import choose_finder, choose_model
 from flows.errors import NothingFits, RequestInvalid
-from flows.find import choose_finder, choose_model, find_scenes, make_plan
+from flows.find import find_scenes, make_plan
 from flows.photo_plan import plan_photos
 from flows.polygon import find_polygon
 from flows.progress import QuietProgress

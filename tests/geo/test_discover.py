@@ -18,7 +18,7 @@ from rasterio.warp import transform_bounds
 from shapely.geometry import box
 
 from geo.area import parse_area
-from geo.discover import distinct_ids, scenes_of
+from geo.discover import scenes_of
 from geo.errors import (
     BandsMissing,
     BandsUnknown,
@@ -32,6 +32,7 @@ from geo.errors import (
 from geo.grid import GridChoice, lay_grid
 from geo.read import SceneReader
 from geo.scene import Asset, Phase, Scene
+from geo.scene_ids import distinct_ids
 from geo.sensors import Units
 from geo.source import Source, files_of
 from tests.rasters import (

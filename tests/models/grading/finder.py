@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from geo.raster import CodeArray, FloatArray
+from geo.raster import FloatArray
 from models.card import ModelCard
-from models.data.xbd import IntArray
 from tests.models.conftest import network_card
 from tests.models.grading.made_card import SENSORS
 
@@ -60,11 +59,3 @@ class SeesRoofs:
         answer = np.stack([built, damage, damage, damage])
         seen = np.isfinite(bright) & np.isfinite(dark)
         return np.where(seen, answer, np.nan).astype(np.float32)
-
-    def mask(self, before: FloatArray, after: FloatArray) -> CodeArray:
-        """Return what no test asks for."""
-        raise NotImplementedError
-
-    def find_buildings(self, before: FloatArray, after: FloatArray) -> IntArray:
-        """Return what no test asks for."""
-        raise NotImplementedError

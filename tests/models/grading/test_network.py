@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy.ndimage import mean
-from skimage.measure import label as label_of_scikit
 
 from models.card import ModelCard
 from models.data.xbd import GRADES
 from models.errors import CardInvalid, InputsMismatch
-from models.grading.grader import Finder, Grader, load_grader
+from models.grading.grader import Finder, Grader, graded_mask, load_grader
 from models.grading.network import LEAST_PX, NetworkGrader, within
 from models.predict import load
 from models.registry import CardRef
@@ -108,8 +107,7 @@ def test_what_was_not_seen_on_both_dates_is_no_building_and_has_no_grade(grader,
     assert unseen[5:20].all()
     assert unseen[50:52].all()
     assert unseen.sum() == 17 * SIZE
-    assert not grader.mask(before, after)[unseen].any()
-    assert not grader.find_buildings(before, after)[unseen].any()
+    assert not graded_mask(grader.card, answer)[unseen].any()
 
 
 def test_a_mask_has_the_worst_grade_that_is_likelier_than_not(grader):
@@ -118,25 +116,12 @@ def test_a_mask_has_the_worst_grade_that_is_likelier_than_not(grader):
     after = np.zeros_like(before)
     for grade in range(4):
         after[:grade, :, 10 + 10 * grade :] = 200
-    mask = grader.mask(before, after)
+    mask = graded_mask(grader.card, grader.probabilities(before, after))
     assert mask.dtype == np.uint8
     assert [np.unique(mask[:, col : col + 10]).tolist() for col in range(0, 50, 10)] == [
         [0], [1], [2], [3], [4],
     ]  # fmt: skip
     assert len(GRADES) == 4
-
-
-def test_buildings_are_the_pieces_of_scikit_image_without_the_small_ones(grader, scene):
-    before, after, _ = scene
-    before[0] = np.kron(np.random.default_rng(3).integers(0, 2, (12, 12)), np.ones((8, 8))) * 255
-    before[0, 1, :] = 0
-    found = grader.find_buildings(before, after)
-    pieces = label_of_scikit(before[0] > 127, connectivity=1)
-    sizes = np.bincount(pieces.ravel())
-    wanted = [piece for piece in range(1, len(sizes)) if sizes[piece] >= LEAST_PX]
-    assert found.max() == len(wanted)
-    for number, piece in enumerate(wanted, 1):
-        np.testing.assert_array_equal(found == number, pieces == piece)
 
 
 def test_a_share_of_one_half_must_be_seen():
@@ -152,7 +137,7 @@ def test_images_of_other_shapes_are_refused(grader, scene):
     with pytest.raises(InputsMismatch, match=r"on one grid; there is \(3, 96, 96\)"):
         grader.grade(before, after[:, :50], buildings, count=3)
     with pytest.raises(InputsMismatch, match="on one grid"):
-        grader.find_buildings(before[:, :50], after)
+        grader.probabilities(before[:, :50], after)
 
 
 def test_a_network_for_damage_maps_no_pixels_and_one_of_other_classes_grades_nothing(tmp_path):

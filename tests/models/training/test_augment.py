@@ -4,7 +4,8 @@ import torch
 
 from models.training.augment import Augmenter, changed, clouds, haze, only, shifted
 from models.training.calm import calmed
-from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.config import InputSubset
+from models.training.recipe import Augmentation, Jitter
 from models.training.tiles import Layout, Tile
 from tests.models.training.plans import config
 

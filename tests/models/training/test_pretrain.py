@@ -9,8 +9,9 @@ from models.errors import TrainingInvalid
 from models.training import TrainingConfig, pretrain, train
 from models.training.augment import Augmenter
 from models.training.checkpoint import NAME
-from models.training.config import Augmentation, InputSubset
+from models.training.config import InputSubset
 from models.training.pretrain import ENCODER_NAME, HiddenError, Hider
+from models.training.recipe import Augmentation
 from models.training.tiles import Layout, Tile
 from tests.models.data.made import write_ombria
 from tests.models.training.plans import config, plan
