@@ -1,1 +1,1 @@
-"""The day: order, retries, schedules, reports, the command line."""
+"""Orchestration: requests, Prefect flows, reports, drawing, the command line, serving."""

@@ -1,28 +1,50 @@
-"""What `train` and `evaluate` ask for, and the steps that they take."""
+"""What `train` and `evaluate` ask for, and the steps that they take.
+
+What `adapt` asks for, and its steps: a model, labels and imagery in, a model out.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from flows.cost import Meter
-from flows.errors import RequestInvalid
-from flows.progress import Progress
-from flows.settings import Settings
-from models.agreement import Detail
-from models.card import ModelCard
-from models.damage_evaluation import evaluate_damage
-from models.data.kinds import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
-from models.evaluation import Evaluation, evaluate, split_for, together
-from models.grading.grader import load_grader
-from models.grading.plan import is_grading_plan, read_grading_plan
-from models.grading.train import train_grader
-from models.predict import load
-from models.registry import CardRef, find
+from flows.config import RequestInvalid, Settings
+from flows.mapping.map_run import Step, direct
+from flows.mapping.plan import Plan, find_scenes, make_plan
+from flows.reports.progress import Meter, Progress
+from flows.request import MapRequest, Spec, make_request
+from geo.imagery.dataset import fixed_block_cache
+from geo.imagery.mosaic import Preference
+from models.adaptation.adapt import Outcome, Town, keep, label_file, learn_regression, require_free
+from models.adaptation.labels import (
+    Labels,
+    on_buildings,
+    read_labels,
+    require_enough,
+    require_file,
+    vocabulary_of,
+)
+from models.cards.architecture import RegressionArchitecture
+from models.cards.card import ModelCard
+from models.cards.inputs import Task
+from models.cards.registry import CardRef, find
+from models.cards.selection import TASKS_OF
+from models.damage.buildings import pair_of
+from models.damage.grader import load_grader
+from models.datasets.catalog import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
+from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, split_for, together
+from models.evaluation.metrics import Detail
+from models.inference.clouds import Clouds, maskings
+from models.inference.map_scenes import ProgressReceiver
+from models.inference.model import load
+from models.inference.scene_inputs import reader_for
+from models.training.fit_regression import is_grading_plan, read_grading_plan
+from models.training.train_regression import train_grader
 
 if TYPE_CHECKING:
-    from models.training import TrainingConfig
+    from models.training.config import TrainingConfig
 
 Request = TypeVar("Request", bound=BaseModel)
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
@@ -96,7 +118,7 @@ def learn(request: TrainRequest, progress: Progress) -> ModelCard:
     if is_grading_plan(request.config):
         plan = read_grading_plan(request.config, root=request.root)
         return train_grader(plan, out=request.out, progress=progress)
-    from models.training import train  # noqa: PLC0415 (imports torch)
+    from models.training.train import train  # noqa: PLC0415 (imports torch)
 
     return train(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
 
@@ -107,13 +129,13 @@ def prepare(request: TrainRequest, progress: Progress) -> Path:
     Raises:
         ModelError, StoreError: see `models.training.train`.
     """
-    from models.training import pretrain  # noqa: PLC0415 (imports torch)
+    from models.training.pretrain import pretrain  # noqa: PLC0415 (imports torch)
 
     return pretrain(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
 
 
 def _config(request: TrainRequest) -> "TrainingConfig":
-    from models.training import at_root, read_config  # noqa: PLC0415 (imports torch)
+    from models.training.config import at_root, read_config  # noqa: PLC0415 (imports torch)
 
     config = read_config(request.config)
     return config if request.root is None else at_root(config, request.root)
@@ -128,7 +150,7 @@ def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
     """Score a model on a split, or several together.
 
     Raises:
-        ModelError: see `models.evaluation`, `models.registry.find`.
+        ModelError: see `models.evaluation.evaluate`, `models.cards.registry.find`.
     """
     refs = [find(name, extra=Settings().models) for name in request.models]
     if request.dataset in GRADED:
@@ -165,8 +187,13 @@ def present(request: PageRequest, progress: Progress) -> Path:
     Raises:
         ModelError, StoreError: see `models.page`.
     """
-    from models.page import Trainings, measure, read_plan, write_page  # noqa: PLC0415 (matplotlib)
-    from models.page.plan import PLAN_NAME  # noqa: PLC0415 (matplotlib)
+    from models.evaluation.model_page import write_page  # noqa: PLC0415 (matplotlib)
+    from models.evaluation.model_page_measure import (
+        PLAN_NAME,  # noqa: PLC0415 (matplotlib)
+        Trainings,
+        measure,
+        read_plan,
+    )
 
     ref = find(request.model, extra=Settings().models)
     measured = measure(
@@ -176,3 +203,152 @@ def present(request: PageRequest, progress: Progress) -> Path:
         progress=progress,
     )
     return write_page(measured, ref, request.out or ref.folder)
+
+
+class AdaptRequest(BaseModel):
+    """A model, labels of a new event, and the imagery that they were drawn on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="Name or folder of a network, or of a regression on buildings")
+    labels: Path = Field(description="Polygons with damage_gra, or notation, as QGIS saves them")
+    out: Path = Field(description="Folder of the new model")
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
+        description="Of the new model; without one, the parent's and -adapted",
+    )
+    before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
+    after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
+    area: str | None = Field(default=None, description="As of a map")
+    buildings: Path | None = Field(
+        default=None, description="All footprints, where the labels are of some of them"
+    )
+    prefer: Preference = Preference.NEWEST
+    clouds: Clouds = Clouds.AUTO
+    domain_check: bool = True
+    device: str = Field(default="auto", pattern=DEVICE)
+
+    def as_map(self, card: ModelCard) -> MapRequest:
+        """Return the map whose imagery, grid and buildings are learned from."""
+        hazard = next(hazard for hazard, tasks in TASKS_OF.items() if card.task in tasks)
+        said: dict[str, Any] = self.model_dump(exclude={"labels", "out", "name", "buildings"})
+        if card.task is Task.DAMAGE:
+            said["buildings"] = self.buildings or self.labels
+        return make_request(event="adapt", hazard=hazard, **said)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The new model, and what was left out or mended on the way."""
+
+    card: ModelCard
+    out: Path
+    notes: tuple[str, ...]
+
+
+@fixed_block_cache()
+def adapt(
+    request: AdaptRequest, settings: Settings, progress: ProgressReceiver, *, step: Step = direct
+) -> Adapted:
+    """Teach a model a new event from labels of it, and write it as a folder.
+
+    Raises:
+        GeoError, ModelError, FlowError: with one clear sentence; nothing was written.
+    """
+    ref = step(find_parent)(request, settings)
+    asked = request.as_map(ref.card)
+    scenes = step(find_scenes)(asked)
+    plan = step(make_plan)(asked, scenes, settings)
+    labels = step(find_labels)(request, plan, ref)
+    outcome = step(learn_labels)(plan, ref, labels, progress)
+    return step(write_model)(request, plan, ref, labels, outcome)
+
+
+def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
+    """Return the model that learns on, once its name and folder are known to be free.
+
+    Raises:
+        ModelUnknown, CardInvalid, NameTaken: see `models.cards.registry.find`, `require_free`.
+        InputsMismatch: where it learns from no labels.
+        LabelsInvalid: where there is no file of labels.
+    """
+    ref = find(request.model, extra=settings.models)
+    vocabulary_of(ref.card)
+    require_free(request.out, _name(request, ref))
+    require_file(request.labels)
+    return ref
+
+
+def find_labels(request: AdaptRequest, plan: Plan, ref: CardRef) -> Labels:
+    """Return the labels in the area of a plan; those of buildings, on given footprints.
+
+    Raises:
+        LabelsInvalid, FootprintsInvalid: where they cannot be used.
+    """
+    labels = read_labels(request.labels, plan.area, vocabulary_of(ref.card))
+    require_enough(labels, labels.labelled, labels.skipped)
+    if request.buildings is None or plan.footprints is None:
+        return labels
+    return on_buildings(labels, plan.footprints)
+
+
+def learn_labels(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
+    """Learn on from labels, and judge each by what the others gave.
+
+    Raises:
+        NotAligned: where the images before and after cannot be compared.
+        LabelsInvalid, InputsMismatch: where nothing can be learned.
+    """
+    learn = _learn_grades if ref.card.task is Task.DAMAGE else _learn_floods
+    try:
+        return learn(plan, ref, labels, progress)
+    finally:
+        progress.finish()
+
+
+def write_model(
+    request: AdaptRequest, plan: Plan, ref: CardRef, labels: Labels, outcome: Outcome
+) -> Adapted:
+    """Write the folder; see `models.adaptation.adapt.keep`."""
+    given = plan.footprints if request.buildings is not None else None
+    file = label_file(
+        labels, outcome, plan.scenes, buildings_sha256=given.sha256 if given else None
+    )
+    card = keep(ref, outcome, file, name=_name(request, ref), out=request.out)
+    return Adapted(card, request.out, tuple(dict.fromkeys((*plan.notes, *labels.notes))))
+
+
+def _learn_grades(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
+    request, card = plan.request, ref.card
+    town = Town.of(
+        pair_of(card, plan.scenes, request.prefer),
+        plan.geobox,
+        labels,
+        checked=request.domain_check,
+        progress=progress,
+    )
+    if isinstance(card.architecture, RegressionArchitecture):
+        return learn_regression(card, town, progress)
+    from models.adaptation.adapt_network import learn_network  # noqa: PLC0415 (torch takes seconds)
+    from models.adaptation.label_tiles import damage_lessons  # noqa: PLC0415 (the same)
+
+    lessons = damage_lessons(card, town, progress)
+    return learn_network(ref, labels, lessons, device=request.device, progress=progress)
+
+
+def _learn_floods(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
+    from models.adaptation.adapt_network import learn_network  # noqa: PLC0415 (torch takes seconds)
+    from models.adaptation.label_tiles import flood_lessons  # noqa: PLC0415 (the same)
+
+    request = plan.request
+    asked = ref if request.domain_check else replace(ref, card=ref.card.unchecked)
+    model = load(asked, device=request.device)
+    masked = maskings(plan.scenes, plan.clouds)
+    reader = reader_for(model, plan.scenes, request.prefer, masked)
+    lessons = flood_lessons(ref.card, reader, plan.geobox, labels, progress)
+    return learn_network(ref, labels, lessons, device=request.device, progress=progress)
+
+
+def _name(request: AdaptRequest, ref: CardRef) -> str:
+    return request.name or f"{ref.card.name}-adapted"

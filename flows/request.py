@@ -1,6 +1,5 @@
 """MapRequest: the flow's parameter, the command line's input, the JSON file and the UI's form."""
 
-# No `from __future__ import annotations` here: it breaks `flow.serve()`.
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,13 +16,15 @@ from pydantic import (
     model_validator,
 )
 
-from flows.errors import RequestInvalid
-from flows.settings import Settings
-from geo.scene_mosaic import Preference
-from geo.schema import Hazard
-from geo.sensors import SENSORS, Backscatter, Units
-from geo.source import Rows, Source, expanded
-from models.clouds import Clouds
+from flows.config import RequestInvalid, Settings
+from geo.imagery.mosaic import Preference
+from geo.scenes.sensors import SENSORS, Backscatter, Units
+from geo.scenes.source import Rows, Source, expanded
+from geo.vector.schema import Hazard
+from models.inference.clouds import Clouds
+
+# No `from __future__ import annotations` here: it breaks `flow.serve()`.
+
 
 _AREA_FILES = (".geojson", ".json")
 EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"

@@ -1,1 +1,1 @@
-"""The Earth: areas, scenes, grids, pixels, polygons, layers, the store."""
+"""The Earth: areas, scenes, imagery, rasters, vectors, files of a product, the store."""

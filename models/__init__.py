@@ -1,1 +1,1 @@
-"""The network: what a pixel means."""
+"""What a pixel or a building means: models, and how they are made and measured."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flows.cli import run
+from flows.cli.app import run
 
 
 @dataclass(frozen=True)

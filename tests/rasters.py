@@ -10,9 +10,9 @@ import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp
 
-from geo.discover import scenes_of
-from geo.scene import Phase, Scene
-from geo.source import Source
+from geo.scenes.discovery import scenes_of
+from geo.scenes.scene import Phase, Scene
+from geo.scenes.source import Source
 
 UTM = "EPSG:32633"
 WEST, NORTH = 500_000.0, 5_000_000.0

@@ -13,8 +13,8 @@ import pytest
 from skimage.io import imread
 from skimage.transform import resize
 
-from geo.schema import schema_markdown
-from models.registry import find
+from geo.vector.schema import schema_markdown
+from models.cards.registry import find
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

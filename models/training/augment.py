@@ -1,4 +1,7 @@
-"""Random changes under which a tile stays the same place; all chance comes from torch."""
+"""Random changes under which a tile stays the same place; all chance comes from torch.
+
+Calm: a tile of a flood shown as if no flood had come between its images.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +11,45 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 from torchvision.tv_tensors import Image, Mask
 
-from geo.sensors import WAVELENGTH_UM
-from models.slot import CardInput
-from models.training.calm import calmed
-from models.training.config import InputSubset
-from models.training.recipe import Augmentation, Jitter
-from models.training.tiles import Layout, Tile
+from geo.scenes.sensors import WAVELENGTH_UM
+from models.cards.inputs import CardInput
+from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.dataset import Layout, Tile
+
+_WAYS = ("before", "after", "turned")
+"""Both dates are the image before, both are the one after, or they change places: water that
+went is no flood, and all else that two dates tell apart, seasons say, is shown as well."""
+
+
+def calmed(
+    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, slots: tuple[str, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a tile with nothing to find, in one of three ways by chance.
+
+    A tile that is shown without any image before takes the image before as its only one: its
+    flood would be there to see, and nothing to tell it from water that is always there.
+
+    Args:
+        channels: (channels, rows, cols).
+        seen: (slots, rows, cols).
+        layout: of the channels; its pairs are the dates of one sensor.
+        slots: that the tile will be shown with.
+
+    Returns:
+        Channels and seen, like those given.
+    """
+    order = list(layout.bands)
+    dated = any(order[before] in slots for before, _ in layout.pairs)
+    way = _WAYS[int(torch.randint(len(_WAYS), ()))] if dated else "before"
+    shown, there = channels.clone(), seen.clone()
+    for before, after in layout.pairs:
+        first, second = layout.bands[order[before]], layout.bands[order[after]]
+        if way != "after":
+            shown[second], there[after] = channels[first], seen[before]
+        if way != "before":
+            shown[first], there[before] = channels[second], seen[after]
+    return shown, there
+
 
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Channels (channels, rows, cols), target and known (findings, rows, cols)."""

@@ -11,16 +11,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from geo.durable import make_folder, replace_file, writing
-from models.mapping import Progress
-from models.network import build, device_named, encoder_of
+from geo.store.atomic_io import make_folder, replace_file, writing
+from models.inference.map_scenes import ProgressReceiver
+from models.networks.network import build, device_named, encoder_of
 from models.training.augment import Augmenter, Example
-from models.training.checkpoint import Standing
 from models.training.config import TrainingConfig
-from models.training.job import Job, open_job
-from models.training.loop import Learner
-from models.training.study import EnergyMeter, Lesson, study, unmetered
-from models.training.tiles import Tile
+from models.training.dataset import Tile
+from models.training.loop import Learner, Standing
+from models.training.train import EnergyMeter, Job, Lesson, open_job, study, unmetered
 
 ENCODER_NAME = "encoder.safetensors"
 HIDDEN_SHARE = 0.5
@@ -76,7 +74,7 @@ def pretrain(
     config: TrainingConfig,
     *,
     out: Path,
-    progress: Progress,
+    progress: ProgressReceiver,
     energy_wh: EnergyMeter = unmetered,
 ) -> Path:
     """Teach the encoder of a config on its images, labels unseen; return the file of its weights.

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from models.validation import Counted, allocate, interval_of
+from models.evaluation.interval import Counted, allocate, interval_of
 from tests.benchmarks.table import table
 
 Numbers = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from flows.doctor.machine import MEMORY_NEEDED
+from flows.serving.doctor import MEMORY_NEEDED
 from tests.benchmarks.measure import Taken, watch
 from tests.benchmarks.orthophotos import CRS, Orthophoto
 from tests.benchmarks.table import table

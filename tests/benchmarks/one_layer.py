@@ -7,10 +7,10 @@ import rasterio
 import torch
 from rasterio.windows import Window
 
-from models.card import ModelCard
-from models.network import NetworkModel
-from models.predict import Model
-from models.registry import find
+from models.cards.card import ModelCard
+from models.cards.registry import find
+from models.inference.model import Model
+from models.networks.network import NetworkModel
 
 BANDS = ("blue", "green", "red", "nir")
 WINDOW, STRIDE = 512, 384

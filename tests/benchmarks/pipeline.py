@@ -18,20 +18,19 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from shapely import box
 
-from flows.progress import QuietProgress
-from geo.block_cache import fixed_block_cache
-from geo.discover import scenes_of
-from geo.raster import FloatArray
-from geo.scene import Phase
-from geo.scene_mosaic import Preference
-from geo.source import Source
-from models.card import ModelCard
-from models.inputs import Inputs
-from models.mapping import map_scenes
-from models.predict import Model, load
-from models.reading import reader_for
-from models.registry import find
-from models.survey import Survey
+from flows.reports.progress import QuietProgress
+from geo.imagery.dataset import fixed_block_cache
+from geo.imagery.mosaic import Preference
+from geo.scenes.discovery import scenes_of
+from geo.scenes.scene import Phase
+from geo.scenes.source import Source
+from geo.types import FloatArray
+from models.cards.card import ModelCard
+from models.cards.registry import find
+from models.inference.map_scenes import map_scenes
+from models.inference.model import Model, load
+from models.inference.scene_inputs import reader_for
+from models.networks.tensors import Inputs, Survey
 from tests.benchmarks.measure import watch
 from tests.benchmarks.scenes import optical_scene
 from tests.benchmarks.table import table

@@ -18,10 +18,10 @@ import rasterio.features
 import shapely
 from affine import Affine
 
-from geo.layers import Provenance, build_layer
-from geo.polygons import PolygonArray, area_ha, to_lonlat, to_shapely, trace
-from geo.schema import Hazard
-from geo.write.geojson import write_geojson
+from geo.export.geojson import write_geojson
+from geo.vector.layers import Provenance, build_layer
+from geo.vector.polygonize import PolygonArray, area_ha, to_lonlat, to_shapely, trace
+from geo.vector.schema import Hazard
 from tests.benchmarks.measure import high_water_mb, watch
 from tests.benchmarks.scenes import folder, water
 from tests.benchmarks.table import table

@@ -11,11 +11,11 @@ import geopandas as gpd
 import numpy as np
 from PIL import Image
 
-from models.data.kinds import Kind, open_set
-from models.evaluation import LEFT_OUT, split_for
-from models.metrics import Counts, count
-from models.photos import FOUND
-from models.registry import find
+from models.cards.registry import find
+from models.datasets.catalog import Kind, open_set
+from models.evaluation.evaluate import LEFT_OUT, split_for
+from models.evaluation.metrics import Counts, count
+from models.inference.photos import FOUND
 from tests.benchmarks.measure import ROOT, Taken, watch
 from tests.benchmarks.table import table
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flows import cli, walk
+from flows.cli import app as cli
+from flows.mapping import map_run as walk
 
 
 def main(report: str, *arguments: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from geo.workspace import locked
+from geo.store.store import locked
 from tests.aftermap import Ran, aftermap
 
 DEMO = ("demo", "--model", "sar-change", "--direct", "--json")

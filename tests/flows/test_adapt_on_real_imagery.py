@@ -7,11 +7,11 @@ import geopandas as gpd
 import numpy as np
 import pytest
 
-from flows.cli import run
-from geo.schema import DAMAGE_GRA, DAMAGE_XBD
-from models.grading.curve import PLAN
-from models.registry import find
+from flows.cli.app import run
+from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD
+from models.cards.registry import find
 from tests.aftermap import aftermap
+from tests.benchmarks.learning_curve import PLAN
 
 pytestmark = pytest.mark.data
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flows.errors import RequestInvalid
+from flows.config import RequestInvalid
 from flows.request import MapRequest, SourceSpec, make_request, read_request
-from geo.scene_mosaic import Preference
-from geo.schema import Hazard
-from geo.sensors import SENSORS, Units
+from geo.imagery.mosaic import Preference
+from geo.scenes.sensors import SENSORS, Units
+from geo.vector.schema import Hazard
 
 SMALL: dict[str, Any] = {"event": "ebro-2019", "hazard": "flood", "after": ["a.tif"]}
 

@@ -14,14 +14,23 @@ from rasterio.warp import transform_bounds
 from scipy import ndimage
 from skimage.segmentation import flood
 
-from geo.area import parse_area
-from geo.discover import scenes_of
-from geo.landscape import BANDS, Landscape, Truth, make_landscape
-from geo.landscape.cover import Cover
-from geo.landscape.ground import FLOODED_SHARE, Ground, make_ground
-from geo.scene import Phase
-from geo.source import Source
-from geo.write.delivery import OCCURRED, Delivery, deliver
+from geo.scenes.discovery import scenes_of
+from geo.scenes.scene import Phase
+from geo.scenes.source import Source
+from geo.synthetic import (
+    BANDS,
+    FLOODED_SHARE,
+    OCCURRED,
+    Cover,
+    Delivery,
+    Ground,
+    Landscape,
+    Truth,
+    deliver,
+    make_ground,
+    make_landscape,
+)
+from geo.vector.area_of_interest import parse_area
 
 SIZE = 512
 

@@ -12,7 +12,7 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from geo.raster import Raster
+from geo.types import Raster
 
 Bands = Mapping[str, npt.NDArray[Any]]
 MakeRaster = Callable[..., Raster]
@@ -99,8 +99,8 @@ def save_network(tmp_path: Path) -> Callable[..., Path]:
         import torch  # noqa: PLC0415 - the tests of detectors do without
         from safetensors.torch import save_file  # noqa: PLC0415
 
-        from models.card import ModelCard  # noqa: PLC0415
-        from models.network import build  # noqa: PLC0415
+        from models.cards.card import ModelCard  # noqa: PLC0415
+        from models.networks.network import build  # noqa: PLC0415
 
         card = network_card(**changes)
         torch.manual_seed(7)

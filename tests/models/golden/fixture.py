@@ -9,14 +9,13 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from models.architecture import NetworkArchitecture
-from models.card import ModelCard
-from models.inputs import Inputs
-from models.network import NetworkModel
-from models.predict import Model
-from models.registry import CardRef, all_cards
-from models.slot import CardInput
-from models.terms import Physical
+from models.cards.architecture import NetworkArchitecture
+from models.cards.card import ModelCard
+from models.cards.inputs import CardInput, Physical
+from models.cards.registry import CardRef, all_cards
+from models.inference.model import Model
+from models.networks.network import NetworkModel
+from models.networks.tensors import Inputs
 from tests.models.conftest import make_raster
 
 SIZE_PX = 64

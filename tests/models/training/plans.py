@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from models.training import TrainingConfig
+from models.training.config import TrainingConfig
 
 
 def plan(root: Path, **changes: Any) -> dict[str, Any]:

@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augment import Augmenter, changed, clouds, haze, only, shifted
-from models.training.calm import calmed
-from models.training.config import InputSubset
-from models.training.recipe import Augmentation, Jitter
-from models.training.tiles import Layout, Tile
+from models.training.augment import Augmenter, calmed, changed, clouds, haze, only, shifted
+from models.training.config import Augmentation, InputSubset, Jitter
+from models.training.dataset import Layout, Tile
 from tests.models.training.plans import config
 
 ALL = InputSubset(slots=("s1-before", "s1-after", "s2-after"), weight=1)

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from models.cards.registry import find
 from models.errors import TrainingInvalid
-from models.grading.plan import is_grading_plan
-from models.registry import find
-from models.training import at_root, read_config
+from models.training.config import at_root, read_config
+from models.training.fit_regression import is_grading_plan
 from tests.models.training.plans import config, plan
 
 PROJECT = Path(__file__).parents[3]

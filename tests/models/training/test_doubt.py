@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from models.data.pixels import as_raster
-from models.data.sample import Sample
+from models.datasets.base import Sample, as_raster
 from models.errors import DataInvalid
 from models.training.config import Doubt
-from models.training.doubt import believed
+from models.training.dataset import believed
 
 BANDS = ("green", "nir", "swir16")
 MNDWI = Doubt(index="mndwi", wet_below=0.0, dry_above=0.5)

@@ -5,13 +5,14 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from flows.progress import QuietProgress
+from flows.reports.progress import QuietProgress
+from models.cards.registry import find
 from models.errors import TrainingInvalid, WeightsMismatch
-from models.network import build
-from models.registry import find
-from models.training import read_config, train
-from models.training.encoder import adapted, begin_encoder, weights_file
-from tests.models.data.made import write_ombria
+from models.networks.network import build
+from models.training.artifacts import adapted, begin_encoder, weights_file
+from models.training.config import read_config
+from models.training.train import train
+from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
 from tests.models.training.test_config import written
 

@@ -5,14 +5,14 @@ import csv
 import pytest
 import torch
 
-from flows.progress import QuietProgress
-from models.damage_evaluation import evaluate_damage
-from models.data.xbd import Xbd
-from models.grading.grader import Finder, load_grader
-from models.registry import find
-from models.training import TrainingConfig, train
-from models.training.job import open_job
-from tests.models.grading.made import town, write_xbd
+from flows.reports.progress import QuietProgress
+from models.cards.registry import find
+from models.damage.grader import Finder, load_grader
+from models.datasets.xbd import Xbd
+from models.evaluation.evaluate import evaluate_damage
+from models.training.config import TrainingConfig
+from models.training.train import open_job, train
+from tests.models.damage.made import town, write_xbd
 from tests.models.training.plans import plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

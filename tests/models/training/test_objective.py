@@ -4,8 +4,8 @@ import torch
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
-from models.training.objective import Objective, learning_rate
-from models.training.recipe import LossPlan, Optimiser
+from models.training.config import LossPlan, Optimiser
+from models.training.loop import Objective, learning_rate
 
 torch.manual_seed(0)
 LOGITS = torch.randn(2, 1, 8, 8)

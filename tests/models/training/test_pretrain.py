@@ -4,16 +4,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flows.progress import QuietProgress
+from flows.reports.progress import QuietProgress
 from models.errors import TrainingInvalid
-from models.training import TrainingConfig, pretrain, train
 from models.training.augment import Augmenter
-from models.training.checkpoint import NAME
-from models.training.config import InputSubset
-from models.training.pretrain import ENCODER_NAME, HiddenError, Hider
-from models.training.recipe import Augmentation
-from models.training.tiles import Layout, Tile
-from tests.models.data.made import write_ombria
+from models.training.config import Augmentation, InputSubset, TrainingConfig
+from models.training.dataset import Layout, Tile
+from models.training.loop import NAME
+from models.training.pretrain import ENCODER_NAME, HiddenError, Hider, pretrain
+from models.training.train import train
+from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from flows.progress import QuietProgress
-from models.data import Kind, open_set
+from flows.reports.progress import QuietProgress
+from models.datasets.catalog import Kind, open_set
 from models.errors import DataInvalid
 from models.training.config import TrainingConfig
-from models.training.job import open_job
-from models.training.stock import IN_FLIGHT, ahead
-from tests.models.data.made import write_ombria
+from models.training.dataset import IN_FLIGHT, ahead
+from models.training.train import open_job
+from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from geo.classify import Finding
-from models.data.pixels import as_raster
-from models.data.sample import Sample
+from geo.raster.classify import Finding
+from models.cards.inputs import DAMAGE_STEPS
+from models.datasets.base import Sample, as_raster
 from models.errors import InputsMismatch
-from models.terms import DAMAGE_STEPS
-from models.training.targets import targets
+from models.training.dataset import targets
 
 MASK = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
 ALL = (Finding.BUILDING, *DAMAGE_STEPS)

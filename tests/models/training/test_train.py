@@ -5,15 +5,16 @@ import torch
 from safetensors.torch import load_file
 
 import models.training.loop as loop
-from flows.progress import QuietProgress
-from models.data import Kind, open_set
+from flows.reports.progress import QuietProgress
+from models.cards.registry import find
+from models.datasets.catalog import Kind, open_set
 from models.errors import InputsMismatch, TrainingInvalid
-from models.evaluation import evaluate
-from models.predict import load
-from models.registry import find
-from models.training import at_root, train
-from models.training.checkpoint import NAME
-from tests.models.data.made import write_ombria
+from models.evaluation.evaluate import evaluate
+from models.inference.model import load
+from models.training.config import at_root
+from models.training.loop import NAME
+from models.training.train import train
+from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -1,0 +1,1 @@
+"""Drawing: the map and the explanation as pictures."""

@@ -1,0 +1,1 @@
+"""The map run: from a request to a published product."""

@@ -1,0 +1,1 @@
+"""Reports: what a product found, as numbers and as text."""

@@ -1,0 +1,307 @@
+"""What a product found, gathered from its plan, its pixels and its layers.
+
+How a product's model was held against a detector and its own domain, in numbers and words.
+
+What a product says of buildings and damaged ground that a network found, as sentences.
+"""
+
+from collections.abc import Sequence
+
+import geopandas as gpd
+import numpy as np
+
+from flows.mapping.plan import Plan
+from flows.reports.summary import (
+    ClassFound,
+    DetectorBeside,
+    ModelUsed,
+    NotAnalysed,
+    SceneUsed,
+    Summary,
+)
+from flows.reports.text import share_text
+from geo.raster.classify import NOTATION, REASONS, Finding, Label
+from geo.scenes.scene import Phase, Scene
+from geo.vector.features import Layers
+from geo.vector.schema import DAMAGE_GRA, Hazard
+from models.cards.card import ModelCard, Score
+from models.damage.detection import REACH_M, Searched
+from models.damage.grade_buildings import Graded
+from models.inference.clouds import unmasked_notes
+from models.inference.map_scenes import Mapped
+from models.inference.scene_inputs import Verdict
+
+
+def found_notes(plan: Plan, searched: Searched | None) -> list[str]:
+    """Return who found buildings and damaged ground, and how well it was measured to do so."""
+    if searched is None or plan.finder is None:
+        return []
+    card = plan.finder.card
+    notes = []
+    if searched.buildings is not None:
+        notes.append(_building_rows(card, len(searched.buildings)))
+    if plan.request.damaged_areas:
+        notes.append(_ground(card, plan.min_area_m2))
+    return [*notes, f"{card.name}: {card.limits[0]}"]
+
+
+def _building_rows(card: ModelCard, count: int) -> str:
+    scores = _scores(card, "f1_localisation")
+    measured = f"F1 of its building pixels {_listed(scores)}" if scores else _never(card)
+    return (
+        f"{count} building outlines were found in the images by {card.name} "
+        f"{card.digest[:12]}; they are of no cadastre ({measured}): houses are missed, run into "
+        "each other or are none, and the counts with them"
+    )
+
+
+def _ground(card: ModelCard, min_area_m2: float) -> str:
+    scores = _scores(card, "iou_ground")
+    measured = f"IoU of damaged ground {_listed(scores)}" if scores else _never(card)
+    return (
+        f"damaged areas are ground of at least {min_area_m2:g} m2 where {card.name} calls what is "
+        f"or was built within some {REACH_M:g} m damaged ({measured}); ground outside of them is "
+        "not called sound, and debris far from buildings is not seen"
+    )
+
+
+def _scores(card: ModelCard, measure: str) -> list[Score]:
+    """Return the scores of these very weights, without those of the same training elsewhere."""
+    return [s for s in card.scores if s.measure == measure and s.trainings_differ_in is None]
+
+
+def _listed(scores: Sequence[Score]) -> str:
+    told = ", ".join(f"{score.value:.2f} on {score.dataset} {score.split}" for score in scores)
+    return f"where it did not learn: {told}"
+
+
+def _never(card: ModelCard) -> str:
+    return f"how well {card.name} does so was not measured"
+
+
+def detector_beside(mapped: Mapped) -> DetectorBeside | None:
+    """Return what the detector that was run beside the model said; None where none was."""
+    if mapped.witness is None:
+        return None
+    total = sum(mapped.label_pixels.values())
+    agreeing, differing, contradicting = (
+        mapped.verdict_pixels[verdict]
+        for verdict in (Verdict.AGREES, Verdict.DIFFERS, Verdict.CONTRADICTS)
+    )
+    kept = agreeing + differing
+    return DetectorBeside(
+        name=mapped.witness,
+        compared_share=(kept + contradicting) / total,
+        differing_share=differing / kept if kept else 0,
+        withdrawn_share=contradicting / total,
+    )
+
+
+def trust_notes(plan: Plan, mapped: Mapped) -> list[str]:
+    """Return, as sentences, whether the model was checked, and what came of it.
+
+    What was left out as far from its domain is in the notes of the surveys.
+    """
+    ref = plan.choice.ref
+    if plan.choice.grader is not None:
+        return [] if plan.request.domain_check else [_unchecked(plan.choice.name)]
+    if ref is None or ref.card.domain is None:
+        return []
+    if not plan.request.domain_check:
+        return [
+            f"the imagery was not held against what {ref.card.name} learned from, nor its answer "
+            "against a detector, as asked"
+        ]
+    beside = detector_beside(mapped)
+    if beside is None:
+        return []
+    if not beside.compared_share:
+        return [f"{beside.name} was run beside {ref.card.name} and had no answer to compare"]
+    said = (
+        f"{beside.name} was run beside {ref.card.name} as a check: the two differ on "
+        f"{share_text(beside.differing_share)} of the pixels that both answered"
+    )
+    if beside.withdrawn_share:
+        said += (
+            f", and on a further {share_text(beside.withdrawn_share)} of the area they contradict "
+            "each other, which was therefore not analysed"
+        )
+    return [said]
+
+
+def _unchecked(name: str) -> str:
+    return f"imagery and buildings were not held against what {name} learned from, as asked"
+
+
+_FOUND_IN = ("observed_event", "hydrography")
+_SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
+"""Labels of pixels that were seen, whether or not they could be analysed."""
+
+
+def summarise(
+    plan: Plan,
+    mapped: Mapped,
+    searched: Searched | None,
+    graded: Graded | None,
+    layers: Layers,
+) -> Summary:
+    """Return the summary of a product."""
+    total = sum(mapped.label_pixels.values())
+    analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
+    seen = sum(n for label, n in mapped.label_pixels.items() if label in _SEEN)
+    request = plan.request
+    return Summary(
+        event_id=request.event,
+        event_name=request.title,
+        hazard=request.hazard,
+        product_id=plan.product_id,
+        area_km2=round(plan.area.area_km2, 6),
+        observed_km2=round(plan.area.area_km2 * seen / total, 6),
+        observed_share=seen / total,
+        analysed_share=analysed / total,
+        classes=_classes(plan, layers),
+        not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
+        buildings=_buildings(layers.frames["built_up"], all_grades=graded is not None),
+        buildings_found=_found(searched),
+        buildings_not_analysed=_reasons(layers.frames["built_up"]),
+        scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
+        model=_model(plan),
+        beside=detector_beside(mapped),
+        notes=_notes(plan, mapped, searched, graded, layers),
+    )
+
+
+def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
+    """Return what was found of each class, and zero of those that were looked for in vain."""
+    pixel_ha = abs(plan.geobox.resolution.x * plan.geobox.resolution.y) / 1e4
+    names = {**NOTATION, Label.EVENT: plan.event}
+    below = {
+        names[label]: pixels * pixel_ha
+        for label, pixels in layers.below_mmu_pixels.items()
+        if label in names
+    }
+    found = {
+        (layer, str(notation)): group
+        for layer in _FOUND_IN
+        for notation, group in layers.frames[layer].groupby("notation", sort=True)
+    }
+    nothing = layers.frames["observed_event"].iloc[:0]
+    for layer, label in _looked_for(plan):
+        found.setdefault((layer, names[label]), nothing)
+    return tuple(
+        ClassFound(
+            notation=notation,
+            layer=layer,
+            features=len(group),
+            area_ha=round(float(group["area_ha"].sum()), 6),
+            confidence_mean=_weighted(group),
+            below_mmu_ha=round(below.get(notation, 0.0), 6),
+        )
+        for (layer, notation), group in found.items()
+    )
+
+
+def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
+    """Return layer and label of what a product always has a figure for."""
+    if plan.choice.grader is not None:
+        return (("observed_event", Label.EVENT),) if plan.request.damaged_areas else ()
+    if plan.choice.ref is None:
+        return ()
+    card, event = plan.choice.ref.card, ("observed_event", Label.EVENT)
+    if plan.request.hazard is Hazard.WILDFIRE:
+        return (event,)
+    if not any(scene.phase is Phase.BEFORE for scene in plan.scenes):
+        return (("observed_event", Label.UNDATED_WATER),)
+    if card.single_date or Finding.REFERENCE_WATER in card.class_names:
+        return (event, ("hydrography", Label.REFERENCE_WATER))
+    return (event,)
+
+
+def _weighted(group: gpd.GeoDataFrame) -> float | None:
+    """Return the mean confidence, weighted by area; None where no feature has one."""
+    known = group[group["confidence"].notna()]
+    if known.empty or not known["area_ha"].sum():
+        return None
+    weights = known["area_ha"].to_numpy(float)
+    return round(float(np.average(known["confidence"].to_numpy(float), weights=weights)), 1)
+
+
+def _not_analysed(frame: gpd.GeoDataFrame, mapped: Mapped, total: int) -> tuple[NotAnalysed, ...]:
+    shares = {REASONS[Label(v)]: n / total for v, n in mapped.label_pixels.items() if v in REASONS}
+    areas = frame.groupby("reason")["area_ha"].sum()
+    return tuple(
+        NotAnalysed(reason=reason, area_ha=round(float(areas.get(reason, 0.0)), 6), share=share)
+        for reason, share in sorted(shares.items())
+    )
+
+
+def _buildings(frame: gpd.GeoDataFrame, *, all_grades: bool) -> dict[str, int]:
+    """Return the number by grade; where buildings were graded, also of grades that none has."""
+    counts = frame["damage_gra"].value_counts().sort_index()
+    looked_for = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
+    return looked_for | {str(grade): int(number) for grade, number in counts.items()}
+
+
+def _found(searched: Searched | None) -> int | None:
+    if searched is None or searched.buildings is None:
+        return None
+    return len(searched.buildings)
+
+
+def _reasons(frame: gpd.GeoDataFrame) -> dict[str, int]:
+    counts = frame["reason"].value_counts().sort_index()
+    return {str(reason): int(number) for reason, number in counts.items()}
+
+
+def _scene(scene: Scene, plan: Plan, mapped: Mapped, total: int) -> SceneUsed:
+    return SceneUsed(
+        id=scene.id,
+        phase=scene.phase,
+        sensor=scene.sensor.title,
+        taken=scene.taken,
+        used_share=mapped.scene_pixels.get(scene.id, 0) / total,
+        clouds=next((source.name for source in plan.clouds if source.scene == scene.id), None),
+    )
+
+
+def _model(plan: Plan) -> ModelUsed | None:
+    ref = plan.choice.ref
+    if ref is None:
+        return None
+    return ModelUsed(
+        name=ref.card.name,
+        version=ref.card.version,
+        digest12=ref.card.digest[:12],
+        why=plan.choice.why,
+        calibrated=ref.card.calibration is not None,
+        grades_buildings=plan.choice.grader is not None,
+    )
+
+
+def _notes(
+    plan: Plan,
+    mapped: Mapped,
+    searched: Searched | None,
+    graded: Graded | None,
+    layers: Layers,
+) -> tuple[str, ...]:
+    """Return what to be careful about, each once."""
+    placed = graded.placement.notes() if graded else ()
+    found = found_notes(plan, searched)
+    notes = [*plan.notes, *found, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
+    if plan.choice.ref is None:
+        notes.append(plan.choice.why)
+    if Label.UNDATED_WATER in mapped.label_pixels:
+        notes.append(
+            "part of the water has no image before the event: flood and standing water could "
+            "not be told apart there"
+        )
+    for phase, survey in mapped.surveys.items():
+        notes += [note if phase == "all" else f"{phase} the event: {note}" for note in survey.notes]
+    unknown = [scene.id for scene in plan.scenes if scene.taken is None]
+    if unknown:
+        notes.append(f"the acquisition time of {', '.join(unknown)} is not known")
+    unused = [s.id for s in plan.scenes if not mapped.scene_pixels.get(s.id)]
+    if unused:
+        notes.append(f"no pixel was taken from {', '.join(unused)}")
+    return tuple(dict.fromkeys([*notes, *layers.notes]))

@@ -1,0 +1,1 @@
+"""Review: explanations and visual checks of a product."""

@@ -1,0 +1,1 @@
+"""Serving: the store over HTTP, and the checks of an installation."""

@@ -1,0 +1,342 @@
+"""The store over HTTP, for QGIS, GDAL and web maps: Range, ETag, CORS, media types.
+
+It reads files and nothing else; the layers stay served when Prefect is down. Files of a
+product are immutable and cached for ever. Everything else (`latest.json` and its kin) is
+asked for anew each time, and is read whole before it is sent, so that a reader sees the
+old state or the new one. `events/<event>/latest/<file>` redirects to the current product; a
+reader of ranges should follow it once and stay there (see `flows.serving.serve`).
+
+The front page of a served store: its events, and the files of their current products.
+"""
+
+import copy
+import hashlib
+import os
+import re
+import socket
+import sys
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import LOGGING_CONFIG
+
+from geo.errors import StoreError
+from geo.store.manifest import read_json
+
+_FILES = (
+    "map.png", "overlays/*", "masks/*", "layers/*", "layers.gpkg", "rasters/*", "styles/*", "*.csv",
+    "*.json",
+)  # fmt: skip
+"""What a product offers, in the order in which a reader wants it."""
+
+_READ_WHOLE = {".csv", ".geojson", ".jpg", ".json", ".png", ".qml", ".sld"}
+"""Endings of files that a reader takes in one piece, so that the redirect cannot mix two products.
+
+GDAL asks anew for the redirect with every range (measured, GDAL 3.10): a GeoTIFF opened at
+the stable address would hold blocks of two products once the pointer moves. Files that are
+read in ranges are therefore offered at their own product's address.
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Aftermap store</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
+img {{ max-width: 100%; height: auto; border: 1px solid #999 }}
+</style>
+</head>
+<body>
+<h1>Aftermap store</h1>
+<p>Put an address into QGIS (Layer, Add Layer, Protocol HTTP) or into a web map. One with
+<em>latest</em> in it always gives the newest product of its event; one with <em>products</em>
+in it never changes. The catalogue is <a href="catalog.json">catalog.json</a> (STAC).</p>
+{events}
+</body>
+</html>
+"""
+
+
+def index_html(root: Path) -> str:
+    """Return the page, with every name escaped; its links are relative to the store's root."""
+    events = [
+        _event_html(folder)
+        for folder in sorted(root.glob("events/*"))
+        if folder.is_dir() and not folder.name.startswith(".")
+    ]
+    return _PAGE.format(events="\n".join(events) or "<p>No event has been mapped yet.</p>")
+
+
+def current_product(event: Path) -> str | None:
+    """Return the id of the product that `latest.json` names, or None where it names none."""
+    product = (read_json(event / "latest.json") or {}).get("product_id")
+    if not isinstance(product, str) or not product or "/" in product or product.startswith("."):
+        return None
+    return product
+
+
+def _event_html(event: Path) -> str:
+    title = (read_json(event / "collection.json") or {}).get("title") or event.name
+    heading = f"<h2>{escape(str(title))}</h2>"
+    product = current_product(event)
+    if product is None:
+        return f"{heading}\n<p>Nothing is published for this event.</p>"
+    names = _names(event / "products" / product)
+    links = [(name, _address(event.name, product=product, name=name)) for name in names]
+    rows = "\n".join(f'<li><a href="{href}">{escape(name)}</a></li>' for name, href in links)
+    return f"{heading}\n<p>Product {escape(product)}</p>\n{_picture(links)}<ul>\n{rows}\n</ul>"
+
+
+def _address(event: str, *, product: str, name: str) -> str:
+    """Return where a file is offered: the stable address where that is safe."""
+    stable = Path(name).suffix in _READ_WHOLE
+    return quote(f"events/{event}/{'latest' if stable else f'products/{product}'}/{name}")
+
+
+def _picture(links: list[tuple[str, str]]) -> str:
+    pictures = [href for name, href in links if name == "map.png"]
+    return "".join(f'<p><img src="{href}" alt="Map" loading="lazy"></p>\n' for href in pictures)
+
+
+def _names(product: Path) -> list[str]:
+    """Return the product's files, relative to it, without hidden ones and links."""
+    return [
+        path.relative_to(product).as_posix()
+        for pattern in _FILES
+        for path in sorted(product.glob(pattern))
+        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+    ]
+
+
+MEDIA_TYPES: dict[str, str] = {
+    ".csv": "text/csv",
+    ".fgb": "application/flatgeobuf",
+    ".geojson": "application/geo+json",
+    ".gpkg": "application/geopackage+sqlite3",
+    ".html": "text/html",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pdf": "application/pdf",
+    ".pmtiles": "application/vnd.pmtiles",
+    ".png": "image/png",
+    ".qml": "text/xml",
+    ".sld": "text/xml",
+    ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+}
+"""Media type by file ending (STAC best practices, OGC 12-128r18, RFC 7946); no guessing."""
+
+_PRODUCT_FILE = re.compile(r"events/[^/]+/products/[^/]+/.+")
+_FOR_EVER = "public, max-age=31536000, immutable"
+_EVERY_TIME = "no-cache"
+_METHODS = "GET, HEAD, OPTIONS"
+
+# Sent with every answer, not only where an Origin was given: an answer without them that a
+# browser has cached for a year would later be refused to a web map.
+_FOR_ALL: dict[str, str] = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag",
+    "X-Content-Type-Options": "nosniff",
+}
+_PREFLIGHT: dict[str, str] = {
+    "Allow": _METHODS,
+    "Access-Control-Allow-Methods": _METHODS,
+    "Access-Control-Allow-Headers": "If-None-Match, If-Range, Range",
+    "Access-Control-Max-Age": "86400",
+}
+_INDEX_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
+
+
+def app(store_root: Path) -> ASGIApp:
+    """Return the ASGI application that serves the store of that folder.
+
+    Raises:
+        StoreError: where there is no such folder.
+    """
+    if not store_root.is_dir():
+        raise StoreError(
+            f"no store at {store_root}: it is not a folder; map an event into it first"
+        )
+    root = store_root.resolve()
+
+    def index(request: Request) -> Response:
+        headers = {"Cache-Control": _EVERY_TIME, "Content-Security-Policy": _INDEX_POLICY}
+        return HTMLResponse(index_html(root), headers=headers)
+
+    def latest(request: Request) -> Response:
+        return _to_current(root, request)
+
+    def file(request: Request) -> Response:
+        return _file(root, request)
+
+    return _with_headers(
+        Starlette(
+            routes=[
+                Route("/", index),
+                Route("/events/{event}/latest/{name:path}", latest),
+                Route("/{name:path}", file),
+                Route("/{name:path}", _preflight, methods=["OPTIONS"]),
+            ]
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket bound to that address; port 0 takes a free one.
+
+    Raises:
+        StoreError: where the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise StoreError(
+            f"cannot serve at {host} port {port}: {error}; choose another host or port"
+        ) from error
+
+
+def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> None:
+    """Serve the store until interrupted; the log goes to stderr.
+
+    Raises:
+        StoreError: where there is no such folder, or the address cannot be had.
+    """
+    config = uvicorn.Config(app(store_root), log_config=_log_to_stderr(), server_header=False)
+    # To be told to stop is its good end.
+    with listen(host, port) as bound, suppress(KeyboardInterrupt):
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{bound.getsockname()[1]}/"
+        print(f"{store_root} is served at {address} until Ctrl+C", file=sys.stderr, flush=True)
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def _file(root: Path, request: Request) -> Response:
+    """Answer with a file of a product, or with the state of the store beside them."""
+    name = request.path_params["name"]
+    path = _visible(root, name)
+    if path is None:
+        return _missing()
+    if _PRODUCT_FILE.fullmatch(name):
+        return _immutable(path, request)
+    if path.suffix == ".json":
+        return _state(path, request)
+    # The store keeps nothing else outside its products; what lies there is not ours to show.
+    return _missing()
+
+
+def _visible(root: Path, name: str) -> Path | None:
+    """Return the file of that name, or None: hidden, a folder, outside the store, or not there.
+
+    A product that is being written lies under a name that starts with a dot.
+    """
+    if not _shown(name.split("/")):
+        return None
+    try:
+        path = root.joinpath(name).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        # No such file, name too long; a loop of links; a name that holds NUL.
+        return None
+    inside = path.is_relative_to(root) and _shown(path.relative_to(root).parts)
+    return path if inside and path.is_file() else None
+
+
+def _shown(parts: list[str] | tuple[str, ...]) -> bool:
+    return all(part and not part.startswith(".") and "\\" not in part for part in parts)
+
+
+def _immutable(path: Path, request: Request) -> Response:
+    """Answer with a file that never changes under its name, whole or in ranges."""
+    status = path.stat()
+    headers = {"Cache-Control": _FOR_EVER, "ETag": _etag_of(status)}
+    if _unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, media_type=_media_type(path), stat_result=status)
+
+
+def _state(path: Path, request: Request) -> Response:
+    """Answer with a file that is replaced now and then.
+
+    One read gives one version: sent in pieces, a file replaced in between could go out with
+    the length of the old one and the text of the new one.
+    """
+    content = path.read_bytes()
+    headers = {"Cache-Control": _EVERY_TIME, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+    if _unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=_media_type(path))
+
+
+def _to_current(root: Path, request: Request) -> Response:
+    """Redirect to the file of that name in the event's current product."""
+    event, name = request.path_params["event"], request.path_params["name"]
+    product = current_product(root / "events" / event) if _shown([event]) else None
+    target = f"events/{event}/products/{product}/{name}"
+    if product is None or _visible(root, target) is None:
+        return _missing()
+    return RedirectResponse(
+        f"{request.scope.get('root_path', '')}/{target}",
+        status_code=307,
+        headers={"Cache-Control": _EVERY_TIME},
+    )
+
+
+def _preflight(request: Request) -> Response:
+    return Response(status_code=204, headers=_PREFLIGHT)
+
+
+def _missing() -> Response:
+    return Response(
+        "Not found\n", 404, headers={"Cache-Control": _EVERY_TIME}, media_type="text/plain"
+    )
+
+
+def _media_type(path: Path) -> str:
+    return MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+
+
+def _etag_of(status: os.stat_result) -> str:
+    """Return a strong validator: a file put in another's place has another inode."""
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"'
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    """Whether the reader holds this version already (RFC 9110, 13.1.2: weak comparison)."""
+    held = [
+        tag.strip().removeprefix("W/")
+        for tag in request.headers.get("if-none-match", "").split(",")
+    ]
+    return etag in held or held == ["*"]
+
+
+def _with_headers(inner: ASGIApp) -> ASGIApp:
+    """Return the same application with the headers of `_FOR_ALL` on every answer."""
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_FOR_ALL)
+            await send(message)
+
+        await inner(scope, receive, sending)
+
+    return outer
+
+
+def _log_to_stderr() -> dict[str, Any]:
+    """Return uvicorn's own log settings, with the requests on stderr, too."""
+    config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    return config

@@ -1,1 +1,0 @@
-"""The command `validate`: a sample of buildings for the eye, and its answers read back."""

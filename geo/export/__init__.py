@@ -1,0 +1,1 @@
+"""Exports: the file formats of a product, and its styles."""

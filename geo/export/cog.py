@@ -1,0 +1,328 @@
+"""Rasters of a product: row bands into a scratch GeoTIFF, and that into a COG.
+
+A scratch file lies uncompressed in tiles, so that writing it costs little; it is read back
+in row bands, and turned into a cloud-optimised GeoTIFF once it is whole. Memory is one row
+of tiles, whatever the height of the scene.
+
+The rasters that a run leaves in its workspace, between classes and polygons.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from odc.geo.geobox import GeoBox
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.windows import Window
+
+from geo.errors import GridMismatch, MissingCRS
+from geo.export.styles import PERCENT_RAMP, class_colours, ramp_qml, raster_qml, rgb
+from geo.imagery.dataset import unreadable
+from geo.raster.classify import NOTATION, REASONS, Label
+from geo.scenes.scene import Phase
+from geo.store.atomic_io import making
+from geo.types import CodeArray
+
+BLOCK = 512
+"""Rows and columns of a tile."""
+
+
+@dataclass(frozen=True)
+class RasterKind:
+    """One of the rasters of a product; all are uint8."""
+
+    name: str
+    """Stem of the file."""
+    descriptions: tuple[str, ...]
+    """One a band; a file may hold fewer."""
+    nodata: int
+    resampling: str
+    """How overviews are made: nearest keeps codes, average suits shares."""
+    categories: Mapping[int, str] = field(default_factory=dict)
+    """What the values of a raster of codes mean."""
+    colours: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    """Red, green, blue of the codes."""
+    ramp: Mapping[int, str] = field(default_factory=dict)
+    """Of a raster of shares: colours as #rrggbb by value; those between are mixed."""
+
+
+PROBABILITY = RasterKind(
+    "probability",
+    ("probability of the event, per cent", "probability of reference water, per cent"),
+    nodata=255,
+    resampling="average",
+    ramp=PERCENT_RAMP,
+)
+ORIGIN = RasterKind(
+    "origin",
+    ("number of the scene after the event, from 1", "number of the scene before it, from 1"),
+    nodata=0,
+    resampling="nearest",
+)
+
+
+def class_kind(notation: str) -> RasterKind:
+    """Return the kind of a class raster whose event is that notation, "Flooded area" say."""
+    names: dict[int, str] = {label: _label_name(label, notation) for label in Label}
+    colours: dict[int, tuple[int, int, int]] = {
+        label: rgb(colour) for label, colour in class_colours(notation).items()
+    }
+    return RasterKind("class", ("class",), 0, "nearest", names, colours)
+
+
+def _label_name(label: Label, notation: str) -> str:
+    if label is Label.EVENT:
+        return notation
+    if label in REASONS:
+        return f"Not analysed: {REASONS[label]}"
+    return NOTATION.get(label, label.name.capitalize())
+
+
+class RowBandWriter:
+    """Writes a scratch GeoTIFF from row bands of any height, top to bottom.
+
+    Used as a context manager. Left by an exception it leaves no file.
+    """
+
+    def __init__(self, path: Path, *, geobox: GeoBox, kind: RasterKind, bands: int = 1) -> None:
+        """Take what the file is; nothing is written before the context is entered.
+
+        Args:
+            path: of the scratch file; overwritten.
+            geobox: grid of the whole raster, north-up.
+            kind: names, nodata and colours.
+            bands: how many of the bands of `kind` there are.
+
+        Raises:
+            MissingCRS: where the grid has none.
+        """
+        if geobox.crs is None:
+            raise MissingCRS(f"the grid of {path.name} has no CRS; give it one")
+        self.path = path
+        self._geobox = geobox
+        self._crs = geobox.crs.to_wkt()
+        self._kind = kind
+        self._bands = bands
+        self._pending: list[CodeArray] = []
+        self._taken = 0
+        self._written = 0
+
+    def __enter__(self) -> Self:
+        rows, cols = self._geobox.shape
+        profile: dict[str, Any] = {
+            "driver": "GTiff", "dtype": "uint8", "count": self._bands, "height": rows,
+            "width": cols, "crs": self._crs, "transform": self._geobox.transform,
+            "nodata": self._kind.nodata, "tiled": True, "blockxsize": BLOCK,
+            "blockysize": BLOCK, "bigtiff": "IF_SAFER",
+        }  # fmt: skip
+        with _writing(self.path):
+            self._file = rasterio.open(self.path, "w", **profile)
+            for i in range(self._bands):
+                self._file.set_band_description(i + 1, self._kind.descriptions[i])
+            if self._kind.colours:
+                self._file.write_colormap(1, dict(self._kind.colours))
+        return self
+
+    def write(self, rows: CodeArray) -> None:
+        """Take the next rows.
+
+        Args:
+            rows: (bands, rows, cols) or, for a single band, (rows, cols), uint8.
+
+        Raises:
+            GridMismatch: where they do not fit what is left of the grid.
+            StoreError: where the disk does not take them.
+        """
+        band = rows[None] if rows.ndim == 2 else rows
+        height, width = self._geobox.shape
+        left = (self._bands, height - self._taken, width)
+        if band.dtype != np.uint8 or band.shape[::2] != left[::2] or band.shape[1] > left[1]:
+            raise GridMismatch(
+                f"{self.path.name} has room for uint8 {left}, the next rows are "
+                f"{band.dtype} {band.shape}"
+            )
+        self._taken += band.shape[1]
+        self._pending.append(np.array(band))
+        self._flush(whole=self._taken == height)
+
+    def _flush(self, *, whole: bool) -> None:
+        """Write the full rows of tiles that have come together, or all."""
+        ready = (self._taken if whole else self._taken // BLOCK * BLOCK) - self._written
+        if ready == 0:
+            return
+        held = np.concatenate(self._pending, axis=1)
+        with _writing(self.path):
+            for top in range(0, ready, BLOCK):
+                rows = held[:, top : min(top + BLOCK, ready)]
+                window = Window(0, self._written + top, held.shape[2], rows.shape[1])
+                self._file.write(rows, window=window)
+        self._written += ready
+        self._pending = [held[:, ready:]]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        height = self._geobox.shape[0]
+        whole = error is None and self._taken == height
+        with _writing(self.path, keep=whole):
+            self._file.close()
+            if whole:
+                _check_tiles(self.path)
+        if error is None and not whole:
+            raise GridMismatch(
+                f"{self.path.name} got {self._taken} rows, its grid has {height}; write them all"
+            )
+
+
+def scratch_bytes(geobox: GeoBox, bands: int) -> int:
+    """Return the size of the scratch GeoTIFFs of so many bands: whole tiles, a byte a pixel."""
+    rows, cols = (-(-side // BLOCK) * BLOCK for side in geobox.shape)
+    return bands * rows * cols
+
+
+def row_bands(path: Path, *, rows: int = BLOCK) -> Iterator[CodeArray]:
+    """Yield a raster top to bottom, (bands, at most `rows`, cols)."""
+    with rasterio.open(path) as file:
+        for top in range(0, file.height, rows):
+            window = Window(0, top, file.width, min(rows, file.height - top))
+            band: CodeArray = file.read(window=window)
+            yield band
+
+
+def read_part(path: Path, rows: slice, cols: slice) -> CodeArray:
+    """Return a rectangle of a raster, (bands, rows, cols).
+
+    Raises:
+        SceneUnreadable: where the file is not there, or damaged.
+    """
+    window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
+    try:
+        with rasterio.open(path) as file:
+            part: CodeArray = file.read(window=window)
+    except RasterioIOError as error:
+        raise unreadable(path, error) from error
+    return part
+
+
+def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
+    """Turn a scratch GeoTIFF into a cloud-optimised one, the same bytes every time.
+
+    The names of the codes go into the tags of the file and, for those who read them there,
+    beside it: GDAL's `.aux.xml`, QGIS's `.qml`.
+
+    Raises:
+        StoreError: where the disk does not take it.
+    """
+    options = {
+        "compress": "deflate", "predictor": "no", "blocksize": BLOCK, "bigtiff": "if_safer",
+        "overview_resampling": kind.resampling, "overviews": "ignore_existing",
+        "statistics": "no", "geotiff_version": "1.1",
+    }  # fmt: skip
+    if kind.categories:
+        with rasterio.open(scratch, "r+") as file:
+            file.update_tags(1, **{f"VALUE_{v}": name for v, name in kind.categories.items()})
+    with _writing(path):
+        rasterio.shutil.copy(scratch, path, driver="COG", **options)
+    for sidecar, text in _beside(path, kind).items():
+        with making(sidecar):
+            sidecar.write_text(text, encoding="utf-8")
+
+
+def _beside(path: Path, kind: RasterKind) -> dict[Path, str]:
+    """Return the files beside a raster that say how it is named and drawn."""
+    if kind.ramp:
+        return {path.with_suffix(".qml"): ramp_qml(kind.ramp)}
+    if kind.categories:
+        return {
+            path.with_name(f"{path.name}.aux.xml"): _categories_xml(kind.categories),
+            path.with_suffix(".qml"): raster_qml(kind.categories, kind.colours),
+        }
+    return {}
+
+
+def _categories_xml(categories: Mapping[int, str]) -> str:
+    """Return names of codes as GDAL's own sidecar; a code without a name is blank."""
+    names = (categories.get(value, "") for value in range(max(categories) + 1))
+    lines = "".join(f"      <Category>{escape(name)}</Category>\n" for name in names)
+    return (
+        "<PAMDataset>\n"
+        '  <PAMRasterBand band="1">\n'
+        f"    <CategoryNames>\n{lines}    </CategoryNames>\n"
+        "  </PAMRasterBand>\n"
+        "</PAMDataset>\n"
+    )
+
+
+def _check_tiles(path: Path) -> None:
+    """Raise where a tile lies beyond the end of the file.
+
+    GDAL writes its last blocks when it closes, and closes in silence on a full disk.
+    """
+    size = path.stat().st_size
+    with rasterio.open(path) as file:
+        for row, col in np.ndindex(-(-file.height // BLOCK), -(-file.width // BLOCK)):
+            for band in file.indexes:
+                start = file.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+                length = file.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+                if start is None or int(start) + int(length) > size:
+                    raise RasterioIOError(f"tile {row}, {col} is missing from its end")
+
+
+@contextmanager
+def _writing(path: Path, *, keep: bool = True) -> Iterator[None]:
+    # On a full disk rasterio lets GDAL's own errors through, and one that it has no name for.
+    with making(path, RasterioError, CPLE_BaseError, SystemError):
+        yield
+    if not keep:
+        path.unlink(missing_ok=True)
+
+
+CODES = RasterKind("class", ("class",), int(Label.OUTSIDE), "nearest")
+"""A raster of labels before it has colours and names."""
+
+
+@dataclass(frozen=True)
+class ScratchRasters:
+    """Where they lie, and whose pixels they hold; all uint8 on the grid of the request."""
+
+    classes: Path
+    """A `Label` a pixel."""
+    hydrography: Path
+    """Where there was water before, what became of it: see `geo.raster.classify.Classified`."""
+    probability: Path
+    """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
+    observed: Path
+    """One band a reading: the number of the scene that was seen, from 1; 0 none."""
+    readings: tuple[tuple[Phase, tuple[str, ...]], ...]
+    """Phase and scene ids, in the order of their numbers, of each band of `observed`."""
+
+    @classmethod
+    def in_folder(cls, folder: Path, readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> Self:
+        """Return the rasters of a workspace."""
+        return cls(
+            classes=folder / "class.tif",
+            hydrography=folder / "hydrography.tif",
+            probability=folder / "probability.tif",
+            observed=folder / "observed.tif",
+            readings=tuple(readings),
+        )
+
+
+def observed_kind(readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> RasterKind:
+    """Return the kind of the raster of scene numbers; its bands say which scenes they number."""
+    texts = tuple(
+        f"scene seen {phase} the event: " + ", ".join(f"{i} {s}" for i, s in enumerate(ids, 1))
+        for phase, ids in readings
+    )
+    return RasterKind("observed", texts, 0, "nearest")

@@ -1,0 +1,1 @@
+"""Imagery: image files opened, georeferenced, warped onto a grid and mosaicked."""

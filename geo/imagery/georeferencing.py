@@ -1,0 +1,230 @@
+"""Georeference: where an image lies, told beside it by a world file, a .prj or the user.
+
+Images placed by what their transform does not say: a world file, a told CRS, or points.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from affine import Affine
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS as RasterioCRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import GCPTransformer
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from geo.errors import MissingCRS, SourceInvalid
+from geo.scenes.source import Rows, Source, beside, world_file
+
+_ESRI_CRS_BYTES = 1_000_000
+"""A .prj is a line or two; what is larger is something else."""
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """What is told of an image's position; the image's own word goes before it."""
+
+    crs: str | None = None
+    """Authority code or WKT, for an image that states none."""
+    transform: Affine | None = None
+    """Of a world file, for an image that has no position of its own."""
+    rows: Rows | None = None
+    """How a tile tree counts its rows; None: nobody said."""
+    notes: tuple[str, ...] = ()
+    """Where it was found, as sentences."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything is told."""
+        return (self.crs, self.transform, self.rows) != (None, None, None)
+
+    @property
+    def sha256(self) -> str:
+        """Changes with everything that moves the image."""
+        told = (self.crs, self.transform and tuple(self.transform), self.rows)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+NOTHING_TOLD = Georeference()
+
+
+def georeference_of(source: Source, path: Path) -> Georeference:
+    """Return what the user and the files beside an image tell of its position.
+
+    Raises:
+        MissingCRS: where the CRS that they name is not known.
+        SourceInvalid: where the world file is damaged.
+    """
+    world, prj = world_file(path), beside(path, (".prj",))
+    crs = _told(source.crs) if source.crs is not None else None
+    notes = [f"{path.name} lies where {world.name} says"] if world else []
+    if crs is None and prj is not None:
+        crs = _of_prj(prj)
+        notes.append(f"{prj.name} gives the coordinate reference system of {path.name}")
+    transform = _read_world(world) if world else None
+    return Georeference(crs, transform, source.rows, tuple(notes))
+
+
+def _read_world(path: Path) -> Affine:
+    """Return the transform of a world file: six numbers, the last two of a pixel's centre."""
+    try:
+        numbers = [float(word) for word in path.read_text("ascii")[:10_000].split()]
+        a, d, b, e, c, f = numbers
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SourceInvalid(
+            f"{path} is no world file: it should hold six numbers, the size and the turn of a "
+            "pixel and the centre of the first one; export it again"
+        ) from error
+    transform = Affine(a, b, c, d, e, f) @ Affine.translation(-0.5, -0.5)
+    if transform.is_degenerate:
+        raise SourceInvalid(f"{path} gives a pixel no area; export it again")
+    return transform
+
+
+def _told(crs: str) -> str:
+    try:
+        return _named(CRS.from_user_input(crs))
+    except CRSError as error:
+        raise MissingCRS(
+            f"--source-crs {crs} is not known; give a code, such as EPSG:32633"
+        ) from error
+
+
+def _of_prj(path: Path) -> str:
+    try:
+        return _named(CRS.from_wkt(path.read_text("utf-8")[:_ESRI_CRS_BYTES]))
+    except (OSError, UnicodeDecodeError, CRSError) as error:
+        raise MissingCRS(
+            f"{path} names no coordinate reference system that is known; give it with "
+            "--source-crs EPSG:32633, say"
+        ) from error
+
+
+def _named(crs: CRS) -> str:
+    """Return the authority code of a CRS where it has one, else its WKT."""
+    authority = crs.to_authority()
+    return ":".join(authority) if authority else crs.to_wkt()
+
+
+_FEWEST_POINTS = 3
+"""A plane, the lowest polynomial of GDAL's, goes through three."""
+
+
+class PlacedImage:
+    """A dataset with a CRS or a transform that it does not state itself; else as it is."""
+
+    def __init__(
+        self, dataset: DatasetReader, *, crs: RasterioCRS | None, transform: Affine
+    ) -> None:
+        self._dataset = dataset
+        self.crs: Any = crs  # None until it is checked, as of any dataset
+        self.transform = transform
+
+    @classmethod
+    def of(cls, dataset: DatasetReader, told: Georeference) -> "DatasetReader | PlacedImage":
+        """Return a dataset with what it lacks; the dataset itself where that is nothing."""
+        crs, transform = dataset.crs, dataset.transform
+        if crs is None and told.crs is not None:
+            crs = RasterioCRS.from_user_input(told.crs)
+        if transform == Affine.identity() and told.transform is not None:
+            transform = told.transform
+        if (crs, transform) == (dataset.crs, dataset.transform):
+            return dataset
+        return cls(dataset, crs=crs, transform=transform)
+
+    def window_transform(self, window: Window) -> Affine:
+        """Return the transform of a window."""
+        return self.transform @ Affine.translation(window.col_off, window.row_off)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return everything else from the dataset."""
+        return getattr(self._dataset, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dataset.close()
+
+
+def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) -> WarpedVRT:
+    """Return an image warped by its ground control points, in their own CRS.
+
+    GDAL fits a polynomial, of first order up to five points and of second order from six on;
+    what lies outside of the picture is transparent.
+
+    Args:
+        dataset: with points and no transform.
+        path: of the image, for the message.
+        crs: that the user tells, for points that state none.
+
+    Raises:
+        MissingCRS: where the points state no CRS, are too few, or lie on one line.
+    """
+    points, own = dataset.gcps
+    if own is None and crs is None:
+        raise MissingCRS(
+            f"{path} has ground control points without a coordinate reference system; give it "
+            "with --source-crs, such as EPSG:32633"
+        )
+    if not _span_a_plane(points):
+        raise MissingCRS(
+            f"{path} has {len(points)} ground control points, and at least {_FEWEST_POINTS} that "
+            "do not lie on one line are needed to place it; add some, for example with QGIS's "
+            "Georeferencer"
+        )
+    there = own or RasterioCRS.from_user_input(crs)
+    has_alpha = ColorInterp.alpha in dataset.colorinterp
+    try:
+        return WarpedVRT(
+            dataset, src_crs=there, crs=there, resampling=Resampling.bilinear,
+            add_alpha=not has_alpha,
+        )  # fmt: skip
+    except RasterioError as error:
+        raise MissingCRS(
+            f"the ground control points of {path} place it nowhere ({error}); correct them"
+        ) from error
+
+
+def points_note(points: Sequence[GroundControlPoint], name: str, *, unit: str) -> str:
+    """Return how an image was placed by its points, and how far the polynomial leaves them.
+
+    Args:
+        points: of the image.
+        name: of the image.
+        unit: of their CRS, such as "metre" or "degree".
+    """
+    with GCPTransformer(list(points)) as fitted:
+        x, y = fitted.xy([p.row for p in points], [p.col for p in points], offset="ul")
+    off = np.hypot(np.subtract(x, [p.x for p in points]), np.subtract(y, [p.y for p in points]))
+    return (
+        f"{name} was placed by a polynomial through its {len(points)} ground control points, which "
+        f"it leaves by at most {off.max():.2g} {unit}: ground above or below them lies elsewhere"
+    )
+
+
+def _span_a_plane(points: Sequence[GroundControlPoint]) -> bool:
+    """Whether points lie on one line neither in the image nor on the ground."""
+    if len(points) < _FEWEST_POINTS:
+        return False
+    for pairs in ([(p.col, p.row) for p in points], [(p.x, p.y) for p in points]):
+        centred = np.array(pairs) - np.mean(pairs, axis=0)
+        spread = np.linalg.svd(centred, compute_uv=False)
+        if spread[1] < 1e-3 * spread[0]:
+            return False
+    return True

@@ -1,0 +1,177 @@
+"""Several scenes of one phase as one raster: which pixel comes from which scene.
+
+A small picture of the imagery, for the eye only: stretched, never measured on.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from geo.errors import SourceInvalid
+from geo.imagery.reader import ALL_OF_PROVIDER, Masking, SceneReader
+from geo.scenes.scene import Scene
+from geo.scenes.sensors import Family
+from geo.types import BoolArray, FloatArray, Raster
+
+MAX_SCENES = 254
+"""Scenes of one phase in one product: their index is kept in eight bits."""
+
+
+class SceneMosaic:
+    """Reads several scenes of one phase as one raster: the first valid pixel wins."""
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        bands: Sequence[str],
+        maskings: Mapping[str, Masking] | None = None,
+    ) -> None:
+        """Take the scenes in their order of preference, see `ordered`.
+
+        Args:
+            scenes: the preferred first.
+            bands: that each of them has.
+            maskings: by scene id; the provider's own mask is heeded in a scene without one.
+
+        Raises:
+            BandsMissing: where a scene lacks a band.
+            SourceInvalid: where there are more scenes than a product can tell apart.
+        """
+        if len(scenes) > MAX_SCENES:
+            raise SourceInvalid(
+                f"there are {len(scenes)} scenes of one phase, and at most {MAX_SCENES} go into "
+                "one product; give fewer, or mosaic them first"
+            )
+        self.scenes = tuple(scenes)
+        self.bands = tuple(bands)
+        told = maskings or {}
+        self._readers = tuple(
+            SceneReader(scene, bands, told.get(scene.id, ALL_OF_PROVIDER)) for scene in scenes
+        )
+
+    def read(self, geobox: GeoBox) -> Raster:
+        """Read the scenes onto a grid; `origin` counts them from 1.
+
+        A pixel that no scene saw keeps the most telling reason: cloud before "no data"
+        before "no imagery".
+        """
+        pixels, reason = self._readers[0].read(geobox)
+        origin = (reason == 0).astype(np.uint8)
+        for number, reader in enumerate(self._readers[1:], 2):
+            if (reason == 0).all():
+                break
+            values, why = reader.read(geobox)
+            wanted = (reason != 0) & (why == 0)
+            np.copyto(pixels, values, where=wanted)
+            np.copyto(origin, np.uint8(number), where=wanted)
+            reason = np.where(wanted, 0, np.where(reason == 0, 0, np.maximum(reason, why)))
+        return Raster(
+            pixels=pixels,
+            valid=reason == 0,
+            geobox=geobox,
+            bands=self.bands,
+            sources=tuple(scene.id for scene in self.scenes),
+            origin=origin,
+            reason=reason.astype(np.uint8),
+        )
+
+
+class Preference(StrEnum):
+    """Which scene a pixel is taken from where several saw it."""
+
+    NEWEST = "newest"
+    LEAST_CLOUDY = "least-cloudy"
+
+
+def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
+    """Return scenes in the order in which their pixels are taken.
+
+    Raises:
+        SourceInvalid: for "least-cloudy" where a scene does not state its cloud cover.
+    """
+    newest = sorted(scenes, key=lambda s: (s.taken is not None, s.taken or _NEVER, s.id))[::-1]
+    if preference is Preference.NEWEST:
+        return tuple(newest)
+    if unknown := [scene.id for scene in scenes if scene.cloud_cover is None]:
+        raise SourceInvalid(
+            f"the cloud cover of {', '.join(unknown)} is not known; state cloud_cover for each "
+            "source in the request, or take the newest first"
+        )
+    return tuple(sorted(newest, key=lambda scene: scene.cloud_cover or 0.0))
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+SIDE_PX = 1000
+"""Longer side of a quicklook."""
+
+_SHOWN: tuple[tuple[str, ...], ...] = (
+    ("red", "green", "blue"),
+    ("swir16", "nir", "green"),
+    ("nir", "red", "green"),
+    ("vv",),
+    ("vh",),
+)
+"""Bands that are shown as red, green and blue, the first choice first; one band is grey."""
+_EYE_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)
+"""People read colours more easily than backscatter."""
+
+
+def quicklook_scenes(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
+    """Return the scenes of one phase that a picture is made of: one sensor, best for the eye."""
+    for family in _EYE_ORDER:
+        of_family = [s for s in scenes if s.sensor.family is family]
+        if of_family:
+            sensor = ordered(of_family, preference)[0].sensor_name
+            return ordered([s for s in of_family if s.sensor_name == sensor], preference)
+    return tuple(scenes)
+
+
+def shown_bands(there: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the bands that are shown; the first as grey where none make a picture."""
+    return next((bands for bands in _SHOWN if set(bands) <= set(there)), there[:1])
+
+
+def coarse_grid(geobox: GeoBox) -> GeoBox:
+    """Return the grid with at most `SIDE_PX` pixels along its longer side."""
+    longer = max(geobox.shape)
+    return geobox if longer <= SIDE_PX else geobox.zoom_to(SIDE_PX)
+
+
+def quicklook(scenes: Sequence[Scene], geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
+    """Return a picture of scenes on a grid.
+
+    Args:
+        scenes: of one sensor, the preferred first, as `quicklook_scenes` returns them.
+
+    Returns:
+        pixels: (3, rows, cols), 0 to 1, stretched from the 2nd to the 98th percentile of all
+            bands together, so that colours keep their balance.
+        valid: (rows, cols).
+    """
+    bands = shown_bands(scenes[0].bands)
+    alike = [scene for scene in scenes if set(bands) <= set(scene.bands)]
+    raster = SceneMosaic(alike, bands).read(geobox)
+    return for_eye(raster), raster.valid
+
+
+def for_eye(raster: Raster) -> FloatArray:
+    """Return a raster as a picture, (3, rows, cols), 0 to 1; see `quicklook`."""
+    bands = shown_bands(raster.bands)
+    pixels = raster.pixels[[raster.bands.index(band) for band in bands]]
+    stretched = _stretched(pixels, raster.valid)
+    return stretched if len(bands) == 3 else np.repeat(stretched, 3, axis=0)
+
+
+def _stretched(pixels: FloatArray, valid: BoolArray) -> FloatArray:
+    seen = pixels[:, valid]
+    if seen.size == 0:
+        return np.zeros_like(pixels)
+    low, high = np.percentile(seen, [2, 98])
+    spread = max(float(high - low), 1e-6)
+    stretched: FloatArray = np.clip((np.nan_to_num(pixels) - low) / spread, 0, 1)
+    return stretched.astype(np.float32)

@@ -1,0 +1,320 @@
+"""Scenes onto a grid: pixels made physical and placed, with why a pixel is not valid.
+
+Where a sensor did not see: the provider's own masks, and the noisy border of radar images.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import shapely
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.errors import RasterioIOError
+from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
+
+from geo.errors import BandsMissing
+from geo.imagery.dataset import Image, open_image, unreadable
+from geo.imagery.georeferencing import Georeference
+from geo.imagery.warp import Take, place
+from geo.raster.classify import Label
+from geo.raster.grid import crs_of
+from geo.scenes.scene import Asset, Scene
+from geo.scenes.sensors import Family, to_decibel, to_physical
+from geo.types import BoolArray, CodeArray, FloatArray
+
+_SCL: dict[int, Label] = {
+    0: Label.NO_DATA,
+    1: Label.NO_DATA,  # saturated or defective
+    3: Label.CLOUD_SHADOW,
+    8: Label.CLOUD,  # medium probability
+    9: Label.CLOUD,  # high probability
+    10: Label.CLOUD,  # thin cirrus
+}
+"""Scene classification of Sentinel-2 L2A (ESA, Sen2Cor ATBD, table of SCL values)."""
+
+_QA_PIXEL: dict[int, Label] = {
+    0: Label.NO_DATA,  # fill
+    1: Label.CLOUD,  # dilated cloud
+    2: Label.CLOUD,  # cirrus
+    3: Label.CLOUD,
+    4: Label.CLOUD_SHADOW,
+}
+"""Bits of QA_PIXEL, Landsat 8-9 Collection 2 Level 2 Science Product Guide, table 6-3."""
+
+FoundClouds: TypeAlias = Callable[[GeoBox], CodeArray]
+"""A grid to why the ground cannot be seen there, (rows, cols): `Label.CLOUD`, `Label.CLOUD_SHADOW`,
+0 where it can."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What hides the ground in a scene, besides pixels that hold no value."""
+
+    provider: frozenset[Label] = frozenset(_SCL.values())
+    """What the provider's own mask is believed on, where there is one; empty: it is not read."""
+    found: FoundClouds | None = None
+    """Clouds and shadows that somebody else finds in the scene."""
+
+
+ALL_OF_PROVIDER = Masking()
+
+BORDER_DB = -30.0
+"""A Sentinel-1 pixel beside the image's edge that is darker than this is border noise: the
+noise floor of IW lies near -22 dB (Sentinel-1 Product Specification), and ESA's own border
+removal masks the same fringe (MPC-0243, "Masking no-value pixels on GRD products")."""
+BORDER_PX = 50
+"""How far the noise reaches inwards from the edge, pixels."""
+
+
+def quality_reason(codes: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], band: str) -> CodeArray:
+    """Return why each pixel cannot be trusted by the provider's mask, 0 where it can.
+
+    Args:
+        codes: (rows, cols), values of the band.
+        band: "scl" or "qa_pixel".
+    """
+    reason = np.zeros(codes.shape, np.uint8)
+    if band == "scl":
+        for value, label in _SCL.items():
+            reason[codes == value] = label
+        return reason
+    # The lowest bit wins where several are set: fill before cloud before shadow.
+    for bit, label in reversed(_QA_PIXEL.items()):
+        reason[(codes >> bit) & 1 == 1] = label
+    return reason
+
+
+def radar_border(power: FloatArray, valid: BoolArray) -> BoolArray:
+    """Return the noisy fringe along the edge of the valid pixels of a radar image.
+
+    Args:
+        power: (bands, rows, cols), linear power.
+        valid: (rows, cols), True where the file holds a value.
+    """
+    if valid.all() or not valid.any():
+        return np.zeros_like(valid)
+    floor = np.float32(10 ** (BORDER_DB / 10))
+    dark = np.nan_to_num(power, nan=1.0).min(axis=0) < floor
+    reach = ndimage.binary_dilation(~valid, iterations=BORDER_PX, mask=dark & valid | ~valid)
+    fringe: BoolArray = reach & valid & dark
+    return fringe
+
+
+Span: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a grid."""
+
+_ACROSS = 180.0
+"""Degrees: a grid that is wider in longitude crosses the antimeridian."""
+_AROUND = 0.1
+"""Share of a grid's side around it in which a tile may still matter to it."""
+_MARGIN_PX = 2
+"""Pixels of a grid around a tile: its outline has corners, and its edges may bend."""
+MOST_OPEN = 64
+"""Files that one reader holds open in a thread: a process may open a thousand."""
+
+
+class _Handles(threading.local):
+    """Open datasets of one thread: a handle shared by two threads crashes GDAL."""
+
+    def __init__(self) -> None:
+        self.open: dict[Path, Image] = {}
+
+    def of(self, layer: "_Layer") -> Image:
+        """Return the dataset of a layer; of too many the one used longest ago is closed."""
+        image = self.open.pop(layer.path, None)
+        if image is None:
+            if len(self.open) >= MOST_OPEN:
+                self.open.pop(next(iter(self.open))).close()
+            image = open_image(layer.path, layer.told)
+        self.open[layer.path] = image
+        return image
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Bands of one file of a scene that are read together."""
+
+    path: Path
+    bands: tuple[str, ...]
+    indexes: tuple[int, ...]
+    told: Georeference
+    footprint: BaseGeometry | None
+    """Lon-lat; None where it is the scene's."""
+
+
+class SceneReader:
+    """Reads one scene onto windows of a grid; each thread opens the files for itself."""
+
+    def __init__(
+        self, scene: Scene, bands: Sequence[str], masking: Masking = ALL_OF_PROVIDER
+    ) -> None:
+        """Take a scene, the bands that are wanted of it, and what hides the ground in it.
+
+        Raises:
+            BandsMissing: where it lacks one.
+        """
+        if missing := [band for band in bands if band not in scene.bands]:
+            raise BandsMissing(
+                f"{scene.id} lacks {', '.join(missing)}; it has {', '.join(scene.bands)}"
+            )
+        self.scene = scene
+        self.bands = tuple(bands)
+        self._handles = _Handles()
+        self._layers = _layers(scene, self.bands)
+        self._tree = _tree(self._layers)
+        quality = scene.sensor.quality if masking.provider else None
+        self._quality = _layers(scene, (quality,)) if quality in scene.bands and quality else ()
+        self._masking = masking
+
+    def read(self, geobox: GeoBox) -> tuple[FloatArray, CodeArray]:
+        """Read the scene onto a grid.
+
+        Returns:
+            pixels: (bands, rows, cols), physical units, NaN where not valid.
+            reason: (rows, cols), 0 where valid, else the `Label` that says why not.
+
+        Raises:
+            SceneUnreadable: where the pixels cannot be decoded.
+        """
+        pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
+        inside = np.zeros(geobox.shape, np.bool_)
+        for layer, part in self._near(geobox):
+            values, covered = self._placed(layer, self._take(layer), geobox[part])
+            for band, plane in zip(layer.bands, values, strict=True):
+                if band in self.bands:
+                    own = pixels[self.bands.index(band)][part]
+                    np.copyto(own, plane, where=np.isnan(own))
+            inside[part] |= covered
+        if self.scene.sensor.family is Family.RADAR:
+            pixels = to_decibel(pixels)
+        valid = np.isfinite(pixels).all(axis=0)
+        reason = np.where(inside, np.uint8(Label.NO_DATA), np.uint8(Label.NO_IMAGERY))
+        reason[valid] = 0
+        for layer in self._quality:
+            reason = np.where(reason == 0, self._mask(layer, geobox), reason)
+        if self._masking.found is not None and not reason.all():
+            reason = np.where(reason == 0, self._masking.found(geobox), reason)
+        np.copyto(pixels, np.float32(np.nan), where=reason != 0)
+        return pixels, reason
+
+    def _near(self, geobox: GeoBox) -> Iterator[tuple[_Layer, Span]]:
+        """Yield the layers that may have pixels on a grid, and in which part of it.
+
+        Of many tiles these are the ones near it: each is read onto its own part alone.
+        """
+        whole = slice(0, geobox.shape[0]), slice(0, geobox.shape[1])
+        if self._tree is None:
+            yield from ((layer, whole) for layer in self._layers)
+            return
+        left, bottom, right, top = geobox.extent.to_crs("EPSG:4326").boundingbox
+        across = right - left > _ACROSS
+        around = _AROUND * max(right - left, top - bottom)
+        box = shapely.box(left - around, bottom - around, right + around, top + around)
+        to_grid = Transformer.from_crs("EPSG:4326", crs_of(geobox), always_xy=True)
+        for index in range(len(self._layers)) if across else np.sort(self._tree.query(box)):
+            part = whole if across else _span(self._tree.geometries[index], geobox, to_grid)
+            if all(span.start < span.stop for span in part):
+                yield self._layers[index], part
+
+    def _mask(self, layer: _Layer, geobox: GeoBox) -> CodeArray:
+        """Return why a pixel cannot be trusted; what the mask does not cover cannot be."""
+        codes, covered = self._placed(
+            layer, Take(layer.indexes, lambda stored, _: stored, nearest=True), geobox
+        )
+        stored = np.where(covered, codes[0], 0).astype(np.uint16)
+        reason = quality_reason(stored, layer.bands[0])
+        heeded = np.isin(reason, list(self._masking.provider))
+        reason = np.where(heeded, reason, np.uint8(0))
+        return np.where(covered, reason, Label.NO_DATA).astype(np.uint8)
+
+    def _placed(self, layer: _Layer, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
+        try:
+            return place(self._handles.of(layer), take, geobox)
+        except RasterioIOError as error:
+            raise unreadable(layer.path, error) from error
+
+    def _take(self, layer: _Layer) -> Take:
+        family = self.scene.sensor.family
+        return Take(
+            layer.indexes,
+            self._physical,
+            scaled=family is Family.PICTURE,
+            context_px=BORDER_PX if family is Family.RADAR else 0,
+        )
+
+    def _physical(self, stored: FloatArray, missing: BoolArray) -> FloatArray:
+        """Return physical values with NaN at every pixel that is no observation."""
+        scene = self.scene
+        stored = np.where(_observed(stored, missing, scene), stored, np.float32(np.nan))
+        values = to_physical(stored, units=scene.units, offset=scene.offset)
+        if scene.sensor.family is not Family.RADAR:
+            return values
+        valid = np.all(values > 0, axis=0)
+        return np.where(valid & ~radar_border(values, valid), values, np.float32(np.nan))
+
+
+def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
+    """Group the wanted bands by file, in the order of the bands.
+
+    A picture's pixel is judged by all its bands, so those that are not wanted are read as well.
+    """
+    files: dict[Path, list[Asset]] = {}
+    for asset in scene.assets:
+        files.setdefault(asset.path, []).append(asset)
+    order = {band: number for number, band in enumerate(bands)}
+    wanted = sorted((a for a in scene.assets if a.band in order), key=lambda a: order[a.band])
+    layers = []
+    for path in dict.fromkeys(asset.path for asset in wanted):
+        chosen = sorted((a for a in files[path] if a.band in order), key=lambda a: order[a.band])
+        if scene.sensor.family is Family.PICTURE:
+            chosen += [asset for asset in files[path] if asset.band not in order]
+        layers.append(_layer(path, chosen))
+    return tuple(layers)
+
+
+def _span(footprint: BaseGeometry, geobox: GeoBox, to_grid: Transformer) -> Span:
+    """Return the rows and columns of a grid that a tile may cover; empty where it covers none."""
+    x, y = to_grid.transform(*shapely.get_coordinates(footprint).T)
+    cols, rows = ~geobox.affine @ (np.asarray(x), np.asarray(y))
+    low = [max(0, int(np.floor(at.min())) - _MARGIN_PX) for at in (rows, cols)]
+    high = [
+        min(side, int(np.ceil(at.max())) + _MARGIN_PX)
+        for at, side in zip((rows, cols), geobox.shape, strict=True)
+    ]
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
+    """Return where many tiles lie; None for the files of a scene that is not made of tiles."""
+    footprints = [layer.footprint for layer in layers if layer.footprint is not None]
+    return shapely.STRtree(footprints) if layers and len(footprints) == len(layers) else None
+
+
+def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
+    bands, indexes = tuple(a.band for a in assets), tuple(a.index for a in assets)
+    return _Layer(path, bands, indexes, assets[0].told, assets[0].footprint)
+
+
+def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:
+    """Return where the stored values are observations, (rows, cols).
+
+    A picture's zero is dark water as often as nodata, so its pixel is lost only where all
+    bands are; a reflectance or a backscatter of nodata in any band is no measurement.
+
+    Args:
+        missing: (bands, rows, cols), True where the file says that there is no value.
+    """
+    unusable = ~np.isfinite(stored)
+    if scene.nodata is not None:
+        missing = missing | (stored == scene.nodata)
+    if scene.sensor.family is Family.PICTURE:
+        lost: BoolArray = np.all(missing, axis=0)
+    else:
+        lost = np.any(missing, axis=0)
+    observed: BoolArray = ~lost & ~np.any(unusable, axis=0)
+    return observed

@@ -1,0 +1,1 @@
+"""Rasters in memory: grids, windows, classes, indices, coregistration."""

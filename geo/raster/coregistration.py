@@ -1,0 +1,233 @@
+"""How far one image lies from another: translations of blocks, and which of them to believe.
+
+Of a pair of dates the light, the season and the damage differ, and edges stay. So the blocks are
+compared by the logarithm of their gradients, from which the neighbourhood's mean is taken, with
+the normalised cross-correlation of masked images (Padfield 2012, doi:10.1109/TIP.2011.2181402):
+what was not seen in one of them takes no part.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, ndimage
+from scipy.spatial import KDTree
+
+from geo.types import BoolArray, Float64Array, FloatArray, Int32Array, IntArray
+
+TRUSTED = 5.0
+"""Strength from which a block is believed. Of 130 pairs of blocks of joplin_vhr and joplin_xbd
+that show different places, 256 px of 0.5 m, none reached 4.7; of 100 that show the same place,
+two thirds did."""
+FEWEST_TRUSTED = 3
+"""Blocks that must be believed, or all where there are fewer: one alone may be wrong."""
+NEIGHBOURS = 5
+"""Believed blocks around a place that say how far it is shifted."""
+
+_EDGE_PX = 1.0
+_AROUND_PX = 8.0
+_LEAST_SHARED = 0.5
+"""Share of the smaller image that must lie on the other for a shift to be looked at."""
+
+
+@dataclass(frozen=True)
+class BlockShift:
+    """How far a block of one image lies from the same block of another."""
+
+    row: float
+    """Of the middle of the block, pixels of the grid."""
+    col: float
+    down: float
+    """What the block shows lies so many pixels further down in the second image."""
+    right: float
+    strength: float
+    """Height of the correlation's peak above its mean, in its standard deviations."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the peak stands out."""
+        return self.strength >= TRUSTED
+
+
+@dataclass(frozen=True)
+class ShiftField:
+    """The shifts of the blocks of a pair, and how far a place between them is shifted."""
+
+    blocks: tuple[BlockShift, ...]
+    """All that were compared."""
+    tolerance_px: float
+    """Blocks that differ from their neighbours by more contradict them."""
+
+    @cached_property
+    def trusted(self) -> tuple[BlockShift, ...]:
+        """The blocks that are believed."""
+        return tuple(block for block in self.blocks if block.trusted)
+
+    @cached_property
+    def agreeing(self) -> BoolArray:
+        """(trusted,); True where a block lies within the tolerance of its neighbours' median."""
+        if not self.trusted:
+            return np.zeros(0, np.bool_)
+        around = np.median(self._shifts[self._nearest(self._places)], axis=1)
+        apart = np.hypot(*(self._shifts - around).T)
+        return np.asarray(apart <= self.tolerance_px)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether enough blocks are believed to say anything."""
+        return len(self.trusted) >= min(FEWEST_TRUSTED, max(len(self.blocks), 1))
+
+    @property
+    def is_translation(self) -> bool:
+        """Whether most of the believed blocks agree with their neighbours."""
+        return self.is_sure and bool(self.agreeing.mean() > 0.5)
+
+    @property
+    def median(self) -> tuple[float, float]:
+        """Down and right of the blocks that agree, pixels; 0 where there is none."""
+        if not self.agreeing.any():
+            return 0.0, 0.0
+        down, right = np.median(self._shifts[self.agreeing], axis=0)
+        return float(down), float(right)
+
+    @property
+    def spread(self) -> float:
+        """Largest distance from the median that nine in ten agreeing blocks keep, pixels."""
+        if not self.agreeing.any():
+            return 0.0
+        apart = self._shifts[self.agreeing] - self.median
+        return float(np.quantile(np.hypot(*apart.T), 0.9))
+
+    def at(self, rows: Float64Array, cols: Float64Array) -> Float64Array:
+        """Return (places, 2): down and right at each place, pixels.
+
+        The median of the agreeing blocks among the nearest believed ones; NaN where most of
+        these contradict each other. Meaningful only where `is_translation`.
+        """
+        nearest = self._nearest(np.column_stack([rows, cols]))
+        agree = self.agreeing[nearest]
+        near = np.where(agree[..., None], self._shifts[nearest], np.nan)
+        found = np.full((len(near), 2), np.nan)
+        sure = agree.mean(axis=1) > 0.5
+        found[sure] = np.nanmedian(near[sure], axis=1)
+        return found
+
+    @property
+    def _places(self) -> Float64Array:
+        return np.array([(block.row, block.col) for block in self.trusted])
+
+    @property
+    def _shifts(self) -> Float64Array:
+        return np.array([(block.down, block.right) for block in self.trusted])
+
+    def _nearest(self, places: Float64Array) -> IntArray:
+        """Return (places, neighbours): the numbers of the nearest believed blocks."""
+        count = min(NEIGHBOURS, len(self.trusted))
+        _, found = KDTree(self._places).query(places, k=np.arange(1, count + 1))
+        return np.asarray(found, np.int64)
+
+
+def edges(pixels: FloatArray) -> FloatArray:
+    """Return where a picture has edges, (rows, cols), NaN where it was not seen or nearly so.
+
+    Args:
+        pixels: (bands, rows, cols), NaN where not seen.
+    """
+    grey = pixels.mean(axis=0, dtype=np.float64)
+    seen = np.isfinite(grey)
+    if not seen.any():
+        return np.full(seen.shape, np.nan, np.float32)
+    steep = ndimage.gaussian_gradient_magnitude(np.where(seen, grey, grey[seen].mean()), _EDGE_PX)
+    # The edge of what was seen is no edge of the ground.
+    inner = ndimage.binary_erosion(seen, iterations=int(4 * _EDGE_PX), border_value=1)
+    return _flattened(np.log1p(steep), inner)
+
+
+def outlines(buildings: Int32Array) -> FloatArray:
+    """Return the outlines of buildings as `edges` returns those of an image, (rows, cols).
+
+    Args:
+        buildings: (rows, cols); 0 none, k the k-th building.
+    """
+    size = 3
+    border = ndimage.maximum_filter(buildings, size) != ndimage.minimum_filter(buildings, size)
+    soft = ndimage.gaussian_filter(border.astype(np.float64), _EDGE_PX)
+    return _flattened(soft, np.ones(border.shape, np.bool_))
+
+
+def _flattened(values: Float64Array, seen: BoolArray) -> FloatArray:
+    """Return values less the mean of their neighbourhood, NaN where not seen."""
+    weight = ndimage.gaussian_filter(seen.astype(np.float64), _AROUND_PX)
+    around = ndimage.gaussian_filter(np.where(seen, values, 0), _AROUND_PX)
+    flat = values - around / np.maximum(weight, 1e-6)
+    return np.where(seen, flat, np.nan).astype(np.float32)
+
+
+def block_shift(
+    fixed: FloatArray, moving: FloatArray, *, reach_px: int, middle: tuple[float, float]
+) -> BlockShift:
+    """Return how far a block of one image lies from that of another.
+
+    Args:
+        fixed: (rows, cols), as `edges` or `outlines` return it, NaN where not seen.
+        moving: the same of the other image, of the same shape.
+        reach_px: the longest shift that is looked for, down or right.
+        middle: (row, col) of the block in the grid.
+    """
+    surface = _correlation(fixed, moving, reach_px)
+    looked = np.isfinite(surface)
+    deviation = surface[looked].std() if looked.any() else 0.0
+    if deviation < 1e-9:
+        return BlockShift(*middle, 0.0, 0.0, 0.0)
+    row, col = np.unravel_index(np.nanargmax(surface), surface.shape)
+    return BlockShift(
+        *middle,
+        down=float(row - reach_px + _vertex(surface[:, col], int(row))),
+        right=float(col - reach_px + _vertex(surface[row], int(col))),
+        strength=float((surface[row, col] - surface[looked].mean()) / deviation),
+    )
+
+
+def _vertex(line: Float64Array, peak: int) -> float:
+    """Return how far the top of the parabola through a peak lies from it, -0.5 to 0.5."""
+    if peak in (0, len(line) - 1):
+        return 0.0
+    left, top, right = line[peak - 1 : peak + 2]
+    bend = left - 2 * top + right
+    return float(0.5 * (left - right) / bend) if np.isfinite(bend) and bend < 0 else 0.0
+
+
+def _correlation(fixed: FloatArray, moving: FloatArray, reach_px: int) -> Float64Array:
+    """Return the masked normalised cross-correlation, (2 reach + 1, 2 reach + 1).
+
+    NaN where too little of the two images would lie on each other.
+    """
+    seen = np.isfinite(fixed), np.isfinite(moving)
+    shape = [fft.next_fast_len(side + reach_px, real=True) for side in fixed.shape]
+
+    def spectrum(values: npt.NDArray[np.generic]) -> npt.NDArray[np.complex128]:
+        return np.asarray(fft.rfft2(values.astype(np.float64), shape))
+
+    def product(one: npt.NDArray[np.complex128], other: npt.NDArray[np.complex128]) -> Float64Array:
+        whole = fft.irfft2(one.conj() * other, shape)
+        shifts = np.arange(-reach_px, reach_px + 1)
+        return np.asarray(whole[np.ix_(shifts, shifts)])
+
+    (a, b), (ma, mb) = _filled(fixed, moving), map(spectrum, seen)
+    sa, sb = spectrum(a), spectrum(b)
+    shared = product(ma, mb)
+    n = np.maximum(shared, 1)
+    sum_a, sum_b = product(sa, mb), product(ma, sb)
+    variance = (product(spectrum(a * a), mb) - sum_a**2 / n) * (
+        product(ma, spectrum(b * b)) - sum_b**2 / n
+    )
+    enough = shared >= _LEAST_SHARED * max(min(s.sum() for s in seen), 1)
+    usable = enough & (variance > 1e-9)
+    cross = product(sa, sb) - sum_a * sum_b / n
+    return np.where(usable, cross / np.sqrt(np.where(usable, variance, 1)), np.nan)
+
+
+def _filled(*images: FloatArray) -> Sequence[Float64Array]:
+    return [np.where(np.isfinite(image), image, 0).astype(np.float64) for image in images]

@@ -1,0 +1,1 @@
+"""Scenes: which acquisition of which sensor a file holds, and in what units."""

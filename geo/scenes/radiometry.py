@@ -1,0 +1,261 @@
+"""Are the values what the file is said to hold? Units and the Sentinel-2 offset, by data.
+
+Colours: is what is stored as red, green and blue a picture in natural colours?
+
+Two that are not are told from the pixels alone. A grey one has the same value in all bands. In a
+composite of near infrared, red and green, plants are purple-red: brightest in the first band, and
+the band of red, which they absorb, below that of green. Hardly anything on the ground has that
+colour by daylight.
+
+Of 251 pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
+puerto_rico_maria, opencities_drone, naip_wetland) none is called infrared; the greatest share of
+purple-red is 7 %. Of naip_wetland in near infrared, red and green the two of July are; that of
+September, when hardly a plant was green, is not, nor are half of 82 chips of water_multispectral,
+most of which show water and bare ground.
+"""
+
+import re
+from enum import StrEnum
+
+import numpy as np
+
+from geo.errors import UnitsMismatch
+from geo.scenes.sensors import UNITS_OF, Family, Sensor, Units, to_decibel, to_physical
+from geo.scenes.source import Source
+from geo.types import FloatArray
+
+OFFSET_BASELINE = 400
+"""Processing baseline 04.00 (25 January 2022) brought the offset of -1000, Sentinel-2 Products
+Specification S2-PDGS-TAS-DI-PSD 14.9; older acquisitions were reprocessed with it, so the
+acquisition date is no test."""
+_OFFSET = -1000.0
+_DARK = 750.0
+"""With the offset applied a value below 750 would be a reflectance below -0.025."""
+_DARK_SHARE = 0.01
+"""Share of dark pixels from which the data prove that there is no offset."""
+_RAISED = (950.0, 1300.0)
+"""Where the darkest pixels of an image with the offset lie: water and shadow reflect 0 to 0.03
+of the light in some band. Without it they lie below 300."""
+
+_FULL_16_BITS = 4096
+"""16 bits are read as 65535 for white, whatever a scene holds, so that equal ground stays equal.
+Pictures of 11 and 12 bits, as satellites take them, end below this and would be black."""
+
+
+def sentinel2_offset(
+    source: Source, sensor: Sensor, *, units: Units, name: str, sample: FloatArray
+) -> tuple[float, tuple[str, ...]]:
+    """Return what to add to the stored values of a scene, and notes on how that is known.
+
+    Args:
+        source: the user's word on the baseline comes first.
+        sensor: others than Sentinel-2 have no offset.
+        units: values that were divided already have none either.
+        name: file and folder names, searched for the provider's `_N0510_`.
+        sample: (bands, rows, cols), stored values, NaN where nodata.
+
+    Raises:
+        UnitsMismatch: where baseline and data contradict each other, or neither tells.
+    """
+    if not sensor.name.startswith("sentinel-2") or units is not Units.REFLECTANCE_10000:
+        return 0.0, ()
+    dark = _dark_share(sample)
+    told, named = _told_baseline(source), _named_baseline(name)
+    baseline = named if told is None else told
+    if baseline is None:
+        return _offset_by_data(dark)
+    if baseline >= OFFSET_BASELINE:
+        _refuse_removed(baseline, dark)
+        return _OFFSET, ()
+    if told is None or named is None or (named >= OFFSET_BASELINE):
+        _refuse_raised(baseline, sample)
+    return 0.0, ()
+
+
+def _offset_by_data(dark: float) -> tuple[float, tuple[str, ...]]:
+    if dark > _DARK_SHARE:
+        return 0.0, (
+            f"no processing baseline is stated; {dark:.1%} of the pixels are darker than the "
+            "offset of baseline 04.00 allows, so none was applied",
+        )
+    raise UnitsMismatch(
+        "nothing says whether this Sentinel-2 image carries the offset of processing baseline "
+        "04.00, and its pixels do not tell; give its baseline with --baseline, such as 05.10"
+    )
+
+
+def _refuse_removed(baseline: int, dark: float) -> None:
+    if dark > _DARK_SHARE:
+        raise UnitsMismatch(
+            f"the baseline is {_text(baseline)}, whose values carry an offset of 1000, and "
+            f"{dark:.1%} of the pixels are below {_DARK:.0f}; the offset was already removed: give "
+            "--baseline 03.01"
+        )
+
+
+def _refuse_raised(baseline: int, sample: FloatArray) -> None:
+    darkest = _darkest(sample)
+    if _RAISED[0] <= darkest <= _RAISED[1]:
+        raise UnitsMismatch(
+            f"the baseline is {_text(baseline)}, whose values carry no offset, and the darkest of "
+            f"any band is {darkest:.0f}, as if they carried one of 1000; give --baseline 04.00 "
+            f"if they do, or keep {_text(baseline)} both in the product's name and in --baseline"
+        )
+
+
+def _text(baseline: int) -> str:
+    return f"{baseline // 100:02d}.{baseline % 100:02d}"
+
+
+def _dark_share(sample: FloatArray) -> float:
+    """Return the share of valid pixels with a band below what the offset allows."""
+    valid = np.isfinite(sample).all(axis=0) & (sample > 0).all(axis=0)
+    if not valid.any():
+        return 0.0
+    return float((sample[:, valid] < _DARK).any(axis=0).mean())
+
+
+def _darkest(sample: FloatArray) -> float:
+    """Return the value of the darkest thousandth of the darkest band, infinite where all is NaN."""
+    bands = (band[np.isfinite(band) & (band > 0)] for band in sample)
+    return min((float(np.percentile(band, 0.1)) for band in bands if band.size), default=np.inf)
+
+
+def _told_baseline(source: Source) -> int | None:
+    """Return the user's baseline as an integer, 510 for 05.10."""
+    if source.baseline is None:
+        return None
+    if not (told := re.fullmatch(r"(\d\d)\.?(\d\d)", source.baseline)):
+        raise UnitsMismatch(
+            f"the baseline {source.baseline!r} is not of the form 05.10; write it so"
+        )
+    return int(told.group(1) + told.group(2))
+
+
+def _named_baseline(name: str) -> int | None:
+    match = re.search(r"_N(\d{4})_", name)
+    return int(match.group(1)) if match else None
+
+
+def check_units(
+    sample: FloatArray, *, sensor: Sensor, units: Units, offset: float, name: str
+) -> None:
+    """Refuse values that contradict their units.
+
+    Args:
+        sample: (bands, rows, cols), stored values, NaN where nodata.
+        name: of the file, for the message.
+
+    Raises:
+        UnitsMismatch: with what was declared, what is there, and the cure.
+    """
+    if units not in (allowed := UNITS_OF[sensor.family]):
+        raise UnitsMismatch(
+            f"{name} was declared as {units.value}, and {sensor.title} stores "
+            f"{' or '.join(allowed)}; correct --units or --sensor"
+        )
+    values = sample[np.isfinite(sample)]
+    if sensor.nodata is not None:
+        values = values[values != sensor.nodata]
+    if values.size == 0:
+        return  # an image without any value is found out when it is read, as nodata
+    if found := _contradiction(values, sensor=sensor, units=units, offset=offset):
+        there, cure = found
+        raise UnitsMismatch(
+            f"{name} should hold {units.value} ({sensor.title}) and {there}; {cure}"
+        )
+
+
+def _contradiction(
+    values: FloatArray, *, sensor: Sensor, units: Units, offset: float
+) -> tuple[str, str] | None:
+    """Return what is there and the cure, or None."""
+    span = f"its values go from {values.min():.4g} to {values.max():.4g}"
+    match sensor.family:
+        case Family.RADAR:
+            return _radar_contradiction(values, units, span)
+        case Family.OPTICAL if _is_no_reflectance(to_physical(values, units=units, offset=offset)):
+            others = ", ".join(repr(str(other)) for other in UNITS_OF[Family.OPTICAL])
+            return span, f"say how they are stored with --units: {others}"
+        case Family.PICTURE:
+            return _picture_contradiction(values, units, span)
+    return None
+
+
+def _picture_contradiction(values: FloatArray, units: Units, span: str) -> tuple[str, str] | None:
+    top = 255 if units is Units.BITS_8 else 65535
+    if values.min() < 0 or values.max() > top:
+        return span, "say how they are stored with --units: '8-bit' or '16-bit'"
+    if units is Units.BITS_16 and values.max() < _FULL_16_BITS:
+        bits = max(int(values.max()).bit_length(), 8)
+        return f"{span}, as of {bits} bits", (
+            "it would be read as nearly black; scale it to 8 bits with `gdal_translate -ot Byte "
+            f"-scale 0 {2**bits - 1} 0 255`"
+        )
+    return None
+
+
+def _is_no_reflectance(physical: FloatArray) -> bool:
+    """Whether values are too bright, too dark or too negative to be reflectance.
+
+    Landsat Collection 2 read as x 10000 begins at 0.73; a deck of cloud keeps a darker band
+    or shadow, and seldom exceeds 1.2. x 10000 read as Landsat Collection 2 begins at -0.2;
+    reflectance of water is seldom below -0.05. Reflectance divided twice ends at 0.0002.
+    """
+    darkest, middle, bright = np.percentile(physical, [2, 50, 99])
+    return bool(darkest > 0.7 or middle > 1.6 or darkest < -0.1 or bright < 0.005)
+
+
+def _radar_contradiction(values: FloatArray, units: Units, span: str) -> tuple[str, str] | None:
+    negative = float((values < 0).mean())
+    if units is Units.LINEAR_POWER and negative > 0.01:
+        return f"{negative:.0%} of its values are negative, as decibels are", "give --units dB"
+    # Noise removal and cubic resampling leave a few negative powers; of decibels most are.
+    if units is Units.DECIBEL and negative < 0.2:
+        return f"{span}, as linear power does", "give --units 'linear power'"
+    decibel = values if units is Units.DECIBEL else to_decibel(values[values > 0])
+    # Land and water lie between -35 and 5 dB at C band; see faults.md C11.
+    if not -35 <= (median := float(np.median(decibel))) <= 5:
+        return f"their median is {median:.1f} dB", "calibrate it to sigma0 or gamma0"
+    return None
+
+
+RGB = ("red", "green", "blue")
+
+GREY_STEP = 2.0
+"""Of 255: the bands of a grey picture differ by rounding where it was compressed in colour."""
+PURPLE = 1.4
+"""The first band over the second, from which on a pixel is purple-red."""
+INFRARED_FROM = 0.15
+"""Least share of purple-red pixels of an infrared picture, and twice that of green ones."""
+_GREEN = 1.03
+"""The second band over each other one, from which on a pixel is green."""
+
+
+class Colours(StrEnum):
+    """What the bands red, green and blue of a picture hold."""
+
+    NATURAL = "natural"
+    GREY = "grey"
+    INFRARED = "infrared"
+    """Near infrared, red and green."""
+
+
+def colours_of(pixels: FloatArray, *, top: float = 255.0) -> Colours:
+    """Return what a picture holds; natural where nothing else can be shown.
+
+    Args:
+        pixels: (3, ...), as stored in the bands red, green and blue; NaN where not seen.
+        top: the largest value that can be stored.
+    """
+    seen = pixels[:, np.isfinite(pixels).all(axis=0) & (pixels != 0).any(axis=0)]
+    if not seen.shape[1]:
+        return Colours.NATURAL
+    if np.ptp(seen, axis=0).max() <= GREY_STEP * top / 255:
+        # White alone, as snow or a burnt-out sky, is no sign of it.
+        return Colours.GREY if np.ptp(seen) > GREY_STEP * top / 255 else Colours.NATURAL
+    first, second, third = seen
+    purple = float(((first > PURPLE * second) & (third > second)).mean())
+    green = float(((second > _GREEN * first) & (second > _GREEN * third)).mean())
+    infrared = purple > INFRARED_FROM and purple > 2 * green
+    return Colours.INFRARED if infrared else Colours.NATURAL

@@ -1,0 +1,128 @@
+"""Scene: one acquisition of one sensor, and where its bands lie.
+
+Ids of scenes: unique in a request, and telling.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time
+from enum import StrEnum
+from pathlib import Path
+
+from shapely.geometry.base import BaseGeometry
+
+from geo.imagery.georeferencing import NOTHING_TOLD, Georeference
+from geo.scenes.metadata import acquisition_key
+from geo.scenes.radiometry import Colours
+from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
+
+
+class Phase(StrEnum):
+    """When a scene was taken, with respect to the event."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One band of a scene."""
+
+    band: str
+    """Common name, see `geo.scenes.sensors.Band`."""
+    path: Path
+    index: int
+    """Band number in the file, from 1."""
+    told: Georeference = NOTHING_TOLD
+    """Of the file's position, beside the file."""
+    footprint: BaseGeometry | None = field(default=None, compare=False)
+    """Of one tile of many that are one scene, lon-lat; None where the scene's is the file's."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One acquisition of one sensor."""
+
+    id: str
+    """The file's or product's own name without its ending; unique in a request."""
+    acquisition: str
+    """Key that revisions of the same acquisition share, [a-z0-9_-]."""
+    revision: str
+    """First 16 hex digits of the sha256 of all its files."""
+    sensor_name: str
+    phase: Phase
+    taken: datetime | None
+    """Acquisition time, UTC; None where nobody knows it. Midnight exactly stands for a date
+    whose time of day is not known."""
+    footprint: BaseGeometry
+    """Extent of the pixels, lon-lat WGS 84."""
+    assets: tuple[Asset, ...]
+    units: Units
+    gsd_m: float
+    """Ground sampling distance of its sharpest file, metres."""
+    crs: str
+    """CRS of its sharpest file, as an authority code or WKT."""
+    offset: float = 0.0
+    """Added to stored values before scaling (Sentinel-2 baseline 04.00: -1000)."""
+    cloud_cover: float | None = None
+    """Share of cloud that the provider states, per cent."""
+    nodata: float | None = None
+    """The sensor's nodata value, besides the one that a file declares."""
+    backscatter: Backscatter | None = None
+    """Of radar; None for other sensors."""
+    colours: Colours | None = None
+    """Of a picture with red, green and blue; None for any other."""
+    notes: tuple[str, ...] = ()
+    """What was concluded rather than told, as sentences for the product's notes."""
+
+    @property
+    def sensor(self) -> Sensor:
+        """The sensor that took it."""
+        return sensor_named(self.sensor_name)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of its bands, each once, in the order of its assets."""
+        return tuple(dict.fromkeys(asset.band for asset in self.assets))
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Its files, each once, in the order of the bands."""
+        return tuple(dict.fromkeys(asset.path for asset in self.assets))
+
+    @property
+    def taken_text(self) -> str | None:
+        """ISO 8601: a time in UTC, a date where only that is known, None where nothing is."""
+        if self.taken is None:
+            return None
+        if self.taken.time() == time(0):
+            return self.taken.date().isoformat()
+        return self.taken.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def in_phase(self, phase: Phase) -> "Scene":
+        """Return the same scene in another phase."""
+        return replace(self, phase=phase)
+
+
+def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
+    """Return the scenes, each once, with ids that are unique.
+
+    A shared name gains its folder, then its phase, then its revision: `before/image.tif` and
+    `after/image.tif` become `before-image` and `after-image`. A scene that was found twice,
+    with the same name and the same bytes, stays once.
+    """
+    once = {(s.phase, s.id, s.revision, s.taken_text): s for s in scenes}
+    by_folder = _renamed(tuple(once.values()), lambda s: f"{s.paths[0].parent.name}-{s.id}")
+    by_phase = _renamed(by_folder, lambda scene: f"{scene.phase}-{scene.id}")
+    by_revision = _renamed(by_phase, lambda scene: f"{scene.id}-{scene.revision[:8]}")
+    return _renamed(by_revision, lambda scene: f"{scene.id}-{scene.taken_text}")
+
+
+def _renamed(scenes: tuple[Scene, ...], name: Callable[[Scene], str]) -> tuple[Scene, ...]:
+    times = Counter(scene.id for scene in scenes)
+    return tuple(_called(scene, name(scene)) if times[scene.id] > 1 else scene for scene in scenes)
+
+
+def _called(scene: Scene, name: str) -> Scene:
+    return replace(scene, id=name, acquisition=acquisition_key(name))

@@ -1,0 +1,150 @@
+"""Source: what the user says of a file, a folder or a glob of imagery."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from geo.errors import SourceInvalid
+from geo.scenes.sensors import Backscatter, Units
+
+SUFFIXES = (".tif", ".tiff", ".jp2")
+"""Endings of the files that are taken from a folder."""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Endings of pictures: imagery where a world file lies beside them, photos otherwise."""
+
+
+class Rows(StrEnum):
+    """From where a tile tree counts its rows."""
+
+    NORTH = "north"
+    """XYZ, as web maps do."""
+    SOUTH = "south"
+    """TMS, OSGeo Tile Map Service 1.0."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where imagery lies, and what its files cannot say of themselves."""
+
+    path: str
+    """A file, a folder, or a glob."""
+    sensor: str | None = None
+    """Name in `geo.scenes.sensors.SENSORS`."""
+    bands: tuple[str, ...] | None = None
+    """Band names in the order of the file."""
+    units: Units | None = None
+    taken: datetime | None = None
+    """Acquisition time, UTC."""
+    baseline: str | None = None
+    """Sentinel-2 processing baseline, such as "05.10"."""
+    cloud_cover: float | None = None
+    """Share of cloud, per cent."""
+    backscatter: Backscatter | None = None
+    """Of radar."""
+    crs: str | None = None
+    """CRS of the images that state none."""
+    rows: Rows | None = None
+    """How a tile tree counts its rows; None: as it says itself, or from the north."""
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Return the image files of a source, sorted by name.
+
+    Raises:
+        SourceInvalid: where there is no such file, or none with an ending that is read.
+    """
+    path = expanded(Path(source.path))
+    if path.is_file():
+        return (path,)
+    found = _matching(path, _is_image)
+    if not found:
+        raise SourceInvalid(_nothing_at(path))
+    return found
+
+
+def placed_of(source: Source) -> tuple[Path, ...]:
+    """Return the image files of a source that are no photos, sorted by name; maybe none."""
+    path = expanded(Path(source.path))
+    if path.is_file():
+        return () if _is_photo(path) else (path,)
+    return _matching(path, _is_image)
+
+
+def photos_of(source: Source) -> tuple[Path, ...]:
+    """Return the pictures of a source that no world file places, sorted by name."""
+    path = expanded(Path(source.path))
+    if path.is_file():
+        return (path,) if _is_photo(path) else ()
+    return _matching(path, _is_photo)
+
+
+def world_file(image: Path) -> Path | None:
+    """Return the world file of an image: beside x.tif, x.tfw, x.tifw or x.wld."""
+    ending = image.suffix.lower()
+    return beside(image, (f".{ending[1:2]}{ending[-1:]}w", f"{ending}w", ".wld"))
+
+
+def beside(image: Path, endings: tuple[str, ...]) -> Path | None:
+    """Return the first file of an image's name with one of these endings, small or capital."""
+    forms = [form for ending in endings for form in (ending, ending.upper())]
+    named = [image.with_suffix(form) for form in forms] if image.suffix else []
+    return next((path for path in named if path.is_file()), None)
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with the user's home for ~; of a user who is not there, it stays."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def _matching(path: Path, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
+    found = _in_folder(path, wanted) if path.is_dir() else _glob(path, wanted)
+    return tuple(sorted(found))
+
+
+def _in_folder(folder: Path, wanted: Callable[[Path], bool]) -> set[Path]:
+    """Return the files of a folder and the folders in it, the hidden ones left out."""
+    return {p for p in folder.rglob("*") if wanted(p) and not _hidden(p.relative_to(folder))}
+
+
+def _is_image(path: Path) -> bool:
+    ending = path.suffix.lower()
+    placed = ending in PICTURE_SUFFIXES and world_file(path) is not None
+    return (ending in SUFFIXES or placed) and path.is_file()
+
+
+def _is_photo(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and world_file(path) is None
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _glob(path: Path, wanted: Callable[[Path], bool]) -> set[Path]:
+    """Return the files that a pattern matches, and those of the folders that it matches."""
+    fixed = Path(*_until_wildcard(path.parts))
+    pattern = str(path.relative_to(fixed)) if path != fixed else ""
+    if not pattern or not fixed.is_dir():
+        return set()
+    seen = [p for p in fixed.glob(pattern) if not _hidden(p.relative_to(fixed))]
+    inside = [_in_folder(p, wanted) for p in seen if p.is_dir()]
+    return {p for p in seen if wanted(p)}.union(*inside)
+
+
+def _until_wildcard(parts: tuple[str, ...]) -> tuple[str, ...]:
+    for count, part in enumerate(parts):
+        if any(mark in part for mark in "*?["):
+            return parts[:count]
+    return parts
+
+
+def _nothing_at(path: Path) -> str:
+    endings = ", ".join(SUFFIXES)
+    if path.is_dir():
+        return f"the folder {path} holds no image file ({endings}); name the folder that does"
+    return f"there is no file, folder or match at {path}; check the path"

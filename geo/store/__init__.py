@@ -1,0 +1,1 @@
+"""The store: products published atomically, their manifests and their STAC catalog."""

@@ -1,0 +1,1 @@
+"""Vectors: areas of interest, polygons, buildings, zonal statistics, layers and their schema."""

@@ -1,0 +1,1 @@
+"""Adaptation: a model adjusted to a new event from a few labels."""

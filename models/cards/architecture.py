@@ -1,0 +1,332 @@
+"""How a model computes, as data: a network, or a detector with every number it uses.
+
+How the transparent grader of buildings computes: every number that it uses, as data.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+Coefficient = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Numbers(BaseModel):
+    """Base of the parts of this architecture: frozen, finite, without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FeatureScale(Numbers):
+    """A feature, and what it was in training."""
+
+    name: str = Field(description="Of `models.damage.features.FEATURES`.")
+    mean: float
+    std: PositiveFloat
+
+
+class Logit(Numbers):
+    """One question of the grader: its log odds are a sum over the features."""
+
+    intercept: float
+    coefficients: tuple[Coefficient, ...] = Field(description="By feature, in the card's order.")
+
+
+class RegressionArchitecture(Numbers):
+    """Three logistic regressions, one below the other (nested dichotomies, Fox 1997, ch. 15).
+
+    `damaged` parts major damage and destroyed from the rest, `minor` parts minor from no damage
+    among the rest, `destroyed` parts destroyed from major damage among the damaged.
+    """
+
+    kind: Literal["building-regression"]
+    features: tuple[FeatureScale, ...] = Field(min_length=1)
+    limit: PositiveFloat = Field(description="Standardised features are cut to plus and minus it.")
+    neighbours_px: PositiveFloat = Field(
+        description="Deviation of the Gaussian weights of a building's neighbours, pixels."
+    )
+    neighbours_share: float = Field(
+        ge=0, lt=1, description="Share of the neighbours' mean in what is judged: damage clusters."
+    )
+    least_px: NonNegativeInt = Field(description="A building of fewer pixels has no answer.")
+    damaged: Logit
+    minor: Logit
+    destroyed: Logit
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels around a window that its answer depends on: two deviations of the neighbours."""
+        return round(2 * self.neighbours_px)
+
+    @property
+    def logits(self) -> tuple[Logit, Logit, Logit]:
+        """Damaged, minor, destroyed."""
+        return self.damaged, self.minor, self.destroyed
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a feature is named twice: {', '.join(names)}")
+        for logit in self.logits:
+            if len(logit.coefficients) != len(names):
+                raise ValueError(f"{len(logit.coefficients)} coefficients, {len(names)} features")
+        return self
+
+
+OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
+
+
+class Part(BaseModel):
+    """Base of every part of a card: frozen, finite, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ThresholdRule(Part):
+    """Where the line between two classes of a feature comes from.
+
+    A threshold is learned from the tiles of the whole scene whose histogram has two
+    modes (tile selection: Chini et al. 2017, doi:10.1109/TGRS.2017.2737664; Martinis et
+    al. 2009, doi:10.5194/nhess-9-303-2009). Where no tile and not the scene as a whole
+    has two modes, or where the line lies outside of `plausible`, the fixed one is used
+    and the survey says so.
+    """
+
+    learn: Literal["never", "otsu", "kittler-illingworth"]
+    fixed: float | None = Field(
+        description="Used where nothing was learned; null answers that nothing was found."
+    )
+    width: PositiveFloat = Field(
+        description="Scale of the logistic around the fixed threshold, in the feature's units: "
+        "one width away the probability is 0.27 or 0.73."
+    )
+    plausible: tuple[float, float] = Field(description="Limits of a learned threshold.")
+    tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
+    min_ashman_d: PositiveFloat = Field(
+        default=2.0, description="Two modes are apart above this (Ashman et al. 1994, eq. 4)."
+    )
+    min_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="Smaller mode's least share of a tile."
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        low, high = self.plausible
+        if low >= high:
+            raise ValueError(f"plausible runs from {low} to {high}; give the lower limit first")
+        if self.fixed is not None and not low <= self.fixed <= high:
+            raise ValueError(f"the fixed threshold {self.fixed} is outside of {low} to {high}")
+        if self.learn == "never" and self.fixed is None:
+            raise ValueError("a threshold that is never learned needs a fixed value")
+        return self
+
+
+class LeeFilter(Part):
+    """Speckle filter of Lee (1980), see `geo.raster.indices.lee`."""
+
+    window_px: PositiveInt = Field(description="Edge of the square window, odd.")
+    looks: PositiveFloat = Field(description="Equivalent number of looks of the product.")
+
+    @model_validator(mode="after")
+    def _check_odd(self) -> Self:
+        if self.window_px % 2 == 0:
+            raise ValueError(f"the speckle window is {self.window_px} px; it must be odd")
+        return self
+
+
+BANDS_OF_INDEX: dict[str, tuple[str, str]] = {
+    "ndwi": ("green", "nir"),
+    "mndwi": ("green", "swir16"),
+    "ndvi": ("red", "nir"),
+    "nbr": ("nir", "swir22"),
+}
+"""Common names of the bands of an index, in the order of its function in `geo.raster.indices`."""
+
+SINGLE_DATE = ("each",)
+TWO_DATES = ("before", "after")
+
+
+class WaterIndex(Part):
+    """Water where an optical index lies above a threshold."""
+
+    method: Literal["water-index"]
+    index: Literal["ndwi", "mndwi"]
+    water: ThresholdRule
+    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return BANDS_OF_INDEX[self.index]
+
+
+class RadarWater(Part):
+    """Water where the filtered backscatter of one date, in dB, lies below a threshold."""
+
+    method: Literal["radar-water"]
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
+        min_length=1, description="Averaged in dB where there are two."
+    )
+    speckle: LeeFilter
+    water: ThresholdRule
+    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return self.polarisations
+
+
+class RadarChange(Part):
+    """Flood where the after image is water, the before image is not, and it got darker."""
+
+    method: Literal["radar-change"]
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
+        min_length=1, description="Averaged in dB where there are two."
+    )
+    speckle: LeeFilter
+    water: ThresholdRule
+    change: ThresholdRule = Field(description="Of after minus before, dB.")
+    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return self.polarisations
+
+
+class IndexChange(Part):
+    """Burnt where a vegetation index fell by more than a threshold."""
+
+    method: Literal["index-change"]
+    index: Literal["ndvi", "nbr"]
+    change: ThresholdRule = Field(description="Of before minus after.")
+    vegetated_above: float = Field(
+        ge=-1, le=1, description="Only pixels whose NDVI before lies above can have burnt."
+    )
+    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        return tuple(dict.fromkeys(BANDS_OF_INDEX["ndvi"] + BANDS_OF_INDEX[self.index]))
+
+
+DetectorParameters: TypeAlias = Annotated[
+    WaterIndex | RadarWater | RadarChange | IndexChange, Field(discriminator="method")
+]
+
+
+class DetectorArchitecture(Part):
+    """A transparent detector: no weights, every number is on the card."""
+
+    kind: Literal["detector"]
+    parameters: DetectorParameters
+    margin_px: int = Field(
+        default=0, ge=0, description="Pixels around a window that its answer depends on."
+    )
+
+
+class NetworkArchitecture(Part):
+    """A network of segmentation-models-pytorch."""
+
+    kind: Literal["network"]
+    arch: str = Field(description="As `segmentation_models_pytorch.create_model` calls it.")
+    encoder: str
+    encoder_weights: str | None = Field(
+        default=None, description="What the encoder was trained from; a record, never loaded."
+    )
+    decoder_options: dict[str, OptionValue] = Field(default_factory=dict)
+    in_channels: PositiveInt
+    classes: PositiveInt
+    availability_channels: bool = Field(
+        default=False, description="One more channel a slot: 1 where it was observed, else 0."
+    )
+    pixel_head: PositiveInt | None = Field(
+        default=None,
+        description="Features that the network gives a pixel, judged together with the pixel's own "
+        "channels: its skip connections begin at half the resolution, and what is one pixel wide "
+        "is lost without. null: the network gives the logits itself.",
+    )
+    siamese: bool = Field(
+        default=False,
+        description="The image before and the one after go through one encoder, and what it says "
+        "of them is joined at every scale, see `models.networks.network`.",
+    )
+    shrink: PositiveInt = Field(
+        default=1,
+        description="The network sees the mean of so many by so many pixels, and only the pixel "
+        "head the pixels themselves: more surroundings, for less time.",
+    )
+    margin_px: int = Field(
+        default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
+    )
+    symmetries: Literal[1, 2, 4, 8] = Field(
+        default=1,
+        description="Views of a window whose logits are averaged: 2 with its mirror image, 4 with "
+        "both mirror images and the half turn, 8 with the quarter turns as well. The answer then "
+        "turns with the scene, for so many times the time.",
+    )
+
+    @property
+    def image_channels(self) -> int:
+        """Channels that the encoder is given at once."""
+        return self.in_channels // 2 if self.siamese else self.in_channels
+
+    @model_validator(mode="after")
+    def _check_reserved(self) -> Self:
+        fixed = {"arch", "encoder_name", "encoder_weights", "in_channels", "classes"}
+        # A network gives logits of its classes and nothing else.
+        reserved = fixed | {"activation", "aux_params", "kwargs", "self"}
+        taken = sorted(reserved & self.decoder_options.keys())
+        if taken:
+            raise ValueError(f"decoder_options may not set {', '.join(taken)}")
+        if self.siamese and (self.in_channels % 2 or self.availability_channels):
+            raise ValueError(
+                "a siamese network sees two images of the same bands and nothing else; give "
+                "in_channels an even number and leave out availability_channels"
+            )
+        if self.shrink > 1 and self.pixel_head is None:
+            raise ValueError(
+                f"shrink is {self.shrink} and there is no pixel_head to answer at full resolution; "
+                "give pixel_head"
+            )
+        return self
+
+
+class CsmaskArchitecture(Part):
+    """A network of ukis-csmask, which comes with that package, and what is made of its answer.
+
+    Wieland, Fichtner and Martinis 2022, doi:10.5194/isprs-archives-XLIII-B3-2022-217-2022. It
+    tells ground, cloud and cloud shadow apart in reflectance of about 30 m.
+    """
+
+    kind: Literal["ukis-csmask"]
+    file: Literal[
+        "model_4b_l1c.onnx", "model_4b_l2a.onnx", "model_6b_l1c.onnx", "model_6b_l2a.onnx"
+    ] = Field(description="In the package: so many bands, of a level of processing.")
+    cloud_buffer_px: NonNegativeInt = Field(
+        description="A cloud is so much wider than the network says: its edge is thin."
+    )
+    shadow_reach_px: PositiveInt = Field(
+        description="A shadow counts where a cloud is so near; without one it is dark water."
+    )
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels around a window that its answer depends on."""
+        return max(self.cloud_buffer_px, self.shadow_reach_px)
+
+
+Architecture: TypeAlias = Annotated[
+    DetectorArchitecture | NetworkArchitecture | CsmaskArchitecture | RegressionArchitecture,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,150 @@
+"""CardInput: the image that a model wants in one of its slots, and what it knows of such images.
+
+The words that cards, detectors and maps share.
+"""
+
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from geo.raster.classify import Finding
+from geo.scenes.scene import Phase
+from geo.scenes.sensors import SENSORS, Backscatter, Family
+from models.cards.architecture import LeeFilter, Part
+
+
+class Task(StrEnum):
+    """What a model looks for."""
+
+    WATER = "water"
+    """Water in one image; applied to the after and, where there is one, to the before image."""
+    FLOOD_CHANGE = "flood-change"
+    """Water that came, from a before and an after image."""
+    BURNT = "burnt"
+    """Vegetation that burnt, from a before and an after image."""
+    DAMAGE = "damage"
+    """How buildings fared, from a before and an after image: graded one by one, see
+    `models.grading`."""
+    CLOUD = "cloud"
+    """What hides the ground in one optical image; asked before any of the others."""
+
+
+class InputPhase(StrEnum):
+    """Which image a slot takes."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    EACH = "each"
+    """The model sees one image at a time: it runs on the after and on the before image."""
+
+    def takes(self, phase: Phase) -> bool:
+        """Whether an image of that phase can fill the slot."""
+        return self is InputPhase.EACH or self.value == phase.value
+
+
+class Physical(StrEnum):
+    """Units of the pixels that a model is given (`geo.types.Raster.pixels`)."""
+
+    DECIBEL = "dB"
+    REFLECTANCE = "reflectance"
+    BRIGHTNESS = "brightness 0-255"
+
+
+UNITS_OF: dict[Family, Physical] = {
+    Family.RADAR: Physical.DECIBEL,
+    Family.OPTICAL: Physical.REFLECTANCE,
+    Family.PICTURE: Physical.BRIGHTNESS,
+}
+
+CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
+    Task.WATER: (frozenset({Finding.WATER}), frozenset()),
+    Task.FLOOD_CHANGE: (frozenset({Finding.FLOOD}), frozenset({Finding.REFERENCE_WATER})),
+    Task.BURNT: (frozenset({Finding.BURNT}), frozenset()),
+    Task.DAMAGE: (
+        frozenset({Finding.DAMAGED}),
+        frozenset({Finding.BUILDING, Finding.MINOR_DAMAGE, Finding.DESTROYED}),
+    ),
+    Task.CLOUD: (frozenset({Finding.CLOUD}), frozenset({Finding.CLOUD_SHADOW})),
+}
+"""By task: the classes that a card must have, and those that it may have besides."""
+
+DAMAGE_STEPS = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
+"""The steps up from no damage on the Joint Damage Scale, each meaning so bad or worse."""
+
+
+class BandStatistics(Part):
+    """What the values of a band were in training, in the units of the slot."""
+
+    mean: float
+    std: PositiveFloat
+    percentiles: tuple[float, float, float] = Field(description="1st, 50th and 99th.")
+
+
+class CardInput(Part):
+    """One slot of a model: the image that it wants there."""
+
+    slot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    phase: InputPhase
+    sensors: tuple[str, ...] = Field(
+        min_length=1, description="Names of `geo.scenes.sensors.SENSORS`."
+    )
+    bands: tuple[str, ...] = Field(min_length=1, description="Common names, in this order.")
+    units: Physical
+    mean: tuple[float, ...] | None = Field(
+        default=None, description="Subtracted, by band; null: not normalised (detectors)."
+    )
+    std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
+    normalised_by: Literal["card", "scene"] = Field(
+        default="card",
+        description="card: the constants above; scene: mean and standard deviation of the whole "
+        "scene, see `models.networks.tensors`, so that a gain and an offset change nothing.",
+    )
+    backscatter: Backscatter | None = Field(
+        default=None, description="What a radar image must hold; null: sigma0 or gamma0."
+    )
+    speckle: LeeFilter | None = Field(
+        default=None, description="Applied to each radar band first; null: read as it is."
+    )
+    required: bool = True
+    learned_from: tuple[BandStatistics, ...] | None = Field(
+        default=None, description="By band; null where it did not learn from images."
+    )
+
+    @model_validator(mode="after")
+    def _check_slot(self) -> Self:
+        unknown = sorted(set(self.sensors) - SENSORS.keys())
+        if unknown:
+            raise ValueError(
+                f"no sensor {', '.join(unknown)}; the sensors are {', '.join(sorted(SENSORS))}"
+            )
+        for sensor in (SENSORS[name] for name in self.sensors):
+            self._check_sensor_bands(sensor.name, {band.name for band in sensor.bands})
+            if UNITS_OF[sensor.family] is not self.units:
+                raise ValueError(
+                    f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the slot says {self.units}"
+                )
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
+        self._check_radar()
+        if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
+            raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
+        for name in ("mean", "std", "learned_from"):
+            constants = getattr(self, name)
+            if constants is not None and len(constants) != len(self.bands):
+                raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
+        return self
+
+    def _check_radar(self) -> None:
+        if self.units is Physical.DECIBEL:
+            return
+        for name, value in (("backscatter", self.backscatter), ("speckle", self.speckle)):
+            if value is not None:
+                raise ValueError(f"{name} is of radar, the slot is in {self.units}; remove it")
+
+    def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
+        missing = [band for band in self.bands if band not in there]
+        if missing:
+            raise ValueError(
+                f"{sensor} has no band {', '.join(missing)}; it has {', '.join(sorted(there))}"
+            )

@@ -1,0 +1,244 @@
+"""The shelf: the models that are shipped, and the user's own.
+
+Weights: read from safetensors, checked by sha256, never unpickled.
+
+Config files of trainings: TOML or JSON, checked, or one sentence that says what is wrong.
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from models.cards.architecture import CsmaskArchitecture, Part
+from models.cards.card import CARD_NAME, WEIGHTS_NAME, ModelCard, read_card
+from models.errors import ModelUnknown, NameTaken, TrainingInvalid, WeightsMismatch
+
+SHELF = Path(__file__).parents[1] / "shelf"
+
+
+@dataclass(frozen=True)
+class CardRef:
+    """A card and the folder that it lies in."""
+
+    card: ModelCard
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights lie; detectors have none.
+
+        Raises:
+            WeightsMismatch: where they come with a package that is not installed.
+        """
+        architecture = self.card.architecture
+        if isinstance(architecture, CsmaskArchitecture):
+            return _package("ukis_csmask") / architecture.file
+        return self.folder / WEIGHTS_NAME
+
+
+def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
+    """Return every model of the shelf and of the user's folder, sorted by name.
+
+    Args:
+        extra: a folder with a card, or a folder of such folders.
+
+    Raises:
+        ModelUnknown: where `extra` holds no card.
+        CardInvalid: where a card cannot be read.
+        NameTaken: where two models share a name.
+    """
+    folders = [path.parent for path in SHELF.glob(f"*/{CARD_NAME}")]
+    if extra is not None:
+        folders += _card_folders(extra)
+    refs: dict[str, CardRef] = {}
+    for ref in map(_ref, folders):
+        name = ref.card.name
+        if name in refs:
+            raise NameTaken(
+                f"two models are named {name!r}: {refs[name].folder} and {ref.folder}; rename one"
+            )
+        refs[name] = ref
+    return tuple(refs[name] for name in sorted(refs))
+
+
+def find(name_or_path: str | Path, *, extra: Path | None = None) -> CardRef:
+    """Return the model of that name, or the one in that folder.
+
+    Raises:
+        ModelUnknown: with the names that exist.
+        CardInvalid: where its card cannot be read.
+        NameTaken: where two models share a name.
+    """
+    named = {ref.card.name: ref for ref in all_cards(extra)}
+    if str(name_or_path) in named:
+        return named[str(name_or_path)]
+    folder = Path(name_or_path)
+    if (folder / CARD_NAME).is_file():
+        return _ref(folder)
+    raise ModelUnknown(
+        f"no model is named {str(name_or_path)!r}, and no folder there holds a {CARD_NAME}; "
+        f"the models are {', '.join(named)}"
+    )
+
+
+def _card_folders(extra: Path) -> list[Path]:
+    if (extra / CARD_NAME).is_file():
+        return [extra]
+    folders = sorted(path.parent for path in extra.glob(f"*/{CARD_NAME}"))
+    if not folders:
+        raise ModelUnknown(
+            f"the folder of models {extra} holds no {CARD_NAME}, nor does any folder in it"
+        )
+    return folders
+
+
+def _ref(folder: Path) -> CardRef:
+    return CardRef(read_card(folder / CARD_NAME), folder)
+
+
+def _package(name: str) -> Path:
+    """Return the folder of an installed package, without importing it."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise WeightsMismatch(
+            f"the weights of its networks come with the package {name}, which is not installed; "
+            "install Aftermap again"
+        )
+    return Path(spec.origin).parent
+
+
+def read_weights(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file that must have a digest.
+
+    Raises:
+        WeightsMismatch: where its sha256 is another, and as `read_tensors` does.
+    """
+    return _tensors(read_content(path, sha256=sha256), path)
+
+
+def read_content(path: Path, *, sha256: str) -> bytes:
+    """Return the bytes of a file of weights that must have a digest.
+
+    Raises:
+        WeightsMismatch: where it cannot be read, or its sha256 is another.
+    """
+    content = _read(path)
+    there = hashlib.sha256(content).hexdigest()
+    if there != sha256:
+        raise WeightsMismatch(
+            f"the weights {path} have the sha256 {there}, the card says {sha256}; "
+            "take both from the same place"
+        )
+    return content
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """Return the tensors of a safetensors file, and its sha256.
+
+    The file is read once: what is digested is what is used.
+
+    Raises:
+        WeightsMismatch: where it cannot be read, it is not safetensors, or a value is not finite.
+    """
+    content = _read(path)
+    return _tensors(content, path), hashlib.sha256(content).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsMismatch(f"the weights {path} cannot be read: {error.strerror}") from error
+
+
+def _tensors(content: bytes, path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsMismatch(
+            f"the weights {path} are not safetensors ({error}); other formats can run code and "
+            "are never opened: convert them"
+        ) from error
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsMismatch(
+            f"the weights {path} hold values that are not finite in {listed(broken)}"
+        )
+    return tensors
+
+
+def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: Path) -> None:
+    """Load tensors into a network, each by its name and shape, none missing and none over.
+
+    Raises:
+        WeightsMismatch: with the names or shapes that differ.
+    """
+    wanted = network.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    over = sorted(tensors.keys() - wanted.keys())
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    differences = [
+        f"{what} {listed(names)}"
+        for what, names in (("without", missing), ("with unknown", over), ("with shapes", shapes))
+        if names
+    ]
+    if differences:
+        raise WeightsMismatch(
+            f"the weights {source} do not fit the network of the card: {'; '.join(differences)}"
+        )
+    network.load_state_dict(tensors, strict=True)
+
+
+def listed(names: list[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+Config = TypeVar("Config", bound=Part)
+
+
+def read_part(path: Path, kind: type[Config]) -> Config:
+    """Read a file as a part; paths in it are left as they are.
+
+    Raises:
+        TrainingInvalid: where it cannot be read, or a field is wrong.
+    """
+    try:
+        return kind.model_validate(read_fields(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise TrainingInvalid(f"{path}: {place}: {said}" if place else f"{path}: {said}") from error
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """Return the fields of a file that ends in .json, or of TOML, unchecked.
+
+    Raises:
+        TrainingInvalid: where it cannot be read.
+    """
+    try:
+        text = path.read_text("utf-8")
+        fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise TrainingInvalid(
+            f"the config {path} cannot be read as TOML or JSON: {error}"
+        ) from error
+    if not isinstance(fields, dict):
+        raise TrainingInvalid(f"the config {path} holds no table of fields")
+    return fields

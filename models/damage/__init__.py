@@ -1,0 +1,1 @@
+"""Damage: grades of buildings, from images before and after an event."""

@@ -1,0 +1,1 @@
+"""Labelled data sets, in the layouts in which they are distributed."""

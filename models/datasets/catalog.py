@@ -1,0 +1,154 @@
+"""The kinds of labelled data that there are, and their splits."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
+
+from geo.scenes.sensors import SENSORS
+from models.datasets.base import LabelledSet, fold
+from models.datasets.footprints import Bounds, Outlines
+from models.datasets.image_mask_pairs import Pairs
+from models.datasets.ombria import Ombria
+from models.datasets.on_cloud_n import OnCloudN
+from models.datasets.sen1floods11 import Sen1Floods11
+from models.datasets.xbd import PIXEL_M, Buildings, GradedTiles, Xbd
+from models.errors import DataInvalid
+
+ALL = "all"
+_FOLD = re.compile(r"^(?:(.+)-)?fold-(\d+)-of-(\d+)$")
+
+
+class Kind(StrEnum):
+    """Layouts that can be read."""
+
+    OMBRIA = "ombria"
+    SEN1FLOODS11 = "sen1floods11"
+    ON_CLOUD_N = "on-cloud-n"
+    PAIRS = "pairs"
+    XBD = "xbd"
+    """Buildings and their grades, see `models.datasets.xbd`."""
+    OUTLINES = "outlines"
+    """Imagery as it comes and a file of buildings, see `models.datasets.footprints`."""
+
+
+GRADED = frozenset({Kind.XBD, Kind.OUTLINES})
+"""Kinds whose labels are buildings."""
+
+
+class SetOptions(BaseModel):
+    """What the files of pairs and outlines cannot say of themselves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sensor: str = Field(default="aerial-rgb", description="Name of `geo.scenes.sensors.SENSORS`.")
+    bands: tuple[str, ...] = Field(
+        default=("red", "green", "blue"), min_length=1, description="In the order of the files."
+    )
+    block: int = Field(
+        default=1, ge=1, description="Files with near numbers are neighbours, so many in a row."
+    )
+    groups: Path | None = Field(
+        default=None,
+        description="CSV with the columns stem and group, instead of numbers in the file names; "
+        "`python -m models.data.places` finds the images that overlap.",
+    )
+
+    resolution_m: PositiveFloat = Field(default=PIXEL_M, description="Of tiles of outlines.")
+    bounds: Bounds | None = Field(
+        default=None,
+        description="West, south, east, north of outlines, degrees; null: all that both images saw",
+    )
+    calm: bool = Field(
+        default=False,
+        description="Of outlines: the image before stands for the one after, and nothing happened",
+    )
+
+    @field_validator("sensor")
+    @classmethod
+    def _known(cls, sensor: str) -> str:
+        if sensor not in SENSORS:
+            raise ValueError(f"no sensor {sensor!r}; the sensors are {', '.join(sorted(SENSORS))}")
+        return sensor
+
+
+PICTURES = SetOptions()
+"""Pictures of red, green and blue."""
+
+
+def open_set(
+    kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
+) -> LabelledSet:
+    """Open a labelled set.
+
+    Args:
+        kind: the layout.
+        root: folder of the set.
+        split: one of the set's own, "all" where it has none, or a fold of one of them, which
+            is left out when the others are learned from: "train-fold-3-of-8", and "fold-0-of-5"
+            of all.
+        options: for pairs.
+
+    Raises:
+        DataInvalid: where the folder or the split is not there.
+    """
+    if not root.is_dir():
+        raise DataInvalid(f"there is no folder {root}; give the folder of the {kind} data")
+    found = _FOLD.match(split)
+    if found is None:
+        return _open_whole(kind, root, split, options)
+    whole = _open_whole(kind, root, found[1] or ALL, options)
+    return fold(whole, folds=int(found[3]), number=int(found[2])).left_out
+
+
+def open_graded(
+    kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
+) -> GradedTiles:
+    """Open a set of graded buildings.
+
+    Args:
+        kind: one of `GRADED`.
+        root: folder of the set.
+        split: of xBD.
+        options: of outlines.
+
+    Raises:
+        DataInvalid: where the folder or the split is not there.
+    """
+    if kind is Kind.XBD:
+        return Xbd.open(root, split)
+    _require_all(kind, split)
+    return Outlines.open(
+        root, resolution_m=options.resolution_m, bounds=options.bounds, calm=options.calm
+    )
+
+
+def fold_name(split: str, *, folds: int, number: int) -> str:
+    """Return what `open_set` calls a fold of a split."""
+    name = f"fold-{number}-of-{folds}"
+    return name if split == ALL else f"{split}-{name}"
+
+
+def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> LabelledSet:
+    if kind is Kind.OMBRIA:
+        return Ombria.open(root, split)
+    if kind is Kind.SEN1FLOODS11:
+        return Sen1Floods11.open(root, split)
+    if kind is Kind.ON_CLOUD_N:
+        return OnCloudN.open(root, split)
+    if kind in GRADED:
+        return Buildings(open_graded(kind, root, split=split, options=options))
+    _require_all(kind, split)
+    return Pairs.open(
+        root,
+        sensor=options.sensor,
+        bands=options.bands,
+        block=options.block,
+        groups_file=options.groups,
+    )
+
+
+def _require_all(kind: Kind, split: str) -> None:
+    if split != ALL:
+        raise DataInvalid(f"{kind} have the splits {ALL} and fold-0-of-5 and alike, not {split!r}")

@@ -1,0 +1,154 @@
+"""Pairs: a folder with images/ and masks/ of equal stems, as PNG, JPEG or GeoTIFF."""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geo.scenes.scene import Phase
+from geo.scenes.sensors import SENSORS, Family, to_decibel, to_physical
+from models.datasets.base import ImageKind, Sample, as_raster, read_mask, read_pixels
+from models.errors import DataInvalid
+
+ALL = "all"
+IMAGE = "image"
+_ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images of one sensor, each with a mask of its size."""
+
+    kind: ImageKind
+    stems: tuple[str, ...]
+    images: Mapping[str, Path]
+    """By stem."""
+    masks: Mapping[str, Path]
+    """By stem."""
+    groups: tuple[str, ...]
+    """Of each stem: neighbours share it."""
+    groups_file: Path | None
+    """Where the groups were read; None: they follow from the numbers in the file names."""
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        *,
+        sensor: str,
+        bands: tuple[str, ...],
+        block: int = 1,
+        groups_file: Path | None = None,
+    ) -> "Pairs":
+        """Find the pairs of a folder.
+
+        Args:
+            root: holds images/ and masks/.
+            sensor: name in `geo.scenes.sensors.SENSORS`; its units are those of the files.
+            bands: common names in the order of the files.
+            block: pictures with near numbers in their names are neighbours, so many of them.
+            groups_file: CSV with the columns stem and group, instead of `block`.
+
+        Raises:
+            DataInvalid: where the folder holds no pairs, an image has no mask, or the file of
+                groups leaves one out.
+        """
+        images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
+        alone = sorted(images.keys() ^ masks.keys())
+        if alone:
+            there, other = ("images", "masks") if alone[0] in images else ("masks", "images")
+            raise DataInvalid(
+                f"{alone[0]} is in {root / there} and not in {root / other} ({len(alone)} are "
+                "without the other); give each image a mask with the same stem"
+            )
+        kind = ImageKind(Phase.AFTER, sensor, bands)
+        stems = tuple(sorted(images, key=_natural))
+        if groups_file is None:
+            groups = tuple(group_of(stem, block=block) for stem in stems)
+        else:
+            groups = _read_groups(groups_file, stems)
+        return cls(kind, stems, images, masks, groups, groups_file)
+
+    @property
+    def kinds(self) -> Mapping[str, ImageKind]:
+        """One image."""
+        return {IMAGE: self.kind}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Images and masks, and the file of groups."""
+        pairs = (file for stem in self.stems for file in (self.images[stem], self.masks[stem]))
+        return (*pairs, *([self.groups_file] if self.groups_file else []))
+
+    def __len__(self) -> int:
+        """Return how many pairs there are."""
+        return len(self.stems)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Read a pair; see `LabelledSet`."""
+        stem, bands = self.stems[index], self.kind.bands
+        stored, target = read_pixels(self.images[stem]), read_mask(self.masks[stem])
+        if len(stored.values) != len(bands):
+            raise DataInvalid(
+                f"{self.images[stem]} has {len(stored.values)} bands, {len(bands)} were named "
+                f"({', '.join(bands)}); name the bands of the file in its order"
+            )
+        if stored.valid.shape != target.shape:
+            raise DataInvalid(
+                f"{self.images[stem]} is {stored.valid.shape}, its mask {target.shape} rows and "
+                "columns; bring both to one grid"
+            )
+        sensor = SENSORS[self.kind.sensor]
+        pixels = to_physical(stored.values, units=sensor.units)
+        if sensor.family is Family.RADAR:
+            pixels = to_decibel(pixels)
+        image = as_raster(pixels, valid=stored.valid, bands=bands, source=stem)
+        return Sample(stem, self.groups[index], {IMAGE: image}, target, np.ones_like(target))
+
+
+def group_of(stem: str, *, block: int) -> str:
+    """Return the group of a file name: what stands before its last number, and the block."""
+    found = re.search(r"(\d+)\D*$", stem)
+    if found is None or block == 1:
+        return stem
+    return f"{stem[: found.start()]}{int(found[1]) // block:06d}"
+
+
+def _read_groups(path: Path, stems: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the group of each stem, as a CSV says."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            by_stem = {row["stem"]: row["group"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, UnicodeDecodeError) as error:
+        raise DataInvalid(
+            f"{path} cannot be read as a CSV with the columns stem and group: {error}"
+        ) from error
+    alone = [stem for stem in stems if not by_stem.get(stem)]
+    if alone:
+        raise DataInvalid(
+            f"{path} names no group for {alone[0]} ({len(alone)} are without one); make it anew"
+        )
+    return tuple(by_stem[stem] for stem in stems)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    files = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _ENDINGS]
+    if not files:
+        raise DataInvalid(
+            f"{folder} holds no PNG, JPEG or GeoTIFF; give a folder with images/ and masks/"
+        )
+    stems: dict[str, Path] = {}
+    for path in files:
+        if path.stem in stems:
+            raise DataInvalid(f"{stems[path.stem]} and {path} share a stem; remove one of them")
+        stems[path.stem] = path
+    return stems
+
+
+def _natural(stem: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts 2 before 10."""
+    parts = re.findall(r"\d+|\D+", stem)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

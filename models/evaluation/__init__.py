@@ -1,0 +1,1 @@
+"""Evaluation: metrics, scores, accuracy with intervals, explanations."""

@@ -1,1 +1,0 @@
-"""What grades buildings: how likely each of the four grades of xBD is, building by building."""

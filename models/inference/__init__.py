@@ -1,0 +1,1 @@
+"""Inference: the loop over windows, from scenes to probability and class rasters."""

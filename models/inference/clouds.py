@@ -1,0 +1,263 @@
+"""Who says where clouds hide the ground of an optical scene, and what that means for reading it.
+
+CloudSquares: clouds of one scene, found square by square, the same for whoever asks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from scipy import ndimage
+
+from geo.imagery.reader import Masking, SceneReader
+from geo.raster.classify import Finding, Label
+from geo.raster.grid import crs_of
+from geo.scenes.scene import Scene
+from geo.scenes.sensors import Family
+from geo.types import CodeArray, FloatArray, Raster
+from models.cards.inputs import Task
+from models.cards.registry import CardRef
+from models.cards.selection import Available, accepts
+from models.errors import InputsMismatch
+from models.inference.model import Model, load
+from models.networks.tensors import NOTHING_LEARNED
+
+_LABEL_OF = {Finding.CLOUD_SHADOW: Label.CLOUD_SHADOW, Finding.CLOUD: Label.CLOUD}
+"""The last one wins: a cloud may lie on the shadow of another."""
+_KEPT = 1024
+"""Squares that are kept: 16 MB, and more than two rows of windows of a Sentinel-2 scene need."""
+
+
+class CloudSquares:
+    """Where a network finds cloud and shadow in a scene; a `geo.imagery.reader.FoundClouds`.
+
+    The network looks at squares of cells of its card's resolution that lie on the lattice of
+    the CRS, with the card's overlap around them. Windows that share ground get the same
+    answer, and each square is asked for once, however the windows of a map lie.
+    """
+
+    def __init__(self, scene: Scene, model: Model) -> None:
+        """Take a scene, and a model of clouds whose slot it fills.
+
+        Raises:
+            BandsMissing: where it does not fill it.
+        """
+        self._model = model
+        (self._entry,) = model.card.inputs
+        self._scene = scene
+        # Whether the provider saw a cloud there is not asked: the network needs its pixels.
+        self._reader = SceneReader(scene, self._entry.bands, Masking(provider=frozenset()))
+        self._cell_m = model.card.resolution_m or scene.gsd_m
+        self._margin = model.card.overlap_px // 2
+        self._core = model.card.window_px - 2 * self._margin
+        self._square = lru_cache(maxsize=_KEPT)(self._look)
+
+    def __call__(self, geobox: GeoBox) -> CodeArray:
+        """Return a `Label`, (rows, cols), at each pixel of a grid where the ground is hidden.
+
+        Safe in several threads. A pixel takes the answer of the cell that its centre lies in.
+
+        Args:
+            geobox: north up, in metres, as `geo.raster.grid.lay_grid` makes it.
+        """
+        rows, cols = self._cells(geobox)
+        codes = np.zeros(tuple(geobox.shape), np.uint8)
+        for down in np.unique(rows // self._core):
+            for right in np.unique(cols // self._core):
+                square = self._square(crs_of(geobox), int(down), int(right))
+                in_rows, in_cols = rows // self._core == down, cols // self._core == right
+                cells = np.ix_(
+                    rows[in_rows] - down * self._core, cols[in_cols] - right * self._core
+                )
+                codes[np.ix_(in_rows, in_cols)] = square[cells]
+        return codes
+
+    def _cells(self, geobox: GeoBox) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+        """Return the cells of the rows, counted southwards, and of the columns, eastwards."""
+        rows, cols = geobox.shape
+        affine = geobox.affine
+        x = affine.c + affine.a * (np.arange(cols) + 0.5)
+        y = affine.f + affine.e * (np.arange(rows) + 0.5)
+        return (
+            np.floor(-y / self._cell_m).astype(np.int64),
+            np.floor(x / self._cell_m).astype(np.int64),
+        )
+
+    def _look(self, crs: str, down: int, right: int) -> CodeArray:
+        """Return the codes of one square, (core, core), without its margin."""
+        side, cell = self._core + 2 * self._margin, self._cell_m
+        corner = (right * self._core - self._margin, down * self._core - self._margin)
+        placed = Affine(cell, 0, corner[0] * cell, 0, -cell, -corner[1] * cell)
+        raster = self._raster(GeoBox((side, side), placed, crs))
+        inner = np.s_[self._margin : self._margin + self._core]
+        if not raster.valid[inner, inner].any():
+            return np.zeros((self._core, self._core), np.uint8)
+        inputs = {self._entry.slot: raster}
+        codes = self._codes(self._model.predict([inputs], NOTHING_LEARNED)[0])
+        # A cell at the scene's edge that is seen in part goes with the cloud beside it.
+        codes = np.where(raster.valid, codes, ndimage.maximum_filter(codes, size=3))
+        return codes[inner, inner]
+
+    def _codes(self, planes: FloatArray) -> CodeArray:
+        codes = np.zeros(planes.shape[1:], np.uint8)
+        card = self._model.card
+        answers = {c.name: p >= c.threshold for c, p in zip(card.classes, planes, strict=True)}
+        for finding, label in _LABEL_OF.items():
+            if finding in answers:
+                codes[answers[finding]] = label
+        return codes
+
+    def _raster(self, geobox: GeoBox) -> Raster:
+        pixels, reason = self._reader.read(geobox)
+        valid = reason == 0
+        return Raster(
+            pixels=pixels,
+            valid=valid,
+            geobox=geobox,
+            bands=self._entry.bands,
+            sources=(self._scene.id,),
+            origin=valid.astype(np.uint8),
+            reason=reason,
+        )
+
+
+class Clouds(StrEnum):
+    """Which mask of clouds and their shadows is wanted."""
+
+    AUTO = "auto"
+    """The provider's own where the scene has one, or else a network where its bands suffice."""
+    PROVIDER = "provider"
+    """The provider's own, and none where a scene has none."""
+    NETWORK = "network"
+    """A network, whether the provider has a mask or not."""
+    OFF = "off"
+    """None."""
+
+
+@dataclass(frozen=True)
+class CloudSource:
+    """Who says where the clouds of one optical scene are."""
+
+    scene: str
+    """Its id."""
+    provider: str | None = None
+    """Name of the provider's mask that is heeded."""
+    ref: CardRef | None = None
+    """The network that looks for them."""
+    why_not: str = ""
+    """Where neither does: the reason."""
+
+    @property
+    def name(self) -> str | None:
+        """The mask, as reports call it; None where clouds are not masked."""
+        if self.ref is not None:
+            return f"{self.ref.card.name} {self.ref.card.version}"
+        return f"the provider's {self.provider}" if self.provider else None
+
+    @property
+    def ingredient(self) -> list[str | None]:
+        """What a product depends on."""
+        return [self.scene, self.provider, self.ref.card.digest if self.ref else None]
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return what the manifest says of it."""
+        card = self.ref.card if self.ref else None
+        return {
+            "scene": self.scene,
+            "provider": self.provider,
+            "network": card.name if card else None,
+            "digest": card.digest if card else None,
+        }
+
+
+def cloud_sources(
+    scenes: Sequence[Scene], wanted: Clouds, cards: Sequence[CardRef]
+) -> tuple[CloudSource, ...]:
+    """Return who masks the clouds of each optical scene; radar and pictures have none.
+
+    Args:
+        scenes: of a request.
+        wanted: by the request.
+        cards: as `all_cards` returns them.
+
+    Raises:
+        InputsMismatch: where a network was asked for, and a scene lacks the bands of all.
+    """
+    optical = [scene for scene in scenes if scene.sensor.family is Family.OPTICAL]
+    return tuple(_source(scene, wanted, cards) for scene in optical)
+
+
+def unmasked_notes(sources: Sequence[CloudSource]) -> tuple[str, ...]:
+    """Return sentences on the scenes whose clouds are not masked, one a reason."""
+    return tuple(
+        f"clouds and their shadows were not masked in "
+        f"{', '.join(s.scene for s in sources if s.why_not == why)}: {why}"
+        for why in dict.fromkeys(source.why_not for source in sources if source.why_not)
+    )
+
+
+def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping[str, Masking]:
+    """Return how each optical scene is read, by id; each network is loaded once.
+
+    Missing values of the provider's mask count in any case: what it calls saturated or not
+    observed is not made so by clouds.
+
+    Raises:
+        WeightsMismatch: where a network is not the one of its card.
+    """
+    named = {scene.id: scene for scene in scenes}
+    networks = {s.ref.card.name: load(s.ref, device="cpu") for s in sources if s.ref is not None}
+    no_clouds = frozenset({Label.NO_DATA})
+    return {
+        source.scene: Masking()
+        if source.provider
+        else Masking(
+            provider=no_clouds,
+            found=CloudSquares(named[source.scene], networks[source.ref.card.name])
+            if source.ref
+            else None,
+        )
+        for source in sources
+    }
+
+
+def _source(scene: Scene, wanted: Clouds, cards: Sequence[CardRef]) -> CloudSource:
+    quality = scene.sensor.quality
+    if wanted is Clouds.OFF:
+        return CloudSource(scene.id, why_not="as asked")
+    if wanted is not Clouds.NETWORK and quality in scene.bands:
+        return CloudSource(scene.id, provider=quality)
+    if wanted is Clouds.PROVIDER:
+        return CloudSource(scene.id, why_not="the provider's mask is not among its bands")
+    ref = _network_for(scene, cards)
+    if ref is not None:
+        return CloudSource(scene.id, ref=ref)
+    lacking = (
+        f"the networks of clouds want the bands {' or '.join(_wanted(scene, cards))} of "
+        f"{scene.sensor.title}, and it has {', '.join(scene.bands)}"
+    )
+    if wanted is Clouds.NETWORK:
+        raise InputsMismatch(f"{scene.id}: {lacking}; give them, or leave it to --clouds auto")
+    return CloudSource(scene.id, why_not=f"it has no mask of the provider, and {lacking}")
+
+
+def _network_for(scene: Scene, cards: Sequence[CardRef]) -> CardRef | None:
+    """Return the network of clouds that takes most of a scene's bands."""
+    offer = Available(scene.phase, scene.sensor_name, scene.bands)
+    fits = [
+        ref for ref in cards if ref.card.task is Task.CLOUD and accepts(ref.card.inputs[0], offer)
+    ]
+    return max(fits, key=lambda ref: len(ref.card.inputs[0].bands), default=None)
+
+
+def _wanted(scene: Scene, cards: Sequence[CardRef]) -> list[str]:
+    """Return the bands that each network of clouds wants of a sensor."""
+    return [
+        ", ".join(ref.card.inputs[0].bands)
+        for ref in cards
+        if ref.card.task is Task.CLOUD and scene.sensor_name in ref.card.inputs[0].sensors
+    ]

@@ -1,0 +1,339 @@
+"""The loop over windows: scenes in, class, probability and origin rasters out.
+
+Memory follows the width of the grid and the window, never its height.
+
+Windows that are read ahead of the model.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+from rasterio.features import geometry_mask
+from shapely.geometry.base import BaseGeometry
+
+from geo.errors import NothingObserved
+from geo.export.cog import (
+    CODES,
+    PROBABILITY,
+    RowBandWriter,
+    ScratchRasters,
+    class_kind,
+    observed_kind,
+    scratch_bytes,
+)
+from geo.raster.classify import REASONS, Classified, Label, Observation, classify
+from geo.raster.windows import Lattice, RowBand, RowMosaic, Window, lattice
+from geo.store.atomic_io import require_room
+from geo.types import BoolArray, CodeArray
+from models.inference.scene_inputs import Answer, Reader, Reading, Seen, Verdict, read
+from models.networks.tensors import Survey
+
+READERS = 2
+"""Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
+IN_FLIGHT = 2 * READERS
+"""Windows that wait for the model, or for their reader."""
+
+
+def windows_ahead(reader: Reader, grid: Lattice, geobox: GeoBox) -> Iterator[tuple[Window, Seen]]:
+    """Yield the windows of a grid with what is seen there, in rows from the top.
+
+    Each thread reads one side of the grid: windows that lie beside each other share blocks
+    of a file, and a handle finds again only what it decoded itself. The sides take turns
+    along a row.
+    """
+    with ExitStack() as stack:
+        sides = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(READERS)]
+        waiting: deque[tuple[Window, Future[Seen]]] = deque()
+        for side, window in _in_turns(grid):
+            waiting.append((window, sides[side].submit(read, reader, geobox[window.slices])))
+            if len(waiting) > IN_FLIGHT:
+                yield _done(waiting)
+        while waiting:
+            yield _done(waiting)
+
+
+def _in_turns(grid: Lattice) -> Iterator[tuple[int, Window]]:
+    """Yield the windows, each with the number of its side."""
+    width = -(-len(grid.cols) // READERS)
+    sides = [grid.cols[start : start + width] for start in range(0, len(grid.cols), width)]
+    for rows in grid.rows:
+        for turn in zip_longest(*sides):
+            for side, cols in enumerate(turn):
+                if cols is not None:
+                    yield side, Window(rows, cols)
+
+
+def _done(waiting: deque[tuple[Window, Future[Seen]]]) -> tuple[Window, Seen]:
+    window, future = waiting.popleft()
+    return window, future.result()
+
+
+Out = TypeVar("Out")
+
+STRIP_ROWS = 64
+"""Rows classified at once: few, so that what is made on the way stays in the processor's cache."""
+SURVEY_PIXELS = 16 * 2**20
+"""Pixels of whole-resolution windows, spread over the grid, that a survey looks at."""
+
+
+class ProgressReceiver(Protocol):
+    """Whoever wants to know how far the work is."""
+
+    def start(self, label: str, total: int) -> None:
+        """Say what begins and how many windows it has."""
+        ...
+
+    def advance(self, n: int = 1, /) -> None:
+        """Say that windows are done."""
+        ...
+
+    def finish(self) -> None:
+        """Say that it is over."""
+        ...
+
+
+class Unwatched:
+    """A progress that nobody watches."""
+
+    def start(self, label: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, n: int = 1, /) -> None:
+        """Say nothing."""
+
+    def finish(self) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What the loop leaves in its folder, and what it counted on the way."""
+
+    rasters: ScratchRasters
+    label_pixels: Mapping[int, int]
+    """Pixels by `Label`, those outside of the area left out."""
+    scene_pixels: Mapping[str, int]
+    """Pixels that each scene gave, by scene id."""
+    surveys: Mapping[str, Survey]
+    """What the model learned from the whole scene, by phase or "all"."""
+    witness: str | None
+    """Name of the detector that the answers were held against; None where there was none."""
+    verdict_pixels: Mapping[int, int]
+    """Pixels of the area by what the detector said of them, a `models.inference.scene_inputs.Verdict`."""
+    windows: int
+
+
+def map_scenes(
+    reader: Reader,
+    *,
+    area: BaseGeometry,
+    geobox: GeoBox,
+    folder: Path,
+    notation: str,
+    progress: ProgressReceiver,
+) -> Mapped:
+    """Read, predict, blend and classify a grid, window by window.
+
+    Args:
+        reader: the scenes as the model wants them, and the model.
+        area: the area of interest in the CRS of the grid.
+        folder: where the scratch rasters go.
+        notation: what the event is called in the class raster, "Flooded area" say.
+
+    Raises:
+        SceneUnreadable: where pixels cannot be decoded.
+        NothingObserved: where not one pixel of the area could be used.
+        StoreError: where the disk has no room.
+    """
+    rows, cols = geobox.shape
+    grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
+    surveys = reader.survey(spread(grid, geobox, reader.window_px))
+    out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.readings])
+    count = _Count(reader.readings)
+    progress.start(_title(reader), len(grid))
+    with _Writers(out, geobox, notation) as write:
+        for strip, inside in _strips(_bands(reader, surveys, grid, geobox, progress), area, geobox):
+            done = classify(
+                dict(zip(reader.thresholds, strip.values, strict=True)),
+                reader.thresholds,
+                Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
+                seen_as=reader.seen_as,
+            )
+            verdict_and_origins = np.where(inside, strip.codes[3:], np.uint8(0))
+            verdict, observed = verdict_and_origins[0], verdict_and_origins[1:]
+            write(done, observed)
+            count.add(done.label, observed, verdict)
+    count.require_something()
+    return Mapped(
+        rasters=out,
+        label_pixels=count.labels,
+        scene_pixels=count.scenes,
+        surveys=surveys,
+        witness=reader.witness,
+        verdict_pixels=count.verdicts,
+        windows=len(grid),
+    )
+
+
+class _Writers:
+    """The scratch rasters, open side by side."""
+
+    def __init__(self, out: ScratchRasters, geobox: GeoBox, notation: str) -> None:
+        self._stack = ExitStack()
+        self._kinds = (
+            (out.classes, class_kind(notation), 1),
+            (out.hydrography, CODES, 1),
+            (out.probability, PROBABILITY, 2),
+            (out.observed, observed_kind(out.readings), len(out.readings)),
+        )
+        self._geobox = geobox
+        self._files: list[RowBandWriter] = []
+
+    def __enter__(self) -> Self:
+        bands = sum(n for _, _, n in self._kinds)
+        require_room(self._kinds[0][0].parent, scratch_bytes(self._geobox, bands))
+        self._files = [
+            self._stack.enter_context(RowBandWriter(path, geobox=self._geobox, kind=kind, bands=n))
+            for path, kind, n in self._kinds
+        ]
+        return self
+
+    def __call__(self, done: Classified, observed: CodeArray) -> None:
+        percent = np.stack([done.event_percent, done.reference_percent])
+        for file, rows in zip(
+            self._files, (done.label, done.hydrography, percent, observed), strict=True
+        ):
+            file.write(rows)
+
+    def __exit__(self, *failure: Any) -> bool | None:
+        return self._stack.__exit__(*failure)
+
+
+def _ids(reading: Reading) -> tuple[str, ...]:
+    return tuple(scene.id for scene in reading.mosaic.scenes)
+
+
+def _title(reader: Reader) -> str:
+    """Return which scenes are being mapped, the first by name."""
+    names = [name for reading in reader.readings for name in _ids(reading)]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def _bands(
+    reader: Reader,
+    surveys: Mapping[str, Survey],
+    grid: Lattice,
+    geobox: GeoBox,
+    progress: ProgressReceiver,
+) -> Iterator[RowBand]:
+    """Yield finished row bands from the top, each as soon as no window to come touches it."""
+    rows, cols = geobox.shape
+    mosaic = RowMosaic(
+        width=cols,
+        window_rows=min(reader.window_px, rows),
+        layers=len(reader.thresholds),
+        code_layers=4 + len(reader.readings),
+    )
+    ahead = windows_ahead(reader, grid, geobox)
+    for number, span in enumerate(grid.rows):
+        for batch in _batches(ahead, len(grid.cols), reader.batch):
+            answers = reader.predict([seen for _, seen in batch], surveys)
+            for (window, _), answer in zip(batch, answers, strict=True):
+                mosaic.feed(window, answer.probabilities, _codes(answer))
+            progress.advance(len(batch))
+        last = number == len(grid.rows) - 1
+        yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
+
+
+def _codes(answer: Answer) -> CodeArray:
+    """Return (4 + readings, rows, cols): valid, valid before, reason, verdict, origins."""
+    flags = (answer.valid, answer.valid_before, answer.reason, answer.verdict)
+    return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
+
+
+def _batches(items: Iterator[Out], total: int, size: int) -> Iterator[list[Out]]:
+    """Yield `total` items in lists of at most `size`, leaving the iterator where it stands."""
+    for start in range(0, total, size):
+        yield [next(items) for _ in range(min(size, total - start))]
+
+
+def _strips(
+    bands: Iterable[RowBand], area: BaseGeometry, geobox: GeoBox
+) -> Iterator[tuple[RowBand, BoolArray]]:
+    """Yield strips of row bands, and which of their pixel centres lie in the area."""
+    for band in bands:
+        inside = _inside(area, geobox, band)
+        for strip in band.strips(STRIP_ROWS):
+            yield strip, inside[strip.start - band.start : strip.stop - band.start]
+        del band  # before the next one comes together
+
+
+def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:
+    """Return which pixel centres of a row band lie in the area."""
+    part = geobox[band.start : band.stop, :]
+    outside = geometry_mask([area], out_shape=tuple(part.shape), transform=part.affine)
+    return np.asarray(~outside)
+
+
+def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
+    """Return whole-resolution windows spread evenly over the grid."""
+    windows: Sequence[Window] = list(grid)
+    wanted = max(1, min(len(windows), SURVEY_PIXELS // size**2))
+    chosen = np.unique(np.linspace(0, len(windows) - 1, wanted).round().astype(int))
+    return [geobox[windows[index].slices] for index in chosen]
+
+
+class _Count:
+    """Counts labels and scenes while row bands go by."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._ids = [_ids(reading) for reading in readings]
+        self._labels = np.zeros(256, np.int64)
+        self._verdicts = np.zeros(len(Verdict), np.int64)
+        self._origins = np.zeros((len(readings), 256), np.int64)
+
+    def add(self, label: CodeArray, origins: CodeArray, verdict: CodeArray) -> None:
+        self._labels += np.bincount(label.ravel(), minlength=256)
+        self._verdicts += np.bincount(verdict.ravel(), minlength=len(Verdict))
+        self._origins += [np.bincount(origin.ravel(), minlength=256) for origin in origins]
+
+    @property
+    def labels(self) -> dict[int, int]:
+        return {value: int(n) for value, n in enumerate(self._labels) if n and value}
+
+    @property
+    def verdicts(self) -> dict[int, int]:
+        return {verdict: int(self._verdicts[verdict]) for verdict in Verdict if verdict}
+
+    @property
+    def scenes(self) -> dict[str, int]:
+        return {
+            scene: int(total[number])
+            for ids, total in zip(self._ids, self._origins, strict=True)
+            for number, scene in enumerate(ids, 1)
+        }
+
+    def require_something(self) -> None:
+        seen = {int(Label.NO_MODEL), int(Label.OUT_OF_DOMAIN)}
+        if any(value < Label.NO_IMAGERY or value in seen for value in self.labels):
+            return
+        total = sum(self.labels.values())
+        if not total:
+            raise NothingObserved(
+                "no pixel of the map has its centre in the area; give a smaller --resolution, or "
+                "a larger --area"
+            )
+        raise NothingObserved(
+            f"none of the {total} pixels of the area could be used: "
+            + ", ".join(f"{count} {REASONS[Label(value)]}" for value, count in self.labels.items())
+            + "; give other scenes, or another --area"
+        )

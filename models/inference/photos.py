@@ -1,0 +1,140 @@
+"""Photos held against a model: where water is seen in a picture that lies nowhere."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from geo.imagery.photo import Photo
+from geo.raster.classify import REASONS, Label
+from geo.types import BoolArray, CodeArray, FloatArray
+from models.cards.card import ModelCard
+from models.datasets.base import as_raster
+from models.errors import InputsMismatch
+from models.inference.model import Model
+from models.networks.tensors import trusted
+
+SENSOR = "drone-rgb"
+BANDS = ("red", "green", "blue")
+FOUND, NOT_FOUND, NOT_ANALYSED = 255, 0, 127
+"""Values of a mask. Whoever takes what is brighter than half for found takes no unseen pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of a photo."""
+
+    mask: CodeArray
+    """(rows, cols) of the photo: `FOUND`, `NOT_FOUND` or `NOT_ANALYSED`."""
+    confidence: float | None
+    """Mean probability of what was found, per cent; None where nothing was."""
+    reasons: dict[str, float]
+    """Share of the photo that was not analysed, by reason."""
+    note: str | None
+    """Why the whole photo was left out; None where it was not."""
+
+    @property
+    def not_analysed_share(self) -> float:
+        """Of the photo."""
+        return float((self.mask == NOT_ANALYSED).mean())
+
+    @property
+    def found_share(self) -> float | None:
+        """Of what was analysed; None where nothing was."""
+        analysed = self.mask != NOT_ANALYSED
+        return float((self.mask == FOUND).sum() / analysed.sum()) if analysed.any() else None
+
+
+def answer_photo(model: Model, photo: Photo, name: str) -> Answer:
+    """Return where a model of water sees it in a photo.
+
+    The photo is averaged to the side of the model's window, which is what it learned photos of
+    this kind at, and its probability is interpolated back to the photo's own pixels.
+
+    Args:
+        model: of one image of red, green and blue, see `require_photos`.
+        photo: as `geo.imagery.photo.read_photo` returns it.
+        name: of the photo, for the note.
+    """
+    probability, far = _probability(model, photo, name)
+    answered = np.isfinite(probability)
+    mask = np.full(photo.valid.shape, NOT_ANALYSED, np.uint8)
+    found = answered & (np.nan_to_num(probability) >= model.card.classes[0].threshold)
+    mask[answered] = NOT_FOUND
+    mask[found] = FOUND
+    return Answer(
+        mask=mask,
+        confidence=float(100 * probability[found].mean()) if found.any() else None,
+        reasons=_reasons(photo.valid, answered, is_far=far is not None),
+        note=far,
+    )
+
+
+def require_photos(card: ModelCard) -> None:
+    """Check that a model answers for one picture of red, green and blue.
+
+    Raises:
+        InputsMismatch: where it wants something else.
+    """
+    entry = card.inputs[0]
+    if not (card.single_date and entry.bands == BANDS and SENSOR in entry.sensors):
+        raise InputsMismatch(
+            f"{card.name} wants {' and '.join(', '.join(e.bands) for e in card.inputs)} for the "
+            f"task {card.task}, and photos are one image of {', '.join(BANDS)}; name a model of "
+            "water in pictures, such as flood-rgb"
+        )
+
+
+def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str | None]:
+    """Return the probability of each pixel, NaN without an answer, and why all of it is so."""
+    nothing = np.full(photo.valid.shape, np.nan, np.float32)
+    pixels, valid = _reduced(photo, model.card.window_px)
+    if not valid.any():
+        return nothing, None
+    slot = model.card.inputs[0].slot
+    raster = as_raster(pixels, valid=valid, bands=BANDS, source=name)
+    try:
+        survey = model.survey([{slot: raster}])
+    except InputsMismatch as error:
+        return nothing, str(error)
+    raster = trusted(raster, survey.far.get(slot, ()))
+    if not raster.valid.any():
+        return nothing, "; ".join(survey.notes)
+    plane = model.predict([{slot: raster}], survey)[0, 0]
+    return _enlarged(plane, photo.valid), None
+
+
+def _reduced(photo: Photo, side_px: int) -> tuple[FloatArray, BoolArray]:
+    """Return a photo of at most that side: (3, rows, cols) and where half of a pixel is seen."""
+    rows, cols = photo.valid.shape
+    scale = min(1.0, side_px / max(rows, cols))
+    size = max(1, round(cols * scale)), max(1, round(rows * scale))
+    alpha = np.where(photo.valid, np.uint8(255), np.uint8(0))
+    # Pillow weighs colours by alpha: what is not seen darkens no pixel beside it.
+    small = np.asarray(
+        Image.fromarray(np.dstack([photo.pixels, alpha])).resize(size, Image.Resampling.BOX)
+    )
+    pixels = np.moveaxis(small[..., :3], 2, 0).astype(np.float32)
+    return pixels, small[..., 3] >= 128
+
+
+def _enlarged(plane: FloatArray, valid: BoolArray) -> FloatArray:
+    """Return the probability on the photo's own pixels, NaN where not seen or without an answer."""
+    size = valid.shape[1], valid.shape[0]
+    answered = np.isfinite(plane)
+    whole = Image.fromarray(np.where(answered, plane, np.float32(0)))
+    there = Image.fromarray(answered.astype(np.uint8))
+    probability = np.asarray(whole.resize(size, Image.Resampling.BILINEAR))
+    seen = valid & (np.asarray(there.resize(size, Image.Resampling.NEAREST)) > 0)
+    return np.where(seen, probability, np.float32(np.nan))
+
+
+def _reasons(valid: BoolArray, answered: BoolArray, *, is_far: bool) -> dict[str, float]:
+    unseen = ~valid
+    other = Label.OUT_OF_DOMAIN if is_far else Label.NO_DATA
+    shares = {
+        REASONS[Label.NO_DATA]: float((unseen & ~answered).mean()),
+    }
+    rest = float((valid & ~answered).mean())
+    shares[REASONS[other]] = shares.get(REASONS[other], 0.0) + rest
+    return {reason: share for reason, share in shares.items() if share}

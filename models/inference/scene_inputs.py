@@ -1,0 +1,420 @@
+"""Scenes as a model wants them, and its answer for a window with what was seen there.
+
+Three ways to look: one image at a time (`SingleDate`), several together (`Joint`), and
+without a model (`SightOnly`), which says what was seen and nothing more.
+
+What the loop over windows asks of whoever reads and answers, and what it is given.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from geo.errors import BandsMissing
+from geo.imagery.mosaic import Preference, SceneMosaic, ordered
+from geo.imagery.reader import Masking
+from geo.raster.classify import Finding, Label
+from geo.scenes.scene import Phase, Scene
+from geo.types import BoolArray, CodeArray, FloatArray, Raster
+from models.cards.architecture import NetworkArchitecture
+from models.cards.card import ModelCard
+from models.cards.inputs import CardInput
+from models.cards.selection import Available, accepts, require_fit
+from models.inference.model import Model
+from models.networks.tensors import Survey, answered, trusted
+
+Seen = Mapping[str, Raster]
+"""One window: a raster by the name of its reading."""
+
+
+class Verdict(IntEnum):
+    """What a detector says of a pixel that a network answered, see `models.inference.cross_check`."""
+
+    UNASKED = 0
+    """There is none, or it has no answer there."""
+    AGREES = 1
+    DIFFERS = 2
+    CONTRADICTS = 3
+    """It lies in a block where they contradict each other: the network is not trusted there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a model says of one window, and what was seen of it."""
+
+    probabilities: FloatArray
+    """(findings, rows, cols)."""
+    valid: BoolArray
+    """(rows, cols); True where the model answered."""
+    valid_before: BoolArray
+    """(rows, cols); True where a before image saw the pixel."""
+    reason: CodeArray
+    """(rows, cols); a `Label` where not valid, 0 elsewhere."""
+    origins: tuple[CodeArray, ...]
+    """(rows, cols) each, one a reading: the number of the scene, from 1."""
+    verdict: CodeArray
+    """(rows, cols); a `Verdict`."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The scenes that are read together, and what for."""
+
+    name: str
+    phase: Phase
+    mosaic: SceneMosaic
+
+
+class Reader(Protocol):
+    """What the loop over windows needs to know."""
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What is read for every window."""
+        ...
+
+    @property
+    def window_px(self) -> int:
+        """Side of a window."""
+        ...
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that neighbouring windows share."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Windows that are predicted at once."""
+        ...
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """Probability from which a finding counts, in the order of the answers."""
+        ...
+
+    @property
+    def seen_as(self) -> Label:
+        """What a pixel is that was seen, where there are no findings."""
+        ...
+
+    @property
+    def witness(self) -> str | None:
+        """Name of the detector that the answers are held against; None where there is none."""
+        ...
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Look at the whole scene before any of it is mapped; by phase, or "all"."""
+        ...
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Return a window without the scenes that lie outside of the model's domain."""
+        ...
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for windows of one shape."""
+        ...
+
+
+def read(reader: Reader, geobox: GeoBox) -> Seen:
+    """Read one window of everything that a reader wants; safe in several threads."""
+    return {reading.name: reading.mosaic.read(geobox) for reading in reader.readings}
+
+
+SIGHT_WINDOW_PX = 1024
+NETWORK_BATCH = 4
+
+
+def reader_for(
+    model: Model | None,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None = None,
+) -> Reader:
+    """Return the reader for a model, or the one that only looks where there is none.
+
+    Args:
+        model: of the map.
+        scenes: of the request.
+        preference: which scene a pixel is taken from where several saw it.
+        maskings: by scene id, as `models.inference.clouds.maskings` returns them; the provider's own
+            mask is heeded in a scene without one.
+
+    Raises:
+        InputsMismatch: where the scenes do not fill the model's slots.
+        SourceInvalid: where the scenes cannot be ordered or are too many.
+    """
+    if model is None:
+        return SightOnly(tuple(_sight(scenes, preference, maskings)))
+    require_fit(model.card, [available(scene) for scene in scenes])
+    readings = readings_of(model.card, scenes, preference, maskings)
+    return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
+
+
+def available(scene: Scene) -> Available:
+    """Return what a scene can give to a model."""
+    return Available(scene.phase, scene.sensor_name, scene.bands, scene.backscatter)
+
+
+@dataclass(frozen=True)
+class _WithModel:
+    """What a model's card says of its windows."""
+
+    model: Model
+    readings: tuple[Reading, ...]
+
+    witness = None
+    seen_as = Label.NO_MODEL
+
+    @property
+    def window_px(self) -> int:
+        """Side of a window."""
+        return self.model.card.window_px
+
+    @property
+    def overlap_px(self) -> int:
+        """Pixels that neighbouring windows share."""
+        return self.model.card.overlap_px
+
+    @property
+    def batch(self) -> int:
+        """Windows that are predicted at once."""
+        network = isinstance(self.model.card.architecture, NetworkArchitecture)
+        return NETWORK_BATCH if network else 1
+
+
+@dataclass(frozen=True)
+class SingleDate(_WithModel):
+    """A model that sees one image at a time, on the after and the before image."""
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """The same threshold for water after and, where there is an image, before."""
+        threshold = self.model.card.classes[0].threshold
+        return {_FINDING_IN[reading.phase]: threshold for reading in self.readings}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Survey each phase by itself: light and season differ between them."""
+        slot = self.model.card.inputs[0].slot
+        return {
+            reading.name: self.model.survey({slot: reading.mosaic.read(box)} for box in samples)
+            for reading in self.readings
+        }
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Leave out what the survey of each phase calls far."""
+        slot = self.model.card.inputs[0].slot
+        return {
+            name: trusted(raster, surveys[name].far.get(slot, ())) for name, raster in seen.items()
+        }
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for the after and the before images."""
+        slot = self.model.card.inputs[0].slot
+        batch = [self.trusted(seen, surveys) for seen in batch]
+        planes = np.stack(
+            [
+                self.model.predict([{slot: seen[name]} for seen in batch], surveys[name])[:, 0]
+                for name in (reading.name for reading in self.readings)
+            ],
+            axis=1,
+        )
+        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+
+    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+        usable = {
+            reading.phase: seen[reading.name].valid & np.isfinite(plane)
+            for reading, plane in zip(self.readings, planes, strict=True)
+        }
+        valid = usable[Phase.AFTER]
+        return Answer(
+            probabilities=planes,
+            valid=valid,
+            valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
+            reason=_reason(
+                valid, [seen[r.name].reason for r in self.readings if r.phase is Phase.AFTER]
+            ),
+            origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(valid, np.uint8),
+        )
+
+
+@dataclass(frozen=True)
+class Joint(_WithModel):
+    """A model that sees all its images together."""
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """The thresholds of the card, in its order."""
+        return {entry.name: entry.threshold for entry in self.model.card.classes}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Survey all images together."""
+        return {"all": self.model.survey(read(self, box) for box in samples)}
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Leave out, slot by slot, what the survey calls far."""
+        far = surveys["all"].far
+        return {slot: trusted(raster, far.get(slot, ())) for slot, raster in seen.items()}
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Answer for all images together."""
+        batch = [self.trusted(seen, surveys) for seen in batch]
+        planes = self.model.predict(batch, surveys["all"])
+        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+
+    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+        card = self.model.card
+        valid = answered(card, seen) & np.isfinite(planes).all(axis=0)
+        before = [seen[r.name].valid for r in self.readings if r.phase is Phase.BEFORE]
+        return Answer(
+            probabilities=planes,
+            valid=valid,
+            valid_before=np.any([np.zeros_like(valid), *before], axis=0),
+            reason=_reason(valid, _whose_reasons_count(card, seen)),
+            origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(valid, np.uint8),
+        )
+
+
+@dataclass(frozen=True)
+class SightOnly:
+    """No model of pixels: which of them were seen, by which scene."""
+
+    readings: tuple[Reading, ...]
+    compares: bool = False
+    """True where buildings are graded: a pixel counts that was seen before and after."""
+    learned: Survey | None = None
+    """What the grader of the buildings learned from the scenes."""
+
+    window_px = SIGHT_WINDOW_PX
+    overlap_px = 0
+    batch = 1
+    witness = None
+
+    @property
+    def seen_as(self) -> Label:
+        """Compared where buildings are graded, or else not analysed."""
+        return Label.COMPARED if self.compares else Label.NO_MODEL
+
+    @property
+    def thresholds(self) -> Mapping[Finding, float]:
+        """No findings."""
+        return {}
+
+    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+        """Nothing to learn but what the grader did."""
+        del samples
+        return {} if self.learned is None else {"all": self.learned}
+
+    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+        """Leave out what the grader called far."""
+        far = surveys["all"].far if surveys else {}
+        return {name: trusted(raster, far.get(name, ())) for name, raster in seen.items()}
+
+    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+        """Say what was seen."""
+        return [self._answer(self.trusted(seen, surveys)) for seen in batch]
+
+    def _answer(self, seen: Seen) -> Answer:
+        valid = {
+            phase: np.any([seen[r.name].valid for r in self.readings if r.phase is phase], axis=0)
+            for phase in {reading.phase for reading in self.readings}
+        }
+        before = valid.get(Phase.BEFORE, np.zeros_like(valid[Phase.AFTER]))
+        usable = valid[Phase.AFTER] & before if self.compares else valid[Phase.AFTER]
+        needed = tuple(Phase) if self.compares else (Phase.AFTER,)
+        return Answer(
+            probabilities=np.zeros((0, *usable.shape), np.float32),
+            valid=usable,
+            valid_before=before,
+            reason=_reason(
+                usable, [seen[r.name].reason for p in needed for r in self.readings if r.phase is p]
+            ),
+            origins=_origins(self.readings, seen),
+            verdict=np.zeros_like(usable, np.uint8),
+        )
+
+
+_FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
+
+
+def _whose_reasons_count(card: ModelCard, seen: Seen) -> list[CodeArray]:
+    """Return the reasons of the required images, then the most telling of the others after.
+
+    An optional image before is missed by no answer, so its reasons do not count.
+    """
+    required = [seen[entry.slot].reason for entry in card.inputs if entry.required]
+    others = [e.slot for e in card.after_inputs if not e.required and e.slot in seen]
+    # Cloud before "no data" before "no imagery", as between the scenes of one image.
+    telling = [np.max([seen[slot].reason for slot in others], axis=0)] if others else []
+    return [*required, *telling]
+
+
+def readings_of(
+    card: ModelCard,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None = None,
+) -> tuple[Reading, ...]:
+    """Return what a card's slots read, those that some scene fills; see `reader_for`."""
+    return tuple(_readings(card, scenes, preference, maskings))
+
+
+def _readings(
+    card: ModelCard,
+    scenes: Sequence[Scene],
+    preference: Preference,
+    maskings: Mapping[str, Masking] | None,
+) -> Iterator[Reading]:
+    for entry in card.inputs:
+        for phase in (Phase.AFTER, Phase.BEFORE):
+            wanted = _scenes_for(entry, scenes, phase)
+            if wanted:
+                name = phase.value if card.single_date else entry.slot
+                mosaic = SceneMosaic(ordered(wanted, preference), entry.bands, maskings)
+                yield Reading(name, phase, mosaic)
+
+
+def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list[Scene]:
+    return [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
+
+
+def _sight(
+    scenes: Sequence[Scene], preference: Preference, maskings: Mapping[str, Masking] | None
+) -> Iterator[Reading]:
+    """Yield a reading a phase and sensor, of the bands that its scenes share."""
+    for phase in (Phase.AFTER, Phase.BEFORE):
+        for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
+            alike = [s for s in scenes if s.phase is phase and s.sensor_name == sensor]
+            quality = alike[0].sensor.quality
+            shared = [
+                band
+                for band in alike[0].bands
+                if band != quality and all(band in scene.bands for scene in alike)
+            ]
+            if not shared:
+                raise BandsMissing(
+                    f"the {phase} scenes of {sensor} share no band: "
+                    + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
+                )
+            name = f"{phase}-{sensor}"
+            yield Reading(name, phase, SceneMosaic(ordered(alike, preference), shared, maskings))
+
+
+def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
+    """Return why a pixel has no answer: the first image that did not see it says so."""
+    reason = np.zeros(valid.shape, np.uint8)
+    for why in reasons:
+        reason = np.where(reason == 0, why, reason)
+    # Seen by all and still without an answer: its feature is not defined there.
+    reason = np.where(reason == 0, np.uint8(Label.NO_DATA), reason)
+    return np.where(valid, 0, reason).astype(np.uint8)
+
+
+def _origins(readings: Sequence[Reading], seen: Seen) -> tuple[CodeArray, ...]:
+    return tuple(seen[reading.name].origin for reading in readings)

@@ -1,0 +1,1 @@
+"""Networks and detectors: what turns rasters into probabilities."""

@@ -1,0 +1,187 @@
+"""CsmaskModel: a network of ukis-csmask with its card; see `models.inference.model.Model`.
+
+This module is the only one that imports onnxruntime, and is imported only when such a network
+is loaded. The package's own `CSmask` is not used: it loads the network anew for every image,
+takes 16 tiles where 9 cover it, and gives classes without their probability.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from scipy import ndimage
+from scipy.special import softmax
+
+from geo.raster.windows import lattice
+from geo.types import BoolArray, FloatArray, Raster
+from models.cards.architecture import CsmaskArchitecture
+from models.cards.card import ModelCard
+from models.cards.registry import CardRef
+from models.errors import WeightsMismatch
+from models.networks.tensors import (
+    NOTHING_LEARNED,
+    Inputs,
+    Survey,
+    ValueSample,
+    answered,
+    select,
+    shape_of,
+)
+
+_CLASSES = 3
+"""Of the network: ground, cloud, cloud shadow, in this order (`ukis_csmask.mask.CSmask._csm`)."""
+
+
+@dataclass(frozen=True)
+class CsmaskModel:
+    """A network of ukis-csmask, its card and what to make of its answer."""
+
+    card: ModelCard
+    architecture: CsmaskArchitecture
+    session: onnxruntime.InferenceSession
+
+    @classmethod
+    def load(cls, ref: CardRef, architecture: CsmaskArchitecture) -> "CsmaskModel":
+        """Load the network of a card from the package that it comes with.
+
+        Raises:
+            WeightsMismatch: where the package is not there, or its network is another one.
+        """
+        try:
+            content = ref.weights.read_bytes()
+        except OSError as error:
+            raise WeightsMismatch(
+                f"the network {ref.weights} cannot be read: {error.strerror}"
+            ) from error
+        there = hashlib.sha256(content).hexdigest()
+        if there != ref.card.weights_sha256:
+            raise WeightsMismatch(
+                f"the network {ref.weights} has the sha256 {there}, the card {ref.card.name} says "
+                f"{ref.card.weights_sha256}; install ukis-csmask 1.0.0"
+            )
+        options = onnxruntime.SessionOptions()
+        # The threads that read ahead ask it side by side, and the model of the map computes.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        providers = ["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
+        return cls(ref.card, architecture, session)
+
+    def survey(self, samples: Iterable[Inputs]) -> Survey:
+        """Check the units of the scene; its constants are the card's."""
+        values = ValueSample(self.card)
+        for inputs in samples:
+            shape_of(self.card, inputs)
+            values.feed(inputs)
+        values.check()
+        return NOTHING_LEARNED
+
+    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+        """Answer a batch of windows; see `models.inference.model.Model.predict`.
+
+        Windows of finer pixels are averaged to about the resolution of the card first: at the
+        10 m of Sentinel-2 the same networks take flood water for shadow.
+        """
+        del survey
+        return np.stack([self._answer(inputs) for inputs in batch])
+
+    def _answer(self, inputs: Inputs) -> FloatArray:
+        """Return the probability of cloud and of shadow, (2, rows, cols)."""
+        rows, cols = shape_of(self.card, inputs)
+        usable = answered(self.card, inputs)
+        (entry,) = self.card.inputs
+        raster = inputs[entry.slot]
+        if raster is None or not usable.any():
+            return np.full((len(self.card.classes), rows, cols), np.nan, np.float32)
+        step = _pixels_a_cell(raster, self.card.resolution_m)
+        cells, seen = averaged(select(entry, raster), usable, step=step)
+        planes = self._judged(self._classes(mirrored(cells, seen)), seen)
+        fine = planes.repeat(step, axis=1).repeat(step, axis=2)[:, :rows, :cols]
+        return np.where(usable, fine, np.float32(np.nan))
+
+    def _classes(self, reflectance: FloatArray) -> FloatArray:
+        """Return the probability of each class, (3, rows, cols), blended over windows.
+
+        The network takes squares of one size; a smaller image is mirrored at its edges.
+        """
+        (entry,) = self.card.inputs
+        mean, std = (np.array(v, np.float32)[:, None, None] for v in (entry.mean, entry.std))
+        rows, cols = reflectance.shape[1:]
+        side = self.card.window_px
+        edges = ((0, 0), (0, max(0, side - rows)), (0, max(0, side - cols)))
+        pixels = np.pad((reflectance - mean) / std, edges, mode="symmetric")
+        shape = pixels.shape[1], pixels.shape[2]
+        total = np.zeros((_CLASSES, *shape), np.float32)
+        for window in lattice(shape, size=side, overlap=self.card.overlap_px):
+            part = (slice(None), *window.slices)
+            tile = np.ascontiguousarray(pixels[part])[None]
+            (logits,) = self.session.run(None, {"input": tile})
+            total[part] += softmax(logits[0], axis=0) * window.weight
+        return total[:, :rows, :cols]
+
+    def _judged(self, classes: FloatArray, seen: BoolArray) -> FloatArray:
+        """Return cloud, widened, and the shadow that a cloud is near to, (2, rows, cols)."""
+        _, cloud, shadow = np.where(seen, classes, np.float32(0))
+        found = cloud >= self.card.classes[0].threshold
+        near = np.zeros_like(found)
+        if found.any():
+            near = ndimage.distance_transform_edt(~found) <= self.architecture.shadow_reach_px
+        width = self.architecture.cloud_buffer_px
+        if width:
+            diamond = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), width)
+            cloud = ndimage.grey_dilation(cloud, footprint=diamond)
+        return np.stack([cloud, np.where(near, shadow, np.float32(0))])
+
+
+def averaged(pixels: FloatArray, valid: BoolArray, *, step: int) -> tuple[FloatArray, BoolArray]:
+    """Return the mean of the valid pixels in blocks of step x step, and where there was one.
+
+    Args:
+        pixels: (bands, rows, cols).
+        valid: (rows, cols).
+        step: pixels along a block; blocks at the lower and right edge may be smaller.
+
+    Returns:
+        means: (bands, rows, cols) of blocks; 0 where no pixel was valid.
+        seen: (rows, cols) of blocks.
+    """
+    rows, cols = valid.shape
+    edges = ((0, -rows % step), (0, -cols % step))
+    values = np.pad(np.where(valid, pixels, np.float32(0)), ((0, 0), *edges))
+    number = _blocks(np.pad(valid, edges)[None].astype(np.float32), step)
+    means = _blocks(values, step) / np.maximum(number, 1)
+    return means.astype(np.float32, copy=False), number[0] > 0
+
+
+def mirrored(cells: FloatArray, seen: BoolArray) -> FloatArray:
+    """Return cells with what was not seen replaced by the mirror image of what was.
+
+    Filled with 0, as Sentinel-2 does, the network found 43 % of the cloudless Spain chip of
+    Sen1Floods11 in shadow where the chip fills a fifth of a square; filled so, 1 %.
+
+    Args:
+        cells: (bands, rows, cols).
+        seen: (rows, cols), True somewhere.
+    """
+    nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
+    shape = np.array(seen.shape)[:, None, None]
+    image = 2 * nearest - np.indices(seen.shape)
+    there = np.all((image >= 0) & (image < shape), axis=0)
+    rows, cols = np.where(there, image, nearest)
+    rows, cols = np.where(seen[rows, cols], (rows, cols), nearest)
+    return cells[:, rows, cols]
+
+
+def _blocks(pixels: FloatArray, step: int) -> FloatArray:
+    """Return sums over blocks."""
+    bands, rows, cols = pixels.shape
+    blocks = pixels.reshape(bands, rows // step, step, cols // step, step)
+    sums: FloatArray = blocks.sum(axis=(2, 4))
+    return sums
+
+
+def _pixels_a_cell(raster: Raster, resolution_m: float | None) -> int:
+    """Return how many pixels along make one of about the resolution that the network knows."""
+    pixel_m = abs(raster.geobox.resolution.x)
+    return max(1, round((resolution_m or pixel_m) / pixel_m))

@@ -1,0 +1,390 @@
+"""From rasters to the arrays of a model, by the names and constants of its card.
+
+Levels of the bands of a whole scene, for the slots that a card normalises by them.
+
+Do the values of a scene agree with the units that the card names?
+
+Survey: what a model learned from the scene as a whole before it mapped any of it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from geo.raster.classify import Label
+from geo.raster.indices import GaussianPair, lee_decibel
+from geo.types import BoolArray, CodeArray, FloatArray, Raster
+from models.cards.architecture import NetworkArchitecture
+from models.cards.card import ModelCard
+from models.cards.inputs import CardInput, Physical
+from models.errors import InputsMismatch
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The line between two classes of one feature, and where it came from."""
+
+    feature: str
+    """What is compared with it, such as "ndwi" or "vv after"."""
+    value: float | None
+    """In the feature's units; None: the classes cannot be told apart, and nothing is found."""
+    method: str
+    """"otsu", "kittler-illingworth", "fixed" or "none"."""
+    width: float
+    """Scale of the logistic around a fixed threshold, in the feature's units."""
+    pair: GaussianPair | None = None
+    """The two modes on both sides of a learned threshold."""
+    tiles: int = 0
+    """Tiles with two modes that it was learned from; 0 where it was the scene as a whole."""
+    pixels: int = 0
+    """Pixels in the histogram that it was learned from."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Where the values of a band lie in the whole scene, and how far they spread."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What holds for the whole scene; goes into the manifest."""
+
+    thresholds: tuple[Threshold, ...] = ()
+    levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
+    """By slot, in the order of its bands, where the card normalises it by the scene."""
+    far: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By slot, the scenes that lie outside of the model's domain, see `models.networks.domain_check`: their
+    numbers as in `geo.types.Raster.origin`."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the reader of the product, such as that a threshold was not learned."""
+
+    def threshold(self, feature: str) -> Threshold:
+        """Return the threshold of a feature that the survey is known to hold."""
+        return next(entry for entry in self.thresholds if entry.feature == feature)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain dicts, lists, strings and finite numbers."""
+        return asdict(self)
+
+
+NOTHING_LEARNED = Survey()
+"""The survey of a model that takes every constant from its card."""
+
+
+Inputs: TypeAlias = Mapping[str, Raster | None]
+"""One window: the raster of each slot, None where there is no image for it."""
+
+
+def select(entry: CardInput, raster: Raster) -> FloatArray:
+    """Return the bands of a slot in the card's order, (bands, rows, cols).
+
+    Radar bands lose their speckle where the card says so. `shape_of` has checked that the bands
+    are there.
+    """
+    pixels = raster.pixels[[raster.bands.index(band) for band in entry.bands]]
+    if entry.speckle is None:
+        return pixels
+    speckle = entry.speckle
+    smooth = [lee_decibel(b, window_px=speckle.window_px, looks=speckle.looks) for b in pixels]
+    return np.stack(smooth)
+
+
+def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
+    """Return (rows, cols) of a window, after checking that it fills the card's slots.
+
+    Raises:
+        InputsMismatch: where a required slot is empty, a slot is unknown, all are empty, a
+            band is missing, or two rasters lie on different grids.
+    """
+    slots = {entry.slot for entry in card.inputs}
+    unknown = sorted(inputs.keys() - slots)
+    if unknown:
+        raise InputsMismatch(
+            f"{card.name} has the slots {', '.join(sorted(slots))}, not {', '.join(unknown)}"
+        )
+    empty = [e.slot for e in card.inputs if e.required and inputs.get(e.slot) is None]
+    filled = [(e, raster) for e in card.inputs if (raster := inputs.get(e.slot)) is not None]
+    rasters = [raster for _, raster in filled]
+    if empty or not rasters:
+        raise InputsMismatch(
+            f"{card.name} needs an image for {', '.join(empty) or ' or '.join(sorted(slots))}"
+        )
+    for entry, raster in filled:
+        _check_bands(entry, raster)
+    if any(raster.geobox != rasters[0].geobox for raster in rasters):
+        raise InputsMismatch(f"the images for {card.name} lie on different grids; use one grid")
+    return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
+
+
+def trusted(raster: Raster, far: Collection[int]) -> Raster:
+    """Return an image without the scenes that lie outside of the model's domain.
+
+    Args:
+        raster: of a slot.
+        far: numbers of scenes, see `models.networks.tensors.Survey.far`.
+    """
+    if not far:
+        return raster
+    out = raster.valid & np.isin(raster.origin, list(far))
+    return replace(
+        raster,
+        pixels=np.where(out, np.float32(np.nan), raster.pixels),
+        valid=raster.valid & ~out,
+        origin=np.where(out, np.uint8(0), raster.origin),
+        reason=np.where(out, np.uint8(Label.OUT_OF_DOMAIN), raster.reason),
+    )
+
+
+def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
+    """Return where the model can answer, (rows, cols).
+
+    That is where every required slot was observed, and at least one slot after the event: what
+    lay there before says nothing of it.
+    """
+    seen = np.zeros(shape_of(card, inputs), bool)
+    required = np.ones_like(seen)
+    for entry in card.inputs:
+        raster = inputs.get(entry.slot)
+        if raster is None:
+            continue
+        if entry in card.after_inputs:
+            seen |= raster.valid
+        if entry.required:
+            required &= raster.valid
+    return seen & required
+
+
+def stack(card: ModelCard, batch: Sequence[Inputs], survey: Survey = NOTHING_LEARNED) -> FloatArray:
+    """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
+
+    The channels are the bands of the slots in the card's order, then, where the card asks
+    for them, one channel a slot that is 1 where it was observed. Pixels that were not, and
+    slots without an image, are 0, the mean of what the network learned from. The constants
+    are the card's own or, where it says so, those of the whole scene: never of the window.
+
+    Args:
+        card: of a network.
+        batch: windows.
+        survey: of the scene that they belong to.
+
+    Raises:
+        InputsMismatch: where a window does not fill the slots, the shapes differ, or the survey
+            lacks a level that the card asks for.
+    """
+    shapes = {shape_of(card, inputs) for inputs in batch}
+    if len(shapes) != 1:
+        raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
+    return np.stack([_channels(card, inputs, survey) for inputs in batch])
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What one channel of `stack` holds."""
+
+    slot: str
+    band: str | None
+    """None: 1 where the slot was observed, else 0."""
+
+
+def channels_of(card: ModelCard) -> tuple[Channel, ...]:
+    """Return the channels of `stack`, in their order."""
+    bands = [Channel(entry.slot, band) for entry in card.inputs for band in entry.bands]
+    flags = [Channel(entry.slot, None) for entry in card.inputs]
+    return tuple(bands + flags if _flagged(card) else bands)
+
+
+def _flagged(card: ModelCard) -> bool:
+    network = card.architecture
+    return isinstance(network, NetworkArchitecture) and network.availability_channels
+
+
+def _check_bands(entry: CardInput, raster: Raster) -> None:
+    if len(set(raster.bands)) < len(raster.bands):
+        raise InputsMismatch(
+            f"{entry.slot}: a band is named twice in {', '.join(raster.bands)}; name each once"
+        )
+    missing = [band for band in entry.bands if band not in raster.bands]
+    if missing:
+        raise InputsMismatch(
+            f"{entry.slot} wants the bands {', '.join(entry.bands)}; the image has "
+            f"{', '.join(raster.bands)}, without {', '.join(missing)}"
+        )
+
+
+def _channels(card: ModelCard, inputs: Inputs, survey: Survey) -> FloatArray:
+    shape = shape_of(card, inputs)
+    bands: list[FloatArray] = []
+    flags: list[FloatArray] = []
+    for entry in card.inputs:
+        raster = inputs.get(entry.slot)
+        if raster is None:
+            bands.append(np.zeros((len(entry.bands), *shape), np.float32))
+            flags.append(np.zeros((1, *shape), np.float32))
+        else:
+            bands.append(_normalised(entry, raster, survey))
+            flags.append(raster.valid[None].astype(np.float32))
+    return np.concatenate(bands + flags if _flagged(card) else bands)
+
+
+def _normalised(entry: CardInput, raster: Raster, survey: Survey) -> FloatArray:
+    pixels = select(entry, raster)
+    if not raster.valid.any():
+        return np.zeros_like(pixels)
+    mean, std = (
+        np.asarray(values, np.float32)[:, None, None] for values in _constants(entry, survey)
+    )
+    scaled = pixels - mean
+    scaled /= std
+    return np.where(raster.valid & np.isfinite(scaled), scaled, np.float32(0))
+
+
+def _constants(entry: CardInput, survey: Survey) -> tuple[Sequence[float], Sequence[float]]:
+    """Return mean and standard deviation by band."""
+    if entry.normalised_by == "scene":
+        levels = survey.levels.get(entry.slot)
+        if levels is None:
+            raise InputsMismatch(
+                f"{entry.slot} is normalised by the whole scene, and the survey of the scene "
+                "saw no value of it; survey windows that were observed"
+            )
+        return [level.mean for level in levels], [level.std for level in levels]
+    return (entry.mean or (0.0,) * len(entry.bands), entry.std or (1.0,) * len(entry.bands))
+
+
+_PER_SAMPLE = 4096
+"""Values kept of a band of a sample; enough for a median to within a hundredth."""
+
+
+@dataclass(frozen=True)
+class Plausible:
+    """What the values of a band of a whole scene can be."""
+
+    median: tuple[float, float]
+    reach: tuple[float, float]
+    """The least value must lie below the first, the greatest above the second."""
+    hint: str
+    """What it probably is otherwise."""
+
+
+PLAUSIBLE: dict[Physical, Plausible] = {
+    # Land and water lie between -30 and 0 dB; linear power is never negative.
+    Physical.DECIBEL: Plausible(
+        (-35.0, 5.0), (0.0, -np.inf), "linear power or digital numbers; convert them to dB"
+    ),
+    # Snow and cloud reach 1.2; what is scaled by 10,000 or has 8 bits lies far above.
+    Physical.REFLECTANCE: Plausible(
+        (-0.1, 1.5), (np.inf, -np.inf), "scaled reflectance; divide it by its scale"
+    ),
+    Physical.BRIGHTNESS: Plausible(
+        (0.0, 255.0), (np.inf, 1.0), "reflectance or 16-bit values; scale them to 0-255"
+    ),
+}
+
+
+class ValueSample:
+    """Keeps a regular sample of each band while windows go by, and judges it at the end."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._kept: dict[str, list[FloatArray]] = {entry.slot: [] for entry in card.inputs}
+        self._origins: dict[str, list[CodeArray]] = {entry.slot: [] for entry in card.inputs}
+        self._scenes: dict[str, tuple[str, ...]] = {}
+
+    def feed(self, inputs: Inputs) -> None:
+        """Add a window that fills the slots of the card."""
+        for entry in self._card.inputs:
+            raster = inputs.get(entry.slot)
+            if raster is not None:
+                seen = select(entry, raster)[:, raster.valid]
+                step = max(1, seen.shape[1] // _PER_SAMPLE)
+                self._kept[entry.slot].append(seen[:, ::step])
+                self._origins[entry.slot].append(raster.origin[raster.valid][::step])
+                self._scenes[entry.slot] = raster.sources
+
+    def kept(self, entry: CardInput, *, without: Collection[int] = ()) -> FloatArray:
+        """Return what was kept of a slot, (bands, values); without values where it is empty.
+
+        Args:
+            entry: the slot.
+            without: numbers of scenes that are left out.
+        """
+        values = np.concatenate(
+            [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.slot]], axis=1
+        )
+        return values[:, ~np.isin(self.origins(entry), list(without))] if without else values
+
+    def origins(self, entry: CardInput) -> CodeArray:
+        """Return the number of the scene that each value kept of a slot comes from, (values,)."""
+        return np.concatenate([np.zeros(0, np.uint8), *self._origins[entry.slot]])
+
+    def scene(self, entry: CardInput, number: int) -> str:
+        """Return the id of a scene of a slot; "the image" where it has no number."""
+        return self._scenes[entry.slot][number - 1] if number else "the image"
+
+    def check(self) -> None:
+        """Compare what was kept with the units of the card.
+
+        Raises:
+            InputsMismatch: where they contradict each other.
+        """
+        for entry in self._card.inputs:
+            if self._kept[entry.slot]:
+                for band, row in zip(entry.bands, self.kept(entry), strict=True):
+                    _check_band(entry, band, row[np.isfinite(row)])
+
+
+def _check_band(entry: CardInput, band: str, values: FloatArray) -> None:
+    if not values.size or values.min() == values.max() == 0:
+        return
+    wanted = PLAUSIBLE[entry.units]
+    median = float(np.median(values))
+    inside = wanted.median[0] <= median <= wanted.median[1]
+    if inside and values.min() < wanted.reach[0] and values.max() > wanted.reach[1]:
+        return
+    raise InputsMismatch(
+        f"{band} of {entry.slot} should be in {entry.units}; its values run from "
+        f"{values.min():.3g} to {values.max():.3g} with a median of {median:.3g}, "
+        f"which looks like {wanted.hint}"
+    )
+
+
+_TAILS = (2.0, 98.0)
+"""Percentiles to which values are limited first: a ship or a hole in a scene moves nothing."""
+
+
+NONE_FAR: Mapping[str, tuple[int, ...]] = {}
+
+
+def scene_levels(
+    card: ModelCard, sample: ValueSample, *, far: Mapping[str, tuple[int, ...]] = NONE_FAR
+) -> dict[str, tuple[Level, ...]]:
+    """Return the levels of the slots that the card normalises by the scene.
+
+    A slot without an image, or without one value that was seen, has none.
+
+    Args:
+        card: of a network.
+        sample: of the scene.
+        far: by slot, numbers of the scenes that are not to be measured.
+    """
+    kept = {e.slot: sample.kept(e, without=far.get(e.slot, ())) for e in _by_scene(card)}
+    return {
+        slot: tuple(_level(row[np.isfinite(row)]) for row in rows)
+        for slot, rows in kept.items()
+        if np.isfinite(rows).any(axis=1).all()
+    }
+
+
+def _by_scene(card: ModelCard) -> list[CardInput]:
+    return [entry for entry in card.inputs if entry.normalised_by == "scene"]
+
+
+def _level(values: FloatArray) -> Level:
+    inner = np.clip(values, *np.percentile(values, _TAILS))
+    # A constant band carries nothing: with a spread of 1 it becomes 0 everywhere.
+    return Level(float(inner.mean()), float(inner.std()) or 1.0)

@@ -1,0 +1,344 @@
+"""What a training leaves: weights, card, log.
+
+The encoder of a network, begun with weights that the user has.
+"""
+
+import csv
+import hashlib
+import io
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from geo.store.atomic_io import replace_file, writing
+from models.cards.architecture import NetworkArchitecture
+from models.cards.card import CARD_NAME, WEIGHTS_NAME, CardClass, ModelCard, Score, card_bytes
+from models.cards.inputs import BandStatistics, CardInput
+from models.cards.registry import listed, read_tensors
+from models.cards.training_record import Calibration, DomainLimits, TemperatureParameters, Training
+from models.datasets.catalog import fold_name
+from models.errors import WeightsMismatch
+from models.evaluation.metrics import Counts, LogitTally
+from models.networks.network import encoder_of
+from models.training.config import CardPlan, InputSubset, TrainingConfig
+from models.training.loop import Standing
+
+LOG_NAME = "log.csv"
+_NO_WEIGHTS_YET = "0" * 64
+_LEARNED = ("finding", "grades")
+"""Fields of a plan that are the classes of the card."""
+_LIBRARIES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "numpy")
+
+
+GRADE_THRESHOLD = 0.5
+"""A building is of the worst grade that it more likely reaches than not: the median grade."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the tiles that were left out decided of one finding, and how well it did on them."""
+
+    temperature: float
+    threshold: float
+    ece: float
+    by_subset: tuple[Counts, ...]
+
+    @classmethod
+    def by(cls, tallies: Sequence[LogitTally], *, threshold: float | None = None) -> "Chosen":
+        """Choose the temperature by all subsets, each as often as the others.
+
+        The threshold is chosen by the first one: the best threshold of a network that sees little
+        is low, and would call too much flood where it sees everything.
+
+        Args:
+            tallies: by subset.
+            threshold: where there is nothing to choose.
+        """
+        together = sum(tallies, LogitTally.empty())
+        temperature = together.temperature()
+        if threshold is None:
+            threshold = tallies[0].threshold(temperature=temperature)
+        return cls(
+            temperature,
+            threshold,
+            together.ece(temperature=temperature),
+            tuple(t.counts(threshold=threshold, temperature=temperature) for t in tallies),
+        )
+
+
+def choose(tallies: Sequence[Sequence[LogitTally]]) -> tuple[Chosen, ...]:
+    """Choose for the finding and for each of its grades.
+
+    Args:
+        tallies: by subset, then by finding.
+    """
+    finding, *grades = zip(*tallies, strict=True)
+    return (Chosen.by(finding), *(Chosen.by(each, threshold=GRADE_THRESHOLD) for each in grades))
+
+
+def draft_card(
+    plan: CardPlan, statistics: dict[str, tuple[BandStatistics, ...]], *, trained_on: str
+) -> ModelCard:
+    """Return the card as far as it is known before the training."""
+    fields = {name: value for name, value in dict(plan).items() if name not in _LEARNED}
+    return ModelCard(
+        **{**fields, "inputs": tuple(_measured(entry, statistics) for entry in plan.inputs)},
+        weights_sha256=_NO_WEIGHTS_YET,
+        classes=tuple(CardClass(name=finding, threshold=0.5) for finding in plan.findings),
+        trained_on=trained_on,
+        tested_on="nothing yet",
+        domain=DomainLimits(),
+    )
+
+
+def _measured(entry: CardInput, statistics: dict[str, tuple[BandStatistics, ...]]) -> CardInput:
+    """Return a slot with the statistics of its bands; those of the card are its constants."""
+    bands = statistics.get(entry.slot)
+    if bands is None or entry.normalised_by == "scene":
+        return entry.model_copy(update={"learned_from": bands})
+    constants = {
+        "mean": tuple(round(band.mean, 6) for band in bands),
+        "std": tuple(round(band.std, 6) for band in bands),
+    }
+    return entry.model_copy(update={"learned_from": bands, **constants})
+
+
+def write_outcome(
+    folder: Path,
+    draft: ModelCard,
+    *,
+    network: torch.nn.Module,
+    chosen: Sequence[Chosen],
+    config: TrainingConfig,
+    standing: Standing,
+    tiles: tuple[int, int],
+    device: torch.device,
+) -> ModelCard:
+    """Write weights, then the card that names their digest.
+
+    Args:
+        folder: exists.
+        draft: of the training.
+        network: what is shipped.
+        chosen: on the tiles that were left out, by finding.
+        config: of the training.
+        standing: at its end.
+        tiles: learned from, left out.
+        device: that it was trained on.
+
+    Raises:
+        StoreError: where they cannot be written.
+    """
+    content = save({name: _stored(tensor) for name, tensor in network.state_dict().items()})
+    plan = config.data
+    left_out = fold_name(plan.split, folds=plan.folds, number=plan.fold)
+    where = f"{plan.kind} {left_out}, whole groups of neighbours, never learned from"
+    if plan.block_px:
+        where = f"{plan.kind} {plan.split}, {plan.left}, never learned from"
+    fields = {
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "classes": tuple(
+            CardClass(name=finding, threshold=one.threshold)
+            for finding, one in zip(config.card.findings, chosen, strict=True)
+        ),
+        "tested_on": where,
+        "calibration": Calibration(
+            method="temperature",
+            parameters=TemperatureParameters(
+                temperature=tuple(round(one.temperature, 4) for one in chosen)
+            ),
+            fitted_on=where,
+            ece=round(chosen[0].ece, 4),
+        ),
+        "scores": _scores(
+            config, chosen[0], split=where if plan.block_px else left_out, n=tiles[1]
+        ),
+        "training": _training(
+            config, standing, None if plan.block_px else left_out, tiles=tiles[0], device=device
+        ),
+    }
+    card = ModelCard.model_validate({**dict(draft), **fields})
+    for name, data in ((WEIGHTS_NAME, content), (CARD_NAME, card_bytes(card))):
+        with writing(folder / name):
+            replace_file(folder / name, data)
+    return card
+
+
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as it is shipped: the weights of layers at half precision, in half the file.
+
+    Means and variances keep theirs: a variance can be smaller than half precision knows.
+    """
+    plain = tensor.detach().cpu().contiguous()
+    return plain.half() if plain.is_floating_point() and plain.dim() > 1 else plain
+
+
+def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write the log anew: one row an epoch; a column is empty where it was not measured.
+
+    Raises:
+        StoreError: where it cannot be written.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    with writing(folder / LOG_NAME):
+        replace_file(folder / LOG_NAME, text.getvalue().encode())
+
+
+def subset_name(subset: InputSubset) -> str:
+    """Return how a subset is called in the log and in the scores."""
+    return " + ".join(subset.slots)
+
+
+def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tuple[Score, ...]:
+    return tuple(
+        Score(
+            dataset=config.data.kind,
+            split=split,
+            metric=f"IoU of {config.card.finding}, pooled pixels, from {subset_name(subset)}",
+            value=round(counts.iou, 4),
+            n=n,
+        )
+        for subset, counts in zip(config.seen_with, chosen.by_subset, strict=True)
+        if counts.iou is not None
+    )
+
+
+def _training(
+    config: TrainingConfig,
+    standing: Standing,
+    left_out: str | None,
+    *,
+    tiles: int,
+    device: torch.device,
+) -> Training:
+    return Training(
+        config_sha256=config.digest,
+        data_sha256=standing.data_sha256,
+        encoder_sha256=standing.encoder_sha256,
+        left_out=left_out,
+        seed=config.seed,
+        epochs=config.optimiser.epochs,
+        tiles=tiles,
+        libraries=tuple(f"{name} {version(name)}" for name in _LIBRARIES),
+        device=str(device),
+        wall_s=round(standing.wall_s, 1),
+        energy_wh=standing.energy_wh and round(standing.energy_wh, 2),
+    )
+
+
+_LOG = logging.getLogger(__name__)
+_COUNTER = "num_batches_tracked"
+"""Of batch normalisation: no weight, and left out by some who save them."""
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+def weights_file(path: Path, *, encoder: str) -> Path:
+    """Return the file that is meant: itself or, in a folder, the one named after the encoder.
+
+    Raises:
+        WeightsMismatch: where a folder holds neither ENCODER.safetensors nor model.safetensors.
+    """
+    if not path.is_dir():
+        return path
+    names = (f"{encoder}.safetensors", "model.safetensors")
+    found = next((path / name for name in names if (path / name).is_file()), None)
+    if found is None:
+        raise WeightsMismatch(
+            f"the folder of encoder weights {path} holds no {' nor '.join(names)}; give the file"
+        )
+    return found
+
+
+def begin_encoder(
+    network: torch.nn.Module, path: Path, *, architecture: NetworkArchitecture
+) -> str:
+    """Fill the encoder of a network with weights, and return the sha256 of their file.
+
+    They may be those of the encoder by itself, of a whole network of segmentation-models-pytorch,
+    or of a classifier of timm; what a classifier has besides is left out. A first convolution
+    that was made for another number of channels is adapted as segmentation-models-pytorch does:
+    its filters are repeated in turn and scaled by the ratio of the numbers, or summed for one.
+
+    Args:
+        network: of `models.networks.network.build`; its encoder is changed.
+        path: a safetensors file, or a folder of them, see `weights_file`.
+        architecture: of the network, for its channels and the messages.
+
+    Raises:
+        WeightsMismatch: where the file cannot be read, or a tensor of the encoder is missing from
+            it or has another shape.
+    """
+    file = weights_file(path, encoder=architecture.encoder)
+    tensors, sha256 = read_tensors(file)
+    encoder = encoder_of(network)
+    wanted = encoder.state_dict()
+    pairs = _paired(wanted, tensors)
+    what = f"the encoder weights {file} are not of {architecture.encoder}"
+    if missing := sorted(wanted.keys() - pairs.keys()):
+        raise WeightsMismatch(
+            f"{what}: {len(missing)} of its {len(wanted)} tensors are not there, such as "
+            f"{listed(missing)}; the file has {listed(sorted(tensors))}"
+        )
+    first = _first_convolution(encoder, channels=architecture.image_channels)
+    fitted = {
+        name: adapted(tensor, channels=wanted[name].shape[1]) if name == first else tensor
+        for name, tensor in pairs.items()
+    }
+    shapes = [
+        f"{name} {tuple(pairs[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in wanted
+        if fitted[name].shape != wanted[name].shape
+    ]
+    if shapes:
+        raise WeightsMismatch(f"{what}: with other shapes {listed(shapes)}")
+    # Not the encoder's own `load_state_dict`: some rename what they are given.
+    torch.nn.Module.load_state_dict(encoder, fitted, strict=True)
+    _LOG.info("began with %s, %d of its tensors left out", file, len(tensors) - len(pairs))
+    return sha256
+
+
+def adapted(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
+    """Return a convolution's weight, (out, in, rows, cols), for another number of channels."""
+    there = weight.shape[1]
+    if there == channels:
+        return weight
+    if channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    return weight[:, torch.arange(channels) % there] * (there / channels)
+
+
+def _paired(wanted: Tensors, tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file by the names that the encoder has for them."""
+    exact = {_bare(name): tensor for name, tensor in tensors.items()}
+    # timm writes `stages.0` for a classifier and `stages_0` for its features.
+    loose = {name.replace(".", "_"): tensor for name, tensor in exact.items()}
+    pairs = {name: t for name, t in wanted.items() if name.endswith(_COUNTER)}
+    for name in wanted:
+        bare = _bare(name)
+        if bare in exact or bare.replace(".", "_") in loose:
+            pairs[name] = exact[bare] if bare in exact else loose[bare.replace(".", "_")]
+    return pairs
+
+
+def _bare(name: str) -> str:
+    """Return a name without what a whole network and the wrapper around timm's put before it."""
+    return re.sub(r"^(context\.)?(encoder\.)?(model\.)?", "", name)
+
+
+def _first_convolution(encoder: torch.nn.Module, *, channels: int) -> str | None:
+    """Return the name of the weight that sees the image, or None where there is no convolution."""
+    for name, module in encoder.named_modules():
+        if isinstance(module, torch.nn.Conv2d) and module.in_channels == channels:
+            return f"{name}.weight"
+    return None

@@ -1,0 +1,79 @@
+"""Whether two graders together are better than each:
+`python -m models.grading.blend ROOT MODEL LEARNED NEW`.
+
+For tiles of xBD under ROOT, one that MODEL, a network, learned from and one that is new to it: the
+network, a regression that learned from the same tile, and blends of their probabilities.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from geo.types import Float64Array
+from models.cards.registry import find
+from models.damage.grader import Grader, load_grader
+from models.datasets.xbd import UNCLASSIFIED, DamageTile, Xbd
+from models.evaluation.damage_metrics import BuildingGrades
+from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
+from models.training.train_regression import graded
+from tests.benchmarks.learning_curve import PLAN
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the network; 0 is the regression by itself."""
+_EVEN = 0.25
+"""A grade of four that is not known."""
+
+
+def blends(
+    plan: GradingPlan, network: Grader, *, learned_from: DamageTile, new: DamageTile
+) -> Iterator[tuple[float, BuildingGrades]]:
+    """Yield the grades of a new tile for each of `SHARES`.
+
+    Probabilities are averaged; a building that one of them has no answer for is even in that.
+
+    Args:
+        plan: of the regression.
+        network: that learned from the same tile.
+        learned_from: by both.
+        new: to both.
+
+    Raises:
+        TrainingInvalid: where the tile has too few buildings of a grade.
+    """
+    parent = fit_card(plan, [measure_tile(learned_from, plan)])
+    regression = graded(parent, measure_tile(new, plan))
+    answers = network.grade(*new.images, new.buildings, count=len(new.polygons))
+    theirs = _even(answers[new.grades != UNCLASSIFIED].astype(np.float64))
+    for share in SHARES:
+        mixed = share * theirs + (1 - share) * _even(regression.probabilities)
+        yield share, BuildingGrades(regression.truth, mixed)
+
+
+def _even(probabilities: Float64Array) -> Float64Array:
+    return np.nan_to_num(probabilities, nan=_EVEN)
+
+
+def main(root: str, model: str, learned: str, new: str) -> None:
+    """Write the scores as CSV to stdout.
+
+    Args:
+        root: folder of xBD.
+        model: name or folder of the network.
+        learned: tile that it learned from.
+        new: tile that it did not.
+    """
+    network = load_grader(find(model, extra=None), device="cpu")
+    tiles = [Xbd.open(Path(root), name)[0] for name in (learned, new)]
+    plan = read_grading_plan(PLAN, root=Path(root))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("share_of_network", "auc_damaged", "macro_f1_two", "macro_f1_four", "ece"))
+    for share, found in blends(plan, network, learned_from=tiles[0], new=tiles[1]):
+        scores = (found.auc_damaged, found.macro_f1_two, found.macro_f1_four, found.reliability.ece)
+        writer.writerow((share, *(f"{score:.3f}" for score in scores)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

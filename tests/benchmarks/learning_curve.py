@@ -1,0 +1,109 @@
+"""How fast a regression learns a new place: `python -m models.grading.curve ROOT`.
+
+For each tile of xBD under ROOT: a regression that learned from the others, then from so many
+labels of the tile, drawn by chance; scored on the tile's buildings that gave no label.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.adaptation.adapt_regression import adapt_regression
+from models.cards.card import ModelCard
+from models.damage.regression import grades_of, logits, regression_of
+from models.datasets.xbd import Xbd
+from models.errors import DataInvalid
+from models.evaluation.damage_metrics import BuildingGrades
+from models.training.fit_regression import (
+    GradedTile,
+    GradingPlan,
+    Lesson,
+    fit_card,
+    lesson_of,
+    measure_tile,
+    read_grading_plan,
+)
+
+LABELS = (0, 5, 20, 50, 100)
+DRAWS = 10
+LEAST_SCORED = 30
+"""Buildings that must be left to score on."""
+PLAN = Path(__file__).parents[2] / "models" / "training" / "damage-features.toml"
+
+
+@dataclass(frozen=True)
+class Point:
+    """What so many labels of a tile are worth."""
+
+    tile: str
+    labels: int
+    scored: int
+    """Buildings that gave no label."""
+    auc_damaged: tuple[float, ...]
+    """By draw."""
+    macro_f1_two: tuple[float, ...]
+    macro_f1_four: tuple[float, ...]
+
+
+def learning_curve(
+    plan: GradingPlan, tiles: Sequence[GradedTile], *, draws: int = DRAWS, seed: int = 0
+) -> Iterator[Point]:
+    """Yield the points of every tile, for those of `LABELS` that leave enough to score on.
+
+    Raises:
+        DataInvalid: where there is one tile only.
+        TrainingInvalid: where the others have too few buildings of a grade.
+    """
+    if len(tiles) < 2:
+        raise DataInvalid("a curve needs two tiles, one to learn from and one that is new")
+    for tile in tiles:
+        parent = fit_card(plan, [other for other in tiles if other is not tile])
+        lesson = lesson_of(plan, regression_of(parent), [tile])
+        chance = np.random.default_rng(seed)
+        for labels in (n for n in LABELS if len(lesson.grades) - n >= LEAST_SCORED):
+            orders = [chance.permutation(len(lesson.grades)) for _ in range(draws if labels else 1)]
+            found = [_scored(parent, lesson, order, labels) for order in orders]
+            yield Point(
+                tile=tile.name,
+                labels=labels,
+                scored=len(lesson.grades) - labels,
+                auc_damaged=tuple(f.auc_damaged for f in found if f.auc_damaged is not None),
+                macro_f1_two=tuple(f.macro_f1_two for f in found if f.macro_f1_two is not None),
+                macro_f1_four=tuple(f.macro_f1_four for f in found if f.macro_f1_four is not None),
+            )
+
+
+def _scored(
+    parent: ModelCard, lesson: Lesson, order: npt.NDArray[np.integer], labels: int
+) -> BuildingGrades:
+    """Return what a regression says of the buildings that gave no label."""
+    known, rest = order[:labels], order[labels:]
+    card = parent
+    if labels:
+        card = adapt_regression(parent, lesson.design[known], lesson.grades[known]).card
+    three = logits(card, regression_of(card), lesson.design[rest])
+    return BuildingGrades(lesson.grades[rest], grades_of(three).astype(np.float64))
+
+
+def main(root: str) -> None:
+    """Write the curve as CSV to stdout: mean and standard deviation over the draws."""
+    plan = read_grading_plan(PLAN, root=Path(root))
+    labelled = Xbd.open(plan.root, plan.split)
+    tiles = [measure_tile(labelled[index], plan) for index in range(len(labelled))]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    measures = ("auc_damaged", "macro_f1_two", "macro_f1_four")
+    heads = (f"{name}{of}" for name in measures for of in ("", "_deviation"))
+    writer.writerow(("tile", "labels", "scored", "draws", *heads))
+    for point in learning_curve(plan, tiles):
+        each = [getattr(point, name) for name in measures]
+        numbers = [f"{of(values):.3f}" for values in each for of in (np.mean, np.std)]
+        writer.writerow((point.tile, point.labels, point.scored, len(each[0]), *numbers))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

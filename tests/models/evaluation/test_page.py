@@ -1,0 +1,208 @@
+"""The page of a detector on made tiles, whose answer follows from their pixels."""
+
+import dataclasses
+import json
+import re
+import shlex
+
+import numpy as np
+import pytest
+from skimage.io import imread
+
+from flows.cli.app import run
+from flows.reports.progress import QuietProgress
+from models.cards.card import ModelCard, read_card
+from models.cards.registry import find
+from models.datasets.catalog import open_set
+from models.errors import PageInvalid
+from models.evaluation.model_page import write_page
+from models.evaluation.model_page_content import draw_calibration, draw_places, draw_worst
+from models.evaluation.model_page_measure import Trainings, measure, read_plan, scored
+from models.inference.model import load
+from models.networks.detectors import DetectorModel
+from tests.models.datasets.made import write_ombria
+
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
+PLAN = """
+about = "Made for a test."
+not_for = ["Anything but this test."]
+
+[[sets]]
+name = "Made tiles"
+kind = "ombria"
+folder = "tiles"
+split = "test"
+about = "Tiles that a test made."
+groups = "a block of numbers"
+origin = "this test"
+licence = "none stated"
+thumbnails = true
+subsets = [
+  { name = "both", drop = ["s1-before", "s1-after"] },
+  { name = "after", drop = ["s1-before", "s1-after", "s2-before"] },
+]
+"""
+
+
+def water(*, above=0.0):
+    """Return the detector of water above an NDWI."""
+    card = find("ndwi-water").card.model_dump()
+    card["architecture"]["parameters"]["water"]["fixed"] = above
+    card["scores"] = ()
+    changed = ModelCard.model_validate(card)
+    return DetectorModel.of(changed, changed.architecture)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder of data: nine tiles in three groups, and the plan of the page."""
+    folder = tmp_path_factory.mktemp("data")
+    numbers = [20 * group + number for group in range(3) for number in (1, 2, 3)]
+    write_ombria(folder / "tiles", numbers, split="test")
+    (folder / "page.toml").write_text(PLAN)
+    return folder
+
+
+def measured(root, *, seeds=(), model=None):
+    plan = read_plan(root / "page.toml")
+    trainings = Trainings(model or water(), tuple(seeds))
+    return measure(trainings, plan, root=root, progress=QuietProgress())
+
+
+@pytest.fixture(scope="module")
+def page(root, tmp_path_factory):
+    """The folder of a page, and its text."""
+    folder = tmp_path_factory.mktemp("page")
+    path = write_page(measured(root), find("ndwi-water"), folder)
+    return folder, path.read_text()
+
+
+def test_a_page_is_titled_as_the_shelf_wants_and_shows_every_picture(page):
+    folder, text = page
+    assert text.startswith("# ndwi-water\n")
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert {path.name for path in folder.iterdir()} == {*shown, "README.md", "card.json"}
+    assert len(shown) == 3
+    for name in shown:
+        assert (folder / name).stat().st_size < 200_000
+        assert imread(folder / name).std() > 0
+
+
+def test_the_page_names_the_card_that_lies_beside_it(page):
+    folder, text = page
+    card = read_card(folder / "card.json")
+    assert all(f" {score.value:.3f}" in text for score in card.scores)
+    assert [s.measure for s in card.scores] == ["iou", "ece", "iou"]
+    assert card.tested_on == "Made tiles, test (9 images)"
+
+
+def test_every_command_of_a_page_prints_its_figures(page, root, capsys):
+    _, text = page
+    commands = re.findall(r"^\$ (aftermap .*)$", text, re.MULTILINE)
+    assert len(commands) == 1
+    arguments = shlex.split(commands[0].replace("FOLDER", str(root)))[1:]
+    assert run([*arguments, "--direct", "--by", "group"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    row = next(line for line in text.splitlines() if line.startswith("| both "))
+    for name in ("iou", "precision", "recall", "f1", "iou_per_tile_mean", "ece"):
+        assert f" {printed[name]:.3f} " in row, name
+    for group in printed["groups"]:
+        assert f"| {group['group']} | 3 |" in text
+        assert f" {group['iou']:.3f} |" in text
+
+
+def test_the_same_measurements_give_the_same_bytes(page, root, tmp_path):
+    folder, _ = page
+    write_page(measured(root), find("ndwi-water"), tmp_path)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_scores_of_other_seeds_are_shown_and_remembered_while_they_hold(page, root, tmp_path):
+    seeds = [water(above=0.1), water(above=-0.2)]
+    first = write_page(measured(root, seeds=seeds), find("ndwi-water"), tmp_path)
+    card = read_card(tmp_path / "card.json")
+    each = [
+        [row.agreement.pooled.iou for row in measured(root, model=model).sets[0].rows]
+        for model in (water(), *seeds)
+    ]
+    iou = next(score for score in card.scores if score.measure == "iou")
+    assert iou.trainings == pytest.approx([rows[0] for rows in each], abs=1e-4)
+    ious = np.array(iou.trainings)
+    assert f"3 seeds {ious.mean():.3f} ± {ious.std(ddof=1):.3f}" in first.read_text()
+    # The shipped weights alone, measured again: the figures of the other seeds stay.
+    assert scored(card, measured(root)).scores == card.scores
+    # Another model: they are of no use any more.
+    moved = measured(root, model=water(above=0.3))
+    assert moved.sets[0].rows[0].agreement.pooled.iou != pytest.approx(ious[0], abs=1e-3)
+    assert scored(card, moved).scores[0].trainings == ()
+
+
+def test_folds_are_pooled_into_one_score_that_is_remembered(root):
+    card = find("ndwi-water").card
+    whole = measured(root)
+    part = whole.sets[0]
+    folds = (part.rows[0].evaluation, part.rows[1].evaluation)
+    with_folds = dataclasses.replace(whole, sets=(dataclasses.replace(part, folds=folds),))
+    done = scored(card, with_folds)
+    score = done.scores[-1]
+    assert score.trainings_differ_in == "fold"
+    assert score.n == 18
+    pooled = folds[0].agreement.pooled + folds[1].agreement.pooled
+    assert score.value == pytest.approx(pooled.iou, abs=1e-4)
+    assert score.trainings == pytest.approx([f.agreement.pooled.iou for f in folds], abs=1e-4)
+    assert scored(done, whole).scores[-1] == score
+
+
+def test_the_worst_tiles_are_those_of_least_iou(root):
+    part = measured(root).sets[0]
+    ious = {tile.name: tile.counts.iou for tile in part.rows[0].agreement.tiles}
+    shown = [entry.tile.name for entry in part.worst]
+    assert [ious[name] for name in shown] == sorted(ious.values())[:6]
+    labelled = open_set(part.plan.kind, root / "tiles", split="test")
+    samples = {sample.name: sample for sample in labelled}
+    for entry in part.worst:
+        assert list(entry.images) == ["s2-after"]
+        np.testing.assert_array_equal(entry.target, samples[entry.tile.name].target)
+
+
+def test_without_leave_no_picture_shows_a_pixel_of_the_imagery(root):
+    part = measured(root).sets[0]
+    blank = [
+        dataclasses.replace(
+            shown,
+            images={
+                name: dataclasses.replace(raster, pixels=np.zeros_like(raster.pixels))
+                for name, raster in shown.images.items()
+            },
+        )
+        for shown in part.worst
+    ]
+
+    def drawn(shown, imagery):
+        return draw_worst(shown, threshold=0.5, imagery=imagery)
+
+    assert drawn(blank, imagery=False) == drawn(part.worst, imagery=False)
+    assert drawn(blank, imagery=True) != drawn(part.worst, imagery=True)
+
+
+def test_pictures_follow_their_figures(root):
+    both, after = (row.agreement for row in measured(root, model=water(above=0.2)).sets[0].rows)
+    other = measured(root).sets[0].rows[0].agreement
+    assert draw_calibration(both, "water") == draw_calibration(after, "water")
+    assert draw_calibration(both, "water") != draw_calibration(other, "water")
+    assert draw_places(both) != draw_places(other)
+
+
+def test_a_training_with_another_seed_must_be_the_same_training(save_network, tmp_path):
+    folder = save_network()
+    ref = find(folder)
+    with pytest.raises(PageInvalid, match="has the very weights of tiny"):
+        Trainings.load(ref, seeds=[folder], folds=[], device="cpu")
+    with pytest.raises(PageInvalid, match=r"tiny is named tiny, .* another seed is named"):
+        Trainings.load(ref, seeds=[find("ndwi-water").folder], folds=[], device="cpu")
+    assert (
+        load(ref, device="cpu").card
+        == Trainings.load(ref, seeds=[], folds=[], device="cpu").model.card
+    )
