@@ -20,7 +20,7 @@ from flows.config import RequestInvalid, Settings
 from geo.imagery.mosaic import Preference
 from geo.scenes.sensors import SENSORS, Backscatter, Units
 from geo.scenes.source import Rows, Source, expanded
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.inference.clouds import Clouds
 
 # No `from __future__ import annotations` here: it breaks `flow.serve()`.

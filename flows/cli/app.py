@@ -44,7 +44,7 @@ from flows.mapping.records import Published, built_up, class_raster
 from flows.reports.progress import progress_on
 from flows.request import MapRequest, make_request, read_request
 from geo.errors import GeoError, StoreError
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.errors import ModelError
 from models.evaluation.score_product import Positive, grade_column, score_buildings, score_product
 

@@ -24,7 +24,7 @@ from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene, distinct_ids
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, parse_area, swap_hint
 from geo.vector.buildings import Footprints, read_footprints
-from geo.vector.features import event_notation
+from geo.vector.hazards import event_class
 from models.cards.inputs import Task
 from models.cards.registry import CardRef, all_cards, find
 from models.cards.selection import (
@@ -213,7 +213,8 @@ class Plan:
     @property
     def event(self) -> str:
         """The `notation` of what the event left."""
-        return event_notation(self.request.hazard, graded=self.choice.grader is not None)
+        task = self.choice.ref.card.task if self.choice.ref else None
+        return event_class(self.request.hazard, task).notation
 
 
 def find_scenes(request: MapRequest) -> tuple[Scene, ...]:

@@ -23,7 +23,8 @@ from flows.reports.text import share_text
 from geo.raster.classify import NOTATION, REASONS, Finding, Label
 from geo.scenes.scene import Phase, Scene
 from geo.vector.features import Layers
-from geo.vector.schema import DAMAGE_GRA, Hazard
+from geo.vector.hazards import EVENT_CLASSES
+from geo.vector.schema import DAMAGE_GRA
 from models.cards.card import ModelCard, Score
 from models.damage.detection import REACH_M, Searched
 from models.damage.grade_buildings import Graded
@@ -208,7 +209,7 @@ def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
     if plan.choice.ref is None:
         return ()
     card, event = plan.choice.ref.card, ("observed_event", Label.EVENT)
-    if plan.request.hazard is Hazard.WILDFIRE:
+    if EVENT_CLASSES[plan.event].water_class is None:
         return (event,)
     if not any(scene.phase is Phase.BEFORE for scene in plan.scenes):
         return (("observed_event", Label.UNDATED_WATER),)

@@ -29,7 +29,8 @@ from flows.reports.text import (
     time_text,
 )
 from geo.scenes.scene import Phase
-from geo.vector.schema import DAMAGE_GRA, Hazard
+from geo.vector.hazards import Hazard
+from geo.vector.schema import DAMAGE_GRA
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -29,7 +29,7 @@ from geo.raster.classify import NOTATION, REASONS, Label
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene
 from geo.store.manifest import Product, read_origins
-from geo.vector.features import DAMAGED_AREA
+from geo.vector.hazards import DAMAGED
 from geo.vector.schema import LAYERS
 from models.cards.card import CARD_NAME
 from models.cards.registry import CardRef, all_cards, find
@@ -267,7 +267,7 @@ def _polygon(feature: Mapping[str, Any], layer: str) -> Polygon:
             f"{properties['id']} is a feature of {layer}, which no model decided; give the id of a "
             f"feature of {' or '.join(ASKED)}"
         )
-    if properties["notation"] == DAMAGED_AREA:
+    if properties["notation"] == DAMAGED.notation:
         raise RequestInvalid(
             f"{properties['id']} is a damaged area: the mean of what a network says of buildings "
             "around it, which is not taken apart; give the id of flooded or burnt ground"

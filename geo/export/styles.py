@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 
 from geo.raster.classify import Label
 from geo.store.atomic_io import writing
+from geo.vector.hazards import EVENT_CLASSES, STANDING
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class Theme:
 
 
 _DARK = "#333333"
-_FLOOD, _UNDATED, _REFERENCE, _BURNT = "#08519c", "#6baed6", "#b8d6ec", "#8c2d04"
-_GREY = "#7f7f7f"
+_REFERENCE, _GREY = "#b8d6ec", "#7f7f7f"
 
 THEMES: dict[str, Theme] = {
     theme.layer: theme
@@ -70,12 +70,8 @@ THEMES: dict[str, Theme] = {
                Symbol("Reference water, receded", "#f7fbff", "#6baed6", width_mm=0.3,
                       dashed=True))),
         Theme("observed_event", "notation",
-              (Symbol("Flooded area", _FLOOD, _FLOOD, width_mm=0.1),
-               Symbol("Flooded area or standing water", _UNDATED, "#2171b5", width_mm=0.1),
-               Symbol("Flood trace", "#d9d46a", "#8f8b2f", width_mm=0.1),
-               Symbol("Burnt area", _BURNT, _BURNT, width_mm=0.1),
-               Symbol("Landslide", "#bf812d", "#543005", width_mm=0.1),
-               Symbol("Damaged area", "#8860e8", "#5b3ab8", 0.35, 0.3))),
+              tuple(Symbol(left.notation, left.fill, left.outline, left.opacity, left.outline_mm)
+                    for left in EVENT_CLASSES.values())),
         Theme("built_up", "damage_gra",
               (Symbol("Destroyed", "#b2182b", _DARK, 1.0, 0.1),
                Symbol("Damaged", "#f07f1f", _DARK, 1.0, 0.1),
@@ -88,7 +84,7 @@ THEMES: dict[str, Theme] = {
 
 CLASS_COLOURS: dict[Label, str] = {
     Label.UNAFFECTED: "#f2efe6",
-    Label.UNDATED_WATER: _UNDATED,
+    Label.UNDATED_WATER: STANDING.fill,
     Label.REFERENCE_WATER: _REFERENCE,
     Label.RECEDED_WATER: "#f7fbff",
     Label.COMPARED: "#fff7e0",
@@ -109,9 +105,7 @@ PERCENT_RAMP: dict[int, str] = {0: "#fcfbfd", 50: "#9e9ac8", 100: "#3f007d"}
 
 def class_colours(notation: str) -> dict[Label, str]:
     """Return the colours of a class raster whose event is that notation, "Flooded area" say."""
-    fills = {symbol.label: symbol.fill for symbol in THEMES["observed_event"].symbols}
-    event = fills[notation] or _GREY
-    return {Label.EVENT: event, **CLASS_COLOURS}
+    return {Label.EVENT: EVENT_CLASSES[notation].fill, **CLASS_COLOURS}
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

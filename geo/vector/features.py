@@ -20,6 +20,7 @@ from geo.scenes.scene import Phase, Scene
 from geo.types import CodeArray, Float64Array, ObjectArray
 from geo.vector.area_of_interest import AreaOfInterest
 from geo.vector.buildings import BuildingGrades, Footprints, ungraded
+from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.layers import Column, Provenance, build_layer, empty_layer, rename_clashes
 from geo.vector.polygonize import (
     Traced,
@@ -29,7 +30,7 @@ from geo.vector.polygonize import (
     to_shapely,
     trace,
 )
-from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN, Hazard
+from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
 from geo.vector.zonal_stats import Zones, zonal_statistics
 
 SceneIds: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
@@ -179,19 +180,6 @@ def _hidden(rasters: ScratchRasters) -> Iterator[CodeArray]:
         yield np.where(unseen, Label.REFERENCE_WATER, 0).astype(np.uint8)
 
 
-WATER_CLASS: dict[int, int] = {
-    Label.EVENT: 1,
-    Label.UNDATED_WATER: 4,
-    Label.REFERENCE_WATER: 0,
-    Label.RECEDED_WATER: 0,
-}
-"""UNOSAT `Water_Class` by label."""
-
-
-DAMAGED_AREA = "Damaged area"
-_NO_WATER = ("Burnt area", DAMAGED_AREA)
-
-
 @dataclass(frozen=True, eq=False)
 class Layers:
     """The layers of a product, and what the minimum mapping unit kept out of them."""
@@ -201,13 +189,6 @@ class Layers:
     below_mmu_pixels: Counter[int]
     """Pixels by label in patches below the minimum mapping unit."""
     notes: tuple[str, ...]
-
-
-def event_notation(hazard: Hazard, *, graded: bool = False) -> str:
-    """Return the `notation` of what a hazard leaves; where buildings are graded, damage."""
-    if graded:
-        return DAMAGED_AREA
-    return "Burnt area" if hazard is Hazard.WILDFIRE else "Flooded area"
 
 
 def vectorise(
@@ -230,7 +211,7 @@ def vectorise(
         certainty: (footprints,) probability that each is a building, per cent; None where they
             were given rather than found.
         scenes: all scenes of the product; `image_footprint` has a feature for each.
-        event: the `notation` of what the event left, see `event_notation`.
+        event: the `notation` of what the event left, see `geo.vector.hazards.event_class`.
         common: what every feature says of its product.
     """
     told = _Told({scene.id: scene for scene in scenes}, common, event)
@@ -266,11 +247,11 @@ class _Told:
 
     def event(self, patches: Patches) -> gpd.GeoDataFrame:
         """Return `observed_event`; the water class is empty where the event is no water."""
-        notation = {**NOTATION, Label.EVENT: self.notation}
-        dry = self.notation in _NO_WATER
+        names = {**NOTATION, Label.EVENT: self.notation}
+        notations = [names[label] for label in patches.labels]
         columns: dict[str, Column] = {
-            "notation": [notation[label] for label in patches.labels],
-            "water_class": None if dry else [WATER_CLASS[label] for label in patches.labels],
+            "notation": notations,
+            "water_class": [EVENT_CLASSES[name].water_class for name in notations],
         }
         return self._layer("observed_event", patches, {**columns, **self._seen_in(patches)})
 
@@ -278,7 +259,6 @@ class _Told:
         """Return `hydrography`."""
         columns: dict[str, Column] = {
             "notation": [NOTATION[label] for label in patches.labels],
-            "water_class": [WATER_CLASS[label] for label in patches.labels],
         }
         return self._layer("hydrography", patches, {**columns, **self._seen_in(patches)})
 

@@ -19,7 +19,8 @@ import shapely
 from geo.errors import LayerInvalid
 from geo.types import ObjectArray
 from geo.vector.area_files import Polygonal, polygons_only
-from geo.vector.schema import LAYERS, Field, Hazard, Kind, Layer, Value
+from geo.vector.hazards import Hazard
+from geo.vector.schema import LAYERS, Field, Kind, Layer, Value
 
 _DTYPES: dict[frozenset[type], str] = {
     frozenset({bool}): "boolean",
@@ -127,7 +128,7 @@ class Provenance:
         """Values of the columns that it fills."""
         return {
             "event_id": self.event_id,
-            "event_type": self.hazard.event_type,
+            "event_type": self.hazard.entry.event_type,
             "product_id": self.product_id,
             "model": self.model,
             "status": self.status,

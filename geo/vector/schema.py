@@ -11,49 +11,10 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from geo.raster.classify import REASONS, Label
+from geo.vector.hazards import EVENT_CLASSES, EVENT_TYPES
 
 Value: TypeAlias = str | int | float | None
 
-
-class Hazard(StrEnum):
-    """What happened."""
-
-    FLOOD = "flood"
-    WILDFIRE = "wildfire"
-    STORM = "storm"
-    EARTHQUAKE = "earthquake"
-    LANDSLIDE = "landslide"
-    VOLCANO = "volcano"
-    TSUNAMI = "tsunami"
-    EXPLOSION = "explosion"
-    CONFLICT = "conflict"
-    OTHER = "other"
-
-    @property
-    def event_type(self) -> str:
-        """Its `event_type` in the words of Copernicus EMS."""
-        return EVENT_TYPES[self]
-
-
-EVENT_TYPES: dict[Hazard, str] = {
-    Hazard.FLOOD: "5-Flood",
-    Hazard.WILDFIRE: "8-Wildfire",
-    Hazard.STORM: "3-Storm",
-    Hazard.EARTHQUAKE: "1-Earthquake",
-    Hazard.LANDSLIDE: "6-Mass Movement",
-    Hazard.VOLCANO: "2-Volcanic Activity",
-    # In EM-DAT, and so in Copernicus EMS, a tsunami is a kind of earthquake.
-    Hazard.TSUNAMI: "1-Earthquake",
-    Hazard.EXPLOSION: "11-Industrial accident",
-    Hazard.CONFLICT: "13-Humanitarian",
-    Hazard.OTHER: "14-Other",
-}
-"""The manual prints the first eight numbers; those of the rest follow its order:
-9 epidemic, 10 infestation, 11 industrial accident with explosions, 12 transport accident,
-13 humanitarian with conflicts, 14 other. Extreme temperature (4), drought (7), 9, 10 and 12 leave
-nothing to map here."""
-
-_EVENT_TYPES = sorted(set(EVENT_TYPES.values()), key=lambda kind: int(kind.partition("-")[0]))
 
 WATER_CLASSES: dict[int, str] = {
     0: "water before the event",
@@ -156,7 +117,7 @@ def _text(name: str, meaning: str, *values: str, nullable: bool = False) -> Fiel
 FIELDS: tuple[Field, ...] = (
     _text("id", "Name of the feature; the same inputs give the same id"),
     _text("event_id", "The event"),
-    _text("event_type", "Kind of event, Copernicus EMS", *_EVENT_TYPES),
+    _text("event_type", "Kind of event, Copernicus EMS", *EVENT_TYPES),
     _text("notation", "What the polygon is"),
     _text(
         "det_method", "How it was found, Copernicus EMS",
@@ -188,8 +149,7 @@ LAYERS: dict[str, Layer] = {
     for layer in (
         Layer("observed_event", "Observed event",
               "Flooded area, flood trace, burnt area, landslide, damaged area",
-              ("Flooded area", "Flooded area or standing water", "Flood trace", "Burnt area",
-               "Landslide", "Damaged area"), (_WATER_CLASS,), {"water_class": None}),
+              tuple(EVENT_CLASSES), (_WATER_CLASS,), {"water_class": None}),
         Layer("built_up", "Buildings", "Building footprints with their damage", ("Building",),
               (_text("damage_gra", "Damage, Copernicus EMS", *DAMAGE_GRA),
                _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD),

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from geo.raster.classify import Finding
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.cards.architecture import (
     Architecture,
     CsmaskArchitecture,

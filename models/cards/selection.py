@@ -18,7 +18,7 @@ from geo.scenes.radiometry import RGB, Colours
 from geo.scenes.scene import Phase, Scene
 from geo.scenes.sensors import SENSORS, Backscatter, Family
 from geo.vector.area_of_interest import AreaOfInterest, extent_text
-from geo.vector.schema import Hazard
+from geo.vector.hazards import HAZARDS, Hazard
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import CardInput, InputPhase, Physical, Task
@@ -26,16 +26,7 @@ from models.cards.registry import CardRef
 from models.errors import InputsMismatch
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
-    Hazard.FLOOD: (Task.FLOOD_CHANGE, Task.WATER),
-    Hazard.STORM: (Task.FLOOD_CHANGE, Task.WATER, Task.DAMAGE),
-    Hazard.TSUNAMI: (Task.FLOOD_CHANGE, Task.WATER, Task.DAMAGE),
-    Hazard.WILDFIRE: (Task.BURNT, Task.DAMAGE),
-    Hazard.EARTHQUAKE: (Task.DAMAGE,),
-    Hazard.LANDSLIDE: (Task.DAMAGE,),
-    Hazard.VOLCANO: (Task.DAMAGE,),
-    Hazard.EXPLOSION: (Task.DAMAGE,),
-    Hazard.CONFLICT: (Task.DAMAGE,),
-    Hazard.OTHER: (Task.DAMAGE,),
+    hazard: tuple(map(Task, entry.maps)) for hazard, entry in HAZARDS.items()
 }
 """What to look for, by hazard; damage only where there are footprints to grade, or they are to be
 found."""

@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 from geo.raster.classify import Classified, Finding, Label, Observation, classify
 from geo.scenes.scene import Phase
 from geo.types import BoolArray, CodeArray, IntArray, block_numbers
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.cards.architecture import DetectorArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import CardInput

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from geo.raster.classify import Finding
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.cards.architecture import NetworkArchitecture, Part
 from models.cards.inputs import CardInput, InputPhase, Physical, Task
 from models.cards.registry import read_part

@@ -19,9 +19,9 @@ import shapely
 from affine import Affine
 
 from geo.export.geojson import write_geojson
+from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer
 from geo.vector.polygonize import PolygonArray, area_ha, to_lonlat, to_shapely, trace
-from geo.vector.schema import Hazard
 from tests.benchmarks.measure import high_water_mb, watch
 from tests.benchmarks.scenes import folder, water
 from tests.benchmarks.table import table

@@ -14,7 +14,7 @@ from flows.cli.output import quiet_prefect
 from flows.request import MapRequest
 from geo.scenes.sensors import Units
 from geo.store.store import LocalStore
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from tests.aftermap import Ran, aftermap
 from tests.flows.imagery import asked, radar
 

@@ -21,7 +21,7 @@ from flows.reports.summary import (
 )
 from flows.reports.text import dates_text, escaped, km2_text, one_line, share_text
 from geo.scenes.scene import Phase
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 
 # The reader of Markdown is another implementation than ours; `html` as in Prefect's page.
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

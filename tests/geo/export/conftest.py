@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import shapely
 
+from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer, empty_layer
-from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, LAYERS, Hazard
+from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, LAYERS
 
 COMMON = Provenance("valencia-2024", Hazard.FLOOD, "p-0123", "ndwi 0123456789ab")
 SEEN = {

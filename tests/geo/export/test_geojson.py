@@ -13,8 +13,9 @@ import shapely
 
 from geo.errors import StoreError
 from geo.export.geojson import write_geojson
+from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer
-from geo.vector.schema import LAYERS, Hazard
+from geo.vector.schema import LAYERS
 
 COMMON = Provenance("e", Hazard.FLOOD, "p", None)
 

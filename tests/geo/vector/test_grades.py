@@ -5,8 +5,9 @@ import pytest
 from shapely.geometry import box
 
 from geo.vector.buildings import BuildingGrades, ungraded
+from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer
-from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES, UNSURE, Hazard
+from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES, UNSURE
 
 NOWHERE = ((), ())
 

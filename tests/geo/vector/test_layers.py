@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.errors import LayerInvalid
+from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer, empty_layer, rename_clashes
-from geo.vector.schema import FIELDS, LAYERS, Hazard, Kind, schema_markdown
+from geo.vector.schema import FIELDS, LAYERS, Kind, schema_markdown
 
 COMMON = Provenance("valencia-2024", Hazard.FLOOD, "p-0123", "ndwi 0123456789ab")
 FLOOD = {
@@ -271,7 +272,7 @@ def test_clashes_that_nobody_renamed_are_refused() -> None:
 
 def test_every_hazard_has_a_listed_event_type() -> None:
     listed = next(field.values for field in FIELDS if field.name == "event_type")
-    assert {hazard.event_type for hazard in Hazard} == set(listed)
+    assert {hazard.entry.event_type for hazard in Hazard} == set(listed)
 
 
 def test_the_table_of_fields_names_every_field_of_every_layer() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from geo.scenes.scene import Phase
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.cards.architecture import DetectorArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef, all_cards, find

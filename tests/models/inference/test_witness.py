@@ -14,7 +14,7 @@ from geo.imagery.mosaic import Preference
 from geo.raster.classify import Label
 from geo.scenes.scene import Phase
 from geo.types import block_numbers
-from geo.vector.schema import Hazard
+from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.datasets.ombria import Ombria
