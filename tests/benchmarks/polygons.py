@@ -19,9 +19,10 @@ import shapely
 from affine import Affine
 
 from geo.export.geojson import write_geojson
+from geo.types import ObjectArray
 from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer
-from geo.vector.polygonize import PolygonArray, area_ha, to_lonlat, to_shapely, trace
+from geo.vector.polygonize import area_ha, to_lonlat, to_shapely, trace
 from tests.benchmarks.measure import high_water_mb, watch
 from tests.benchmarks.scenes import folder, water
 from tests.benchmarks.table import table
@@ -48,13 +49,13 @@ def mask() -> Mask:
     return loaded
 
 
-def ours(raster: Mask) -> PolygonArray:
+def ours(raster: Mask) -> ObjectArray:
     """Trace in row bands, as the walk does."""
     bands = (raster[top : top + BAND_ROWS] for top in range(0, len(raster), BAND_ROWS))
     return to_shapely(trace(bands, width=raster.shape[1], keep=[1]), TRANSFORM)
 
 
-def shapes(raster: Mask) -> PolygonArray:
+def shapes(raster: Mask) -> ObjectArray:
     """Take rasterio's shapes one by one, as everybody does."""
     found = rasterio.features.shapes(raster, mask=raster == 1, transform=TRANSFORM)
     return np.array([shapely.geometry.shape(outline) for outline, _ in found], dtype=object)
