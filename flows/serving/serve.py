@@ -1,12 +1,10 @@
 """The store over HTTP, for QGIS, GDAL and web maps: Range, ETag, CORS, media types.
 
-It reads files and nothing else; the layers stay served when Prefect is down. Files of a
-product are immutable and cached for ever. Everything else (`latest.json` and its kin) is
-asked for anew each time, and is read whole before it is sent, so that a reader sees the
-old state or the new one. `events/<event>/latest/<file>` redirects to the current product; a
-reader of ranges should follow it once and stay there (see `flows.serving.serve`).
-
-The front page of a served store: its events, and the files of their current products.
+Only files are read; the layers stay served when Prefect is down. Files of a product are immutable
+and cached for ever. Everything else (`latest.json` and the catalogues) is validated at each
+request, and read whole before it is sent, so that a reader gets the old state or the new one.
+`events/<event>/latest/<file>` redirects to the current product; the page at `/` lists the events
+and the files of their current products.
 """
 
 import copy
@@ -15,6 +13,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -23,10 +22,12 @@ from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import LOGGING_CONFIG
 
@@ -139,13 +140,11 @@ MEDIA_TYPES: dict[str, str] = {
 """Media type by file ending (STAC best practices, OGC 12-128r18, RFC 7946); no guessing."""
 
 _PRODUCT_FILE = re.compile(r"events/[^/]+/products/[^/]+/.+")
-_FOR_EVER = "public, max-age=31536000, immutable"
-_EVERY_TIME = "no-cache"
 _METHODS = "GET, HEAD, OPTIONS"
 
 # Sent with every answer, not only where an Origin was given: an answer without them that a
 # browser has cached for a year would later be refused to a web map.
-_FOR_ALL: dict[str, str] = {
+_ON_ALL: dict[str, str] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag",
     "X-Content-Type-Options": "nosniff",
@@ -159,6 +158,52 @@ _PREFLIGHT: dict[str, str] = {
 _INDEX_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
 
 
+class StoreFiles(StaticFiles):
+    """The public files of a store; starlette answers ranges, HEAD and conditional requests."""
+
+    def get_path(self, scope: Scope) -> str:
+        """Return the path as it was requested: one that has to be tidied names no file."""
+        return str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).removeprefix("/")
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Return the file of that name; none where it is hidden, outside, a folder or missing.
+
+        A product that is being written has a name that starts with a dot. Outside of its products
+        the store keeps JSON files only; what else is there is not served.
+        """
+        public = _PRODUCT_FILE.fullmatch(path) or path.endswith(".json")
+        if not public or not _visible(path.split("/")):
+            return "", None
+        try:
+            full, status = super().lookup_path(path)
+        except OSError:
+            return "", None  # a loop of links, or a name that is too long
+        root = os.path.realpath(str(self.directory))
+        inside = status is not None and _visible(Path(full).relative_to(root).parts)
+        return (full, status) if inside else ("", None)
+
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Answer with a file of a product, which never changes, or with the state of the store."""
+        path = Path(full_path)
+        media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
+        if _PRODUCT_FILE.fullmatch(self.get_path(scope)):
+            response = super().file_response(path, stat_result, scope, status_code)
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        else:
+            # One read gives one version: sent in pieces, a file replaced in between could go out
+            # with the length of the old one and the text of the new one.
+            content = path.read_bytes()
+            etag = f'"{hashlib.sha256(content).hexdigest()}"'
+            response = Response(content, status_code, headers={"ETag": etag})
+            if self.is_not_modified(response.headers, Headers(scope=scope)):
+                response = Response(status_code=304, headers={"ETag": etag})
+        if response.status_code != 304:
+            response.headers["Content-Type"] = media_type
+        return response
+
+
 def app(store_root: Path) -> ASGIApp:
     """Return the ASGI application that serves the store of that folder.
 
@@ -170,27 +215,30 @@ def app(store_root: Path) -> ASGIApp:
             f"no store at {store_root}: it is not a folder; map an event into it first"
         )
     root = store_root.resolve()
+    files = StoreFiles(directory=root)
 
     def index(request: Request) -> Response:
-        headers = {"Cache-Control": _EVERY_TIME, "Content-Security-Policy": _INDEX_POLICY}
-        return HTMLResponse(index_html(root), headers=headers)
+        return HTMLResponse(index_html(root), headers={"Content-Security-Policy": _INDEX_POLICY})
 
     def latest(request: Request) -> Response:
-        return _to_current(root, request)
+        """Redirect to the file of that name in the event's current product."""
+        event, name = request.path_params["event"], request.path_params["name"]
+        product = current_product(root / "events" / event) if _visible([event]) else None
+        target = f"events/{event}/products/{product}/{name}"
+        if product is None or files.lookup_path(target)[1] is None:
+            raise HTTPException(404)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/{target}", status_code=307)
 
-    def file(request: Request) -> Response:
-        return _file(root, request)
+    def preflight(request: Request) -> Response:
+        return Response(status_code=204, headers=_PREFLIGHT)
 
-    return _with_headers(
-        Starlette(
-            routes=[
-                Route("/", index),
-                Route("/events/{event}/latest/{name:path}", latest),
-                Route("/{name:path}", file),
-                Route("/{name:path}", _preflight, methods=["OPTIONS"]),
-            ]
-        )
-    )
+    routes = [
+        Route("/", index),
+        Route("/events/{event}/latest/{name:path}", latest),
+        Route("/{name:path}", preflight, methods=["OPTIONS"]),
+        Mount("/", files),
+    ]
+    return _with_headers(Starlette(routes=routes))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -223,111 +271,19 @@ def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> Non
         uvicorn.Server(config).run(sockets=[bound])
 
 
-def _file(root: Path, request: Request) -> Response:
-    """Answer with a file of a product, or with the state of the store beside them."""
-    name = request.path_params["name"]
-    path = _visible(root, name)
-    if path is None:
-        return _missing()
-    if _PRODUCT_FILE.fullmatch(name):
-        return _immutable(path, request)
-    if path.suffix == ".json":
-        return _state(path, request)
-    # The store keeps nothing else outside its products; what lies there is not ours to show.
-    return _missing()
-
-
-def _visible(root: Path, name: str) -> Path | None:
-    """Return the file of that name, or None: hidden, a folder, outside the store, or not there.
-
-    A product that is being written lies under a name that starts with a dot.
-    """
-    if not _shown(name.split("/")):
-        return None
-    try:
-        path = root.joinpath(name).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):
-        # No such file, name too long; a loop of links; a name that holds NUL.
-        return None
-    inside = path.is_relative_to(root) and _shown(path.relative_to(root).parts)
-    return path if inside and path.is_file() else None
-
-
-def _shown(parts: list[str] | tuple[str, ...]) -> bool:
+def _visible(parts: Sequence[str]) -> bool:
     return all(part and not part.startswith(".") and "\\" not in part for part in parts)
 
 
-def _immutable(path: Path, request: Request) -> Response:
-    """Answer with a file that never changes under its name, whole or in ranges."""
-    status = path.stat()
-    headers = {"Cache-Control": _FOR_EVER, "ETag": _etag_of(status)}
-    if _unchanged(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return FileResponse(path, headers=headers, media_type=_media_type(path), stat_result=status)
-
-
-def _state(path: Path, request: Request) -> Response:
-    """Answer with a file that is replaced now and then.
-
-    One read gives one version: sent in pieces, a file replaced in between could go out with
-    the length of the old one and the text of the new one.
-    """
-    content = path.read_bytes()
-    headers = {"Cache-Control": _EVERY_TIME, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
-    if _unchanged(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=_media_type(path))
-
-
-def _to_current(root: Path, request: Request) -> Response:
-    """Redirect to the file of that name in the event's current product."""
-    event, name = request.path_params["event"], request.path_params["name"]
-    product = current_product(root / "events" / event) if _shown([event]) else None
-    target = f"events/{event}/products/{product}/{name}"
-    if product is None or _visible(root, target) is None:
-        return _missing()
-    return RedirectResponse(
-        f"{request.scope.get('root_path', '')}/{target}",
-        status_code=307,
-        headers={"Cache-Control": _EVERY_TIME},
-    )
-
-
-def _preflight(request: Request) -> Response:
-    return Response(status_code=204, headers=_PREFLIGHT)
-
-
-def _missing() -> Response:
-    return Response(
-        "Not found\n", 404, headers={"Cache-Control": _EVERY_TIME}, media_type="text/plain"
-    )
-
-
-def _media_type(path: Path) -> str:
-    return MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-
-
-def _etag_of(status: os.stat_result) -> str:
-    """Return a strong validator: a file put in another's place has another inode."""
-    return f'"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}"'
-
-
-def _unchanged(request: Request, etag: str) -> bool:
-    """Whether the reader holds this version already (RFC 9110, 13.1.2: weak comparison)."""
-    held = [
-        tag.strip().removeprefix("W/")
-        for tag in request.headers.get("if-none-match", "").split(",")
-    ]
-    return etag in held or held == ["*"]
-
-
 def _with_headers(inner: ASGIApp) -> ASGIApp:
-    """Return the same application with the headers of `_FOR_ALL` on every answer."""
+    """Return the same application with the headers that every answer has."""
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_FOR_ALL)
+                headers = MutableHeaders(scope=message)
+                headers.update(_ON_ALL)
+                headers.setdefault("Cache-Control", "no-cache")
             await send(message)
 
         await inner(scope, receive, sending)

@@ -328,6 +328,6 @@ def test_the_stable_address_follows_what_the_store_publishes(tmp_path: Path) -> 
     for product in ("p1", "p2"):
         with store.workspace("ebro", product) as workspace:
             (workspace.folder / "summary.json").write_text(product)
-            assert asyncio.run(read_latest()) == {"p1": "Not found\n", "p2": "p1"}[product]
+            assert asyncio.run(read_latest()) == {"p1": "Not Found", "p2": "p1"}[product]
             store.publish(workspace, {})
         assert asyncio.run(read_latest()) == product
