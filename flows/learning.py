@@ -38,7 +38,7 @@ from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, sp
 from models.evaluation.metrics import Detail
 from models.inference.clouds import Clouds, maskings
 from models.inference.map_scenes import ProgressReceiver
-from models.inference.model import load
+from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 from models.training.fit_regression import is_grading_plan, read_grading_plan
 from models.training.train_regression import train_grader
@@ -177,7 +177,7 @@ def _assess_damage(
 
 def _assess(ref: CardRef, split: str, request: EvaluateRequest, progress: Progress) -> Evaluation:
     labelled = open_set(request.dataset, request.root, split=split, options=request.options)
-    model = load(ref, device=request.device)
+    model = load_model(ref, device=request.device)
     return evaluate(model, labelled, split=split, drop=request.drop, progress=progress)
 
 
@@ -188,8 +188,8 @@ def present(request: PageRequest, progress: Progress) -> Path:
         ModelError, StoreError: see `models.page`.
     """
     from models.evaluation.model_page import write_page  # noqa: PLC0415 (matplotlib)
-    from models.evaluation.model_page_measure import (
-        PLAN_NAME,  # noqa: PLC0415 (matplotlib)
+    from models.evaluation.model_page_measure import (  # noqa: PLC0415 (matplotlib)
+        PLAN_NAME,
         Trainings,
         measure,
         read_plan,
@@ -343,7 +343,7 @@ def _learn_floods(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressRe
 
     request = plan.request
     asked = ref if request.domain_check else replace(ref, card=ref.card.unchecked)
-    model = load(asked, device=request.device)
+    model = load_model(asked, device=request.device)
     masked = maskings(plan.scenes, plan.clouds)
     reader = reader_for(model, plan.scenes, request.prefer, masked)
     lessons = flood_lessons(ref.card, reader, plan.geobox, labels, progress)

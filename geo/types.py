@@ -30,7 +30,7 @@ class Raster:
     """
 
     pixels: FloatArray
-    """(bands, rows, cols), float32, in the physical units of `geo.scenes.sensors`; NaN where not valid."""
+    """(bands, rows, cols), float32, in the units of `geo.scenes.sensors`; NaN where not valid."""
     valid: BoolArray
     """(rows, cols); True means observed."""
     geobox: GeoBox
@@ -42,7 +42,7 @@ class Raster:
     origin: CodeArray
     """(rows, cols); k means that the pixel came from `sources[k - 1]`, 0 from none."""
     reason: CodeArray
-    """(rows, cols); a `geo.raster.classify.Label` that says why a pixel is not valid, 0 where it is."""
+    """(rows, cols); a `geo.raster.classify.Label` where a pixel is not valid, 0 where it is."""
 
     def __post_init__(self) -> None:
         shape = tuple(self.geobox.shape)

@@ -45,7 +45,7 @@ from geo.scenes.sensors import Family
 from geo.types import BoolArray, FloatArray
 from models.cards.inputs import Physical
 from models.evaluation.attribution import Attribution, Case, Effect, Explanation, Feature
-from models.inference.scene_inputs import Reading
+from models.inference.scene_inputs import SceneInput
 
 FOR, AGAINST, NEUTRAL = "#2166ac", "#b2182b", "#7f7f7f"
 """Of what speaks for a polygon, of what speaks against it, and of neither."""
@@ -399,7 +399,7 @@ def picture_of(explained: Explained) -> WhyPicture:
 
 def _rows(explained: Explained, ground: Ground) -> list[list[Cell]]:
     case, explanation = explained.case, explained.explanation
-    readings = case.reader.readings
+    readings = case.reader.inputs
     ordered = readings[::-1] if case.model.card.single_date else readings
     pictures = {reading.name: _picture(explained, reading, ground) for reading in ordered}
     probability = Field(
@@ -427,7 +427,7 @@ def _rows(explained: Explained, ground: Ground) -> list[list[Cell]]:
     return [cells[start : start + columns] for start in range(0, len(cells), columns)]
 
 
-def _picture(explained: Explained, reading: Reading, ground: Ground) -> Picture:
+def _picture(explained: Explained, reading: SceneInput, ground: Ground) -> Picture:
     """Return an image: in the bands that the model reads where they make a picture."""
     scenes = reading.mosaic.scenes
     bands = shown_bands(reading.mosaic.bands)

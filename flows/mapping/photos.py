@@ -41,7 +41,7 @@ from geo.store.store import LocalStore, Workspace
 from models.cards.registry import CardRef, all_cards, find
 from models.cards.selection import TASKS_OF, Available, matching
 from models.inference.map_scenes import ProgressReceiver
-from models.inference.model import Model, load
+from models.inference.model import Model, load_model
 from models.inference.photos import (
     BANDS,
     FOUND,
@@ -405,7 +405,7 @@ def _require_natural(photo: Photo, path: Path, *, checked: bool) -> None:
 def _model(plan: PhotoPlan) -> Model:
     card = plan.ref.card
     used = card if plan.request.domain_check else card.unchecked
-    return load(replace(plan.ref, card=used), device=plan.request.device)
+    return load_model(replace(plan.ref, card=used), device=plan.request.device)
 
 
 def _found(path: Path, photo: Photo, answer: Answer, *, files: tuple[str, str]) -> PhotoFound:

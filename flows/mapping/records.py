@@ -61,7 +61,7 @@ def manifest_of(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -
         if ref else None,
         **({"finder": _named(plan.finder)} if plan.finder else {}),
         "clouds": [source.as_json() for source in plan.clouds],
-        "surveys": {name: survey.as_json() for name, survey in mapped.surveys.items()},
+        "scene_statistics": {name: part.as_json() for name, part in mapped.statistics.items()},
         **({"alignment": graded.placement.as_json()} if graded else {}),
         "grid": {
             "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),

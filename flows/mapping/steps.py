@@ -31,9 +31,9 @@ from models.damage.features import LEAST_PX
 from models.damage.grade_buildings import Graded, grade_all
 from models.damage.grader import load_finder, load_grader
 from models.inference.clouds import maskings
-from models.inference.cross_check import witnessed
+from models.inference.cross_check import cross_checked
 from models.inference.map_scenes import Mapped, ProgressReceiver, map_scenes
-from models.inference.model import load
+from models.inference.model import load_model
 from models.inference.scene_inputs import Reader, reader_for
 
 
@@ -87,18 +87,20 @@ def _reader(plan: Plan, *, searched: Searched | None, graded: Graded | None) -> 
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
     if plan.choice.grader is not None:
-        sight = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).sight
-        sight = replace(sight, learned=graded.trust.survey if graded else None)
+        sight = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).coverage
+        sight = replace(sight, learned=graded.trust.statistics if graded else None)
         if searched is None or plan.finder is None or not request.damaged_areas:
             return sight
         least = plan.finder.card.threshold(Finding.DAMAGED)
         return DamagedGround(sight, searched.raster, plan.geobox, least=least)
     if ref is not None and not request.domain_check:
         ref = replace(ref, card=ref.card.unchecked)
-    model = load(ref, device=request.device) if ref else None
+    model = load_model(ref, device=request.device) if ref else None
     masked = maskings(plan.scenes, plan.clouds)
     reader = reader_for(model, plan.scenes, request.prefer, masked)
-    return witnessed(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
+    return (
+        cross_checked(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
+    )
 
 
 def find_buildings(plan: Plan, workspace: Workspace, progress: ProgressReceiver) -> Searched | None:
@@ -195,7 +197,7 @@ def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
     scratch = mapped.rasters
     kind = class_kind(plan.event)
     write_cog(scratch.classes, folder / "class.tif", kind=kind)
-    write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.readings))
+    write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.inputs))
     if plan.choice.ref is not None and plan.choice.grader is None:
         write_cog(scratch.probability, folder / "probability.tif", kind=PROBABILITY)
 

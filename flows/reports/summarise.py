@@ -30,7 +30,7 @@ from models.damage.detection import REACH_M, Searched
 from models.damage.grade_buildings import Graded
 from models.inference.clouds import unmasked_notes
 from models.inference.map_scenes import Mapped
-from models.inference.scene_inputs import Verdict
+from models.inference.scene_inputs import CrossCheck
 
 
 def found_notes(plan: Plan, searched: Searched | None) -> list[str]:
@@ -82,16 +82,16 @@ def _never(card: ModelCard) -> str:
 
 def detector_beside(mapped: Mapped) -> DetectorBeside | None:
     """Return what the detector that was run beside the model said; None where none was."""
-    if mapped.witness is None:
+    if mapped.cross_checked_by is None:
         return None
     total = sum(mapped.label_pixels.values())
     agreeing, differing, contradicting = (
-        mapped.verdict_pixels[verdict]
-        for verdict in (Verdict.AGREES, Verdict.DIFFERS, Verdict.CONTRADICTS)
+        mapped.cross_check_pixels[verdict]
+        for verdict in (CrossCheck.AGREES, CrossCheck.DIFFERS, CrossCheck.CONTRADICTS)
     )
     kept = agreeing + differing
     return DetectorBeside(
-        name=mapped.witness,
+        name=mapped.cross_checked_by,
         compared_share=(kept + contradicting) / total,
         differing_share=differing / kept if kept else 0,
         withdrawn_share=contradicting / total,
@@ -101,7 +101,7 @@ def detector_beside(mapped: Mapped) -> DetectorBeside | None:
 def trust_notes(plan: Plan, mapped: Mapped) -> list[str]:
     """Return, as sentences, whether the model was checked, and what came of it.
 
-    What was left out as far from its domain is in the notes of the surveys.
+    What was left out as far from its domain is in the notes of the statistics.
     """
     ref = plan.choice.ref
     if plan.choice.grader is not None:
@@ -297,8 +297,10 @@ def _notes(
             "part of the water has no image before the event: flood and standing water could "
             "not be told apart there"
         )
-    for phase, survey in mapped.surveys.items():
-        notes += [note if phase == "all" else f"{phase} the event: {note}" for note in survey.notes]
+    for phase, statistics in mapped.statistics.items():
+        notes += [
+            note if phase == "all" else f"{phase} the event: {note}" for note in statistics.notes
+        ]
     unknown = [scene.id for scene in plan.scenes if scene.taken is None]
     if unknown:
         notes.append(f"the acquisition time of {', '.join(unknown)} is not known")

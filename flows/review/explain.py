@@ -28,7 +28,7 @@ from models.evaluation.attribution import Case, ProductRasters, region_of
 from models.evaluation.explain import explain
 from models.inference.clouds import maskings
 from models.inference.map_scenes import ProgressReceiver
-from models.inference.model import load
+from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 
 
@@ -65,12 +65,12 @@ def explain_feature(
         labels=polygon.labels,
         most_px=ref.card.window_px,
     )
-    model = load(ref, device=device)
+    model = load_model(ref, device=device)
     prefer = Preference(product.manifest["request"]["prefer"])
     case = Case(
         model=model,
         reader=reader_for(model, scenes, prefer, maskings(scenes, clouds)),
-        surveys=surveys_of(product),
+        statistics=surveys_of(product),
         grid=grid,
         region=region,
         asked=polygon.asked,

@@ -37,9 +37,9 @@ from models.errors import ModelUnknown
 from models.evaluation.attribution import Asked
 from models.evaluation.interval import Design, Draw, digest_of
 from models.inference.clouds import Clouds, CloudSource, cloud_sources
-from models.networks.tensors import Survey
+from models.networks.tensors import SceneStatistics
 
-_SURVEYS = TypeAdapter(dict[str, Survey])
+_SURVEYS = TypeAdapter(dict[str, SceneStatistics])
 _NOT_CONTENT = ("id", "acquisition", "files")
 """What a scene may be called today without being another."""
 
@@ -151,9 +151,9 @@ def grid_of(product: Product) -> GeoBox:
     return GeoBox(tuple(grid["shape"]), Affine(*grid["transform"]), grid["crs"])
 
 
-def surveys_of(product: Product) -> dict[str, Survey]:
+def surveys_of(product: Product) -> dict[str, SceneStatistics]:
     """Return what the model learned from the whole scene, by phase or "all"."""
-    return _SURVEYS.validate_python(product.manifest["surveys"])
+    return _SURVEYS.validate_python(product.manifest["scene_statistics"])
 
 
 def _scenes(product: Product, phase: Phase, paths: Sequence[str]) -> Iterator[Scene]:

@@ -303,8 +303,8 @@ class ScratchRasters:
     probability: Path
     """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
     observed: Path
-    """One band a reading: the number of the scene that was seen, from 1; 0 none."""
-    readings: tuple[tuple[Phase, tuple[str, ...]], ...]
+    """One band for each model input: the number of the scene that was seen, from 1; 0 none."""
+    inputs: tuple[tuple[Phase, tuple[str, ...]], ...]
     """Phase and scene ids, in the order of their numbers, of each band of `observed`."""
 
     @classmethod
@@ -315,7 +315,7 @@ class ScratchRasters:
             hydrography=folder / "hydrography.tif",
             probability=folder / "probability.tif",
             observed=folder / "observed.tif",
-            readings=tuple(readings),
+            inputs=tuple(readings),
         )
 
 

@@ -15,7 +15,7 @@ from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS as RasterioCRS
+from rasterio.crs import CRS as RasterioCRS  # noqa: N811 - the class is named in capitals
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader

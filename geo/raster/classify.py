@@ -125,7 +125,7 @@ def classify(
     thresholds: Mapping[Finding, float],
     seen: Observation,
     *,
-    seen_as: Label = Label.NO_MODEL,
+    default_label: Label = Label.NO_MODEL,
 ) -> Classified:
     """Decide each pixel from the probabilities of one model.
 
@@ -136,14 +136,14 @@ def classify(
         probabilities: (rows, cols) each, 0 to 1; none where no model was run.
         thresholds: probability from which a finding counts, one for each finding.
         seen: validity and place.
-        seen_as: what a valid pixel is where there are no probabilities.
+        default_label: what a valid pixel is where there are no probabilities.
     """
     nothing = np.zeros(seen.valid.shape, np.float32)
     before = probabilities.get(Finding.REFERENCE_WATER, nothing)
     foreseen = Finding.REFERENCE_WATER in probabilities
     was_wet = seen.valid_before & (before >= thresholds.get(Finding.REFERENCE_WATER, np.inf))
     if not probabilities:
-        label, event = np.full(seen.valid.shape, seen_as, np.uint8), nothing
+        label, event = np.full(seen.valid.shape, default_label, np.uint8), nothing
     elif Finding.WATER in probabilities:
         label, event = _from_water(probabilities, thresholds, seen, was_wet)
     else:

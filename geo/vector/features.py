@@ -160,7 +160,7 @@ def _scenes(zones: Zones, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
     def ids(numbers: Sequence[frozenset[int]], phase: Phase) -> tuple[str, ...]:
         found = {
             names[number - 1]
-            for (of_phase, names), seen in zip(rasters.readings, numbers, strict=True)
+            for (of_phase, names), seen in zip(rasters.inputs, numbers, strict=True)
             if of_phase is phase
             for number in seen
         }

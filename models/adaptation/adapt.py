@@ -318,7 +318,7 @@ def _moved(outcome: Outcome, parent: ModelCard, file: LabelFile) -> dict[str, An
         "scores": (),
         # What the parent learned from no longer says what this model knows: a person looked at
         # the new event and labelled it, so its imagery is not out of the domain.
-        "inputs": tuple(e.model_copy(update={"learned_from": None}) for e in parent.inputs),
+        "inputs": tuple(e.model_copy(update={"training_statistics": None}) for e in parent.inputs),
         "limits": (
             f"It was adapted to the {count} labels of {file.file}: on another event or in other "
             f"imagery take {parent.name}, whose scores are of places that it did not learn from.",

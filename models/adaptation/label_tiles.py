@@ -25,7 +25,7 @@ from models.errors import InputsMismatch
 from models.inference.map_scenes import ProgressReceiver, spread
 from models.inference.scene_inputs import Reader, Seen, read
 from models.networks.network import NetworkModel, averaged
-from models.networks.tensors import NOTHING_LEARNED, Inputs, Survey, answered, stack
+from models.networks.tensors import NO_STATISTICS, Inputs, SceneStatistics, stack, usable_pixels
 from models.training.dataset import Layout, Tile
 
 MOST_PX = 256
@@ -113,7 +113,7 @@ def _read(one: LabelledTile, answers: Float64Array) -> None:
 
 
 def _seen(card: ModelCard, tile: Tile) -> BoolArray:
-    """Return where the model can answer, (rows, cols); see `models.networks.tensors.answered`."""
+    """Return where the model can answer, (rows, cols); see `usable_pixels`."""
     layout = Layout.of(card.inputs, availability=False)
     required = [index for index, entry in enumerate(card.inputs) if entry.required]
     seen: torch.Tensor = layout.answered(tile.seen) & tile.seen[required].all(dim=0)
@@ -313,19 +313,19 @@ def flood_lessons(
     polygons = Buildings.on(geobox, labels.outlines)
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
-    surveys = reader.survey(spread(grid, geobox, reader.window_px))
+    statistics = reader.scene_statistics(spread(grid, geobox, reader.window_px))
     name = Phase.AFTER.value if card.single_date else "all"
     gathered = _Gathered()
     squares = list(_squares(card, polygons, labels.labelled))
     progress.start("reading labels", len(squares))
     for slices, which in squares:
-        seen = reader.trusted(read(reader, window_of(geobox, slices, (0.0, 0.0))), surveys)
+        seen = reader.in_domain(read(reader, window_of(geobox, slices, (0.0, 0.0))), statistics)
         inputs = _inputs(card, seen)
-        usable = answered(card, inputs)
+        usable = usable_pixels(card, inputs)
         said = labels.codes[which] == 1
         numbers = np.where(usable, _drawn(card, polygons, slices, which, said), 0)
         wet = np.concatenate([[False], said])[numbers]
-        tile = _tile(card, inputs, surveys[name], wet[None], (numbers > 0)[None])
+        tile = _tile(card, inputs, statistics[name], wet[None], (numbers > 0)[None])
         gathered.add(tile, which, numbers.astype(np.int32))
         progress.advance()
     return gathered.lessons()
@@ -340,7 +340,7 @@ def damage_lessons(card: ModelCard, town: Town, progress: ProgressReceiver) -> L
     for view in town.views(card, progress):
         own, numbers = town.labelled(view)
         inputs = {
-            entry.slot: view.before if entry.phase.takes(Phase.BEFORE) else
+            entry.name: view.before if entry.phase.takes(Phase.BEFORE) else
             # Read where it shows these buildings, hence on a grid of its own.
             replace(view.after, geobox=view.before.geobox)
             for entry in card.inputs
@@ -352,7 +352,7 @@ def damage_lessons(card: ModelCard, town: Town, progress: ProgressReceiver) -> L
         grades = np.concatenate([[NONE], town.labels.codes[own]])[labelled]
         known = labelled > 0
         steps = [known, *(known & (grades >= step) for step in (1, 2, 3))]
-        tile = _tile(card, inputs, NOTHING_LEARNED, np.stack(steps), np.stack([known] * 4))
+        tile = _tile(card, inputs, NO_STATISTICS, np.stack(steps), np.stack([known] * 4))
         gathered.add(tile, own, labelled)
     return gathered.lessons()
 
@@ -391,17 +391,21 @@ def _drawn(
 
 def _inputs(card: ModelCard, seen: Seen) -> Inputs:
     """Return what fills the slots: of a model of one date, the image after the event."""
-    return {card.inputs[0].slot: seen[Phase.AFTER.value]} if card.single_date else seen
+    return {card.inputs[0].name: seen[Phase.AFTER.value]} if card.single_date else seen
 
 
 def _tile(
-    card: ModelCard, inputs: Inputs, survey: Survey, target: BoolArray, known: BoolArray
+    card: ModelCard,
+    inputs: Inputs,
+    statistics: SceneStatistics,
+    target: BoolArray,
+    known: BoolArray,
 ) -> Tile:
     nothing = np.zeros(target.shape[1:], bool)
-    rasters = (inputs.get(entry.slot) for entry in card.inputs)
+    rasters = (inputs.get(entry.name) for entry in card.inputs)
     seen = np.stack([nothing if raster is None else raster.valid for raster in rasters])
     return Tile(
-        channels=torch.from_numpy(stack(card, [inputs], survey)[0]).half(),
+        channels=torch.from_numpy(stack(card, [inputs], statistics)[0]).half(),
         seen=torch.from_numpy(seen),
         target=torch.from_numpy(target & known),
         known=torch.from_numpy(known),

@@ -97,7 +97,7 @@ class ThresholdRule(Part):
     modes (tile selection: Chini et al. 2017, doi:10.1109/TGRS.2017.2737664; Martinis et
     al. 2009, doi:10.5194/nhess-9-303-2009). Where no tile and not the scene as a whole
     has two modes, or where the line lies outside of `plausible`, the fixed one is used
-    and the survey says so.
+    and the statistics says so.
     """
 
     learn: Literal["never", "otsu", "kittler-illingworth"]

@@ -162,7 +162,7 @@ class ModelCard(Part):
 
     @model_validator(mode="after")
     def _check_card(self) -> Self:
-        _check_unique("slot", [entry.slot for entry in self.inputs])
+        _check_unique("slot", [entry.name for entry in self.inputs])
         _check_unique("class", list(self.class_names))
         self._check_phases()
         self._check_classes()
@@ -229,12 +229,12 @@ class ModelCard(Part):
             if entry.speckle is not None:
                 raise ValueError(
                     f"{parameters.method} has its speckle filter among its parameters; remove that "
-                    f"of {entry.slot}"
+                    f"of {entry.name}"
                 )
             if set(entry.bands) != set(parameters.bands) or not entry.required:
                 raise ValueError(
                     f"{parameters.method} needs the bands {', '.join(parameters.bands)} in "
-                    f"{entry.slot}, which is required; the card has {', '.join(entry.bands)}"
+                    f"{entry.name}, which is required; the card has {', '.join(entry.bands)}"
                 )
 
     def _check_regression(self) -> None:
@@ -274,7 +274,7 @@ class ModelCard(Part):
             reach = entry.speckle.window_px // 2 if entry.speckle else 0
             if network.margin_px < reach:
                 raise ValueError(
-                    f"the speckle filter of {entry.slot} reaches {reach} px, the margin is "
+                    f"the speckle filter of {entry.name} reaches {reach} px, the margin is "
                     f"{network.margin_px} px; it must hold it"
                 )
         channels = sum(len(entry.bands) for entry in self.inputs)

@@ -84,7 +84,7 @@ class BandStatistics(Part):
 class CardInput(Part):
     """One slot of a model: the image that it wants there."""
 
-    slot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     phase: InputPhase
     sensors: tuple[str, ...] = Field(
         min_length=1, description="Names of `geo.scenes.sensors.SENSORS`."
@@ -107,7 +107,7 @@ class CardInput(Part):
         default=None, description="Applied to each radar band first; null: read as it is."
     )
     required: bool = True
-    learned_from: tuple[BandStatistics, ...] | None = Field(
+    training_statistics: tuple[BandStatistics, ...] | None = Field(
         default=None, description="By band; null where it did not learn from images."
     )
 
@@ -129,7 +129,7 @@ class CardInput(Part):
         self._check_radar()
         if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
             raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
-        for name in ("mean", "std", "learned_from"):
+        for name in ("mean", "std", "training_statistics"):
             constants = getattr(self, name)
             if constants is not None and len(constants) != len(self.bands):
                 raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")

@@ -16,23 +16,23 @@ class DomainLimits(Part):
     The figures that chose the defaults are there, and in `models.inference.cross_check`.
     """
 
-    shift: PositiveFloat = Field(
+    max_shift: PositiveFloat = Field(
         default=1.75,
         description="Between the percentiles of the scene and those in training, in deviations "
         "of the training, on average over the bands.",
     )
-    band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
-    contrast: float = Field(
+    max_band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
+    min_contrast: float = Field(
         default=0.1,
         ge=0,
         lt=1,
         description="Least range from the 1st to the 99th percentile, as a share of that in "
         "training, on average over the bands; not asked of slots normalised by the scene.",
     )
-    stuck: float = Field(
+    max_constant_share: float = Field(
         default=0.75, gt=0, le=1, description="Greatest share of a band that is one number."
     )
-    contradiction: float | None = Field(
+    min_kappa: float | None = Field(
         default=-0.2,
         ge=-1,
         lt=0,

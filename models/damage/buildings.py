@@ -21,7 +21,7 @@ from geo.scenes.scene import Phase, Scene
 from geo.types import Float64Array, Int32Array, IntArray, ObjectArray
 from models.cards.card import ModelCard
 from models.cards.selection import require_fit
-from models.inference.scene_inputs import SightOnly, available, readings_of
+from models.inference.scene_inputs import CoverageOnly, available, scene_inputs_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Pair:
 
     before: SceneMosaic
     after: SceneMosaic
-    sight: SightOnly
+    coverage: CoverageOnly
     """Which pixels both of them saw."""
 
 
@@ -121,6 +121,6 @@ def pair_of(card: ModelCard, scenes: Sequence[Scene], preference: Preference) ->
         InputsMismatch: where the scenes do not fill its slots.
     """
     require_fit(card, [available(scene) for scene in scenes])
-    readings = readings_of(card, scenes, preference)
+    readings = scene_inputs_of(card, scenes, preference)
     mosaics = {reading.phase: reading.mosaic for reading in readings}
-    return Pair(mosaics[Phase.BEFORE], mosaics[Phase.AFTER], SightOnly(readings, compares=True))
+    return Pair(mosaics[Phase.BEFORE], mosaics[Phase.AFTER], CoverageOnly(readings, compares=True))

@@ -16,7 +16,7 @@ learned from the other tile (00000002, 00000000):
 | method | AUC | IoU |
 |---|---|---|
 | damage-features on squares of 16 m, 20 m apart | 0.865, 0.840 | 0.45, 0.77 |
-| a regression on 14 measures of texture, colour and likeness, mean over 15 m | 0.824, 0.912 | 0.37, 0.80 |
+| a regression on 14 measures of texture and colour, mean over 15 m | 0.824, 0.912 | 0.37, 0.80 |
 | loss of correlation over 15 m alone | 0.744, 0.679 | |
 | the network's probability, plain mean over 10 m | 0.908 | 0.46 |
 """
@@ -44,8 +44,8 @@ from models.damage.grader import Finder
 from models.datasets.xbd import UNCLASSIFIED
 from models.evaluation.damage_metrics import DAMAGED_FROM
 from models.inference.map_scenes import ProgressReceiver
-from models.inference.scene_inputs import Answer, Reading, Seen, SightOnly
-from models.networks.tensors import Survey
+from models.inference.scene_inputs import Answer, CoverageOnly, SceneInput, Seen
+from models.networks.tensors import SceneStatistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,7 @@ def labelled_ground(mask: CodeArray, *, pixel_m: float) -> CodeArray:
 class DamagedGround:
     """A reader for the loop over windows: what was seen, and where the ground is damaged."""
 
-    sight: SightOnly
+    coverage: CoverageOnly
     searched: Path
     """See `models.damage.detection.SEARCHED`."""
     grid: GeoBox
@@ -214,40 +214,42 @@ class DamagedGround:
     """Probability from which ground is damaged."""
 
     batch = 1
-    witness = None
+    cross_checked_by = None
     overlap_px = 0
 
     @property
-    def readings(self) -> tuple[Reading, ...]:
+    def inputs(self) -> tuple[SceneInput, ...]:
         """Those of the pair."""
-        return self.sight.readings
+        return self.coverage.inputs
 
     @property
     def window_px(self) -> int:
         """Side of a window."""
-        return self.sight.window_px
+        return self.coverage.window_px
 
     @property
-    def seen_as(self) -> Label:
+    def default_label(self) -> Label:
         """What was compared."""
-        return self.sight.seen_as
+        return self.coverage.default_label
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
         """Of the one finding."""
         return {Finding.DAMAGED: self.least}
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
         """What is known of the pair."""
-        return self.sight.survey(samples)
+        return self.coverage.scene_statistics(samples)
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
         """A window without what is not trusted."""
-        return self.sight.trusted(seen, surveys)
+        return self.coverage.in_domain(seen, statistics)
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Say what was seen, and where the ground is damaged."""
-        answers = self.sight.predict(batch, surveys)
+        answers = self.coverage.predict(batch, statistics)
         return [
             replace(answer, probabilities=self._ground(seen)[None])
             for seen, answer in zip(batch, answers, strict=True)

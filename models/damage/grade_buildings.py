@@ -2,7 +2,8 @@
 
 Domain of a grader: do these images and buildings look like those that it learned from?
 
-The images are held against the card's percentiles band by band, as `models.networks.domain_check` holds those of
+The images are compared with the card's percentiles band by band, as
+`models.networks.domain_check` compares those of
 networks of pixels. The buildings are held against the means and deviations of the features on the
 card. They are far where half of the features lie, on average over the buildings, more than
 `FARTHEST` deviations of the training away, each cut at the card's limit. The half of the features
@@ -37,8 +38,8 @@ from models.damage.buildings import Buildings, Pair
 from models.damage.grader import Comparing, Grader
 from models.damage.regression import regression_of
 from models.inference.map_scenes import ProgressReceiver
-from models.networks.domain_check import surveyed
-from models.networks.tensors import NOTHING_LEARNED, Survey, ValueSample
+from models.networks.domain_check import checked_statistics
+from models.networks.tensors import NO_STATISTICS, SceneStatistics, ValueSample
 
 FARTHEST = 0.9
 """Deviations of the training that the middle one of the features may lie away."""
@@ -54,7 +55,7 @@ _NAMED = 3
 class Trust:
     """How far a grader is trusted with a pair of images and its buildings."""
 
-    survey: Survey = NOTHING_LEARNED
+    statistics: SceneStatistics = NO_STATISTICS
     """Scenes that are far, by slot, and why."""
     far_buildings: bool = False
     """Whether the buildings are: then every scene is."""
@@ -76,7 +77,7 @@ class Trust:
             (InputPhase.BEFORE, before, scenes.before),
             (InputPhase.AFTER, after, scenes.after),
         ):
-            far = {ids[number - 1] for number in self.survey.far.get(phase.value, ())}
+            far = {ids[number - 1] for number in self.statistics.out_of_domain.get(phase.value, ())}
             if far & set(seen):
                 return f"{why} {phase} the event"
         return None
@@ -107,7 +108,7 @@ class Watch:
 
     def look(self, before: Raster, after: Raster, deviations: Float64Array | None) -> None:
         """Add a block: its images, and how far its buildings lie from those learned from."""
-        self.sample.feed({e.slot: after if e.phase is InputPhase.AFTER else before
+        self.sample.feed({e.name: after if e.phase is InputPhase.AFTER else before
                           for e in self.card.inputs})  # fmt: skip
         if deviations is not None:
             self.deviations.append(deviations[np.isfinite(deviations).any(axis=1)])
@@ -118,18 +119,21 @@ class Watch:
         A card that does not say what it learned from, one that learned on from the event itself
         say, is held against nothing.
         """
-        if all(entry.learned_from is None for entry in self.card.inputs):
+        if all(entry.training_statistics is None for entry in self.card.inputs):
             return Trust()
-        survey = surveyed(self.card, self.sample)
+        statistics = checked_statistics(self.card, self.sample)
         why = self._why_far()
         if why is None:
-            return Trust(_noted(survey, self._too_few()))
+            return Trust(_noted(statistics, self._too_few()))
         every = {
-            entry.slot: tuple(range(1, 1 + len(ids)))
+            entry.name: tuple(range(1, 1 + len(ids)))
             for entry in self.card.inputs
             for ids in ((scenes.after if entry.phase is InputPhase.AFTER else scenes.before),)
         }
-        return Trust(_noted(Survey(far=every, notes=survey.notes), why), far_buildings=True)
+        return Trust(
+            _noted(SceneStatistics(out_of_domain=every, notes=statistics.notes), why),
+            far_buildings=True,
+        )
 
     @property
     def _count(self) -> int:
@@ -162,10 +166,12 @@ class Watch:
         )
 
 
-def _noted(survey: Survey, note: str | None) -> Survey:
-    """Return a survey with one more note."""
-    notes = (*survey.notes, note) if note else survey.notes
-    return Survey(levels=survey.levels, far=survey.far, notes=notes)
+def _noted(statistics: SceneStatistics, note: str | None) -> SceneStatistics:
+    """Return a statistics with one more note."""
+    notes = (*statistics.notes, note) if note else statistics.notes
+    return SceneStatistics(
+        levels=statistics.levels, out_of_domain=statistics.out_of_domain, notes=notes
+    )
 
 
 SURE_FROM = 0.4

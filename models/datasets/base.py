@@ -107,15 +107,15 @@ def fill_slots(
     Raises:
         InputsMismatch: where a required slot, or every slot after the event, stays empty.
     """
-    filled = {entry.slot: name for entry in slots if (name := _image_for(entry, kinds))}
-    empty = [entry for entry in slots if entry.required and entry.slot not in filled]
+    filled = {entry.name: name for entry in slots if (name := _image_for(entry, kinds))}
+    empty = [entry for entry in slots if entry.required and entry.name not in filled]
     after = [entry for entry in slots if entry.phase is not InputPhase.BEFORE]
-    if empty or not any(entry.slot in filled for entry in after):
+    if empty or not any(entry.name in filled for entry in after):
         wanted = (empty or after)[0]
         there = [f"{name}: {kind.sensor} ({', '.join(kind.bands)})" for name, kind in kinds.items()]
         raise InputsMismatch(
             f"{model} wants {' or '.join(wanted.sensors)} with the bands "
-            f"{', '.join(wanted.bands)} for {wanted.slot}; there is {'; '.join(there) or 'nothing'}"
+            f"{', '.join(wanted.bands)} for {wanted.name}; there is {'; '.join(there) or 'nothing'}"
         )
     return filled
 

@@ -2,7 +2,8 @@
 
 A folder holds `before/` and `after/` (or `pre/` and `post/`), each as `aftermap map` takes them,
 and a file `buildings.` with outlines: GeoPackage, GeoJSON, Parquet or another that
-`geo.vector.buildings` reads. A column of `models.adaptation.labels.DAMAGE`, such as `damage_gra`, grades
+`geo.vector.buildings` reads. A column of
+`models.adaptation.labels.DAMAGE`, such as `damage_gra`, grades
 them.
 """
 
@@ -33,8 +34,8 @@ from models.damage.buildings import Buildings as OnGrid
 from models.damage.buildings import Pair
 from models.datasets.xbd import BANDS, UNCLASSIFIED, DamageTile, drawn
 from models.errors import DataInvalid
-from models.inference.map_scenes import Unwatched
-from models.inference.scene_inputs import Reading, SightOnly
+from models.inference.map_scenes import NoProgress
+from models.inference.scene_inputs import CoverageOnly, SceneInput
 
 TILE_PX = 1024
 """Longest side of a tile, that of xBD's."""
@@ -90,7 +91,7 @@ class Outlines:
             geobox = lay_grid(area, before, GridChoice(resolution_m=resolution_m))
             given = OnGrid.on(geobox, footprints.geometries)
             pair = _pair(before, after)
-            placement = place(pair, geobox, given, checked=False, progress=Unwatched())
+            placement = place(pair, geobox, given, checked=False, progress=NoProgress())
         except GeoError as error:
             raise DataInvalid(f"{root} cannot be learned from: {error}") from error
         placed = Placed.of(given, placement)
@@ -195,9 +196,9 @@ def _area(before: Sequence[Scene], after: Sequence[Scene], bounds: Bounds | None
 def _pair(before: Sequence[Scene], after: Sequence[Scene]) -> Pair:
     mosaics = [SceneMosaic(ordered(each, Preference.NEWEST), BANDS) for each in (before, after)]
     readings = tuple(
-        Reading(phase.value, phase, mosaic) for phase, mosaic in zip(Phase, mosaics, strict=True)
+        SceneInput(phase.value, phase, mosaic) for phase, mosaic in zip(Phase, mosaics, strict=True)
     )
-    return Pair(mosaics[0], mosaics[1], SightOnly(readings, compares=True))
+    return Pair(mosaics[0], mosaics[1], CoverageOnly(readings, compares=True))
 
 
 def _codes(own: pd.DataFrame, file: Path) -> CodeArray:

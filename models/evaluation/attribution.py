@@ -46,7 +46,14 @@ from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model
 from models.inference.scene_inputs import Reader, Seen, read
 from models.networks.network import NetworkModel
-from models.networks.tensors import Channel, Inputs, Survey, answered, channels_of, stack
+from models.networks.tensors import (
+    Channel,
+    Inputs,
+    SceneStatistics,
+    channels_of,
+    stack,
+    usable_pixels,
+)
 
 _LEAST_PX, _MOST_PX = 128, 512
 """Sides of a region: enough to see the surroundings, and little enough to explain in minutes."""
@@ -202,7 +209,7 @@ class Run:
     """One run of a model that the probability of a polygon rests on."""
 
     name: str
-    """Of its survey: "all", or the phase where a model sees one image at a time."""
+    """Of its statistics: "all", or the phase where a model sees one image at a time."""
     slots: Mapping[str, str]
     """Name of the reading by slot, without the slots that have none."""
     output: int
@@ -252,7 +259,7 @@ class Case:
     model: Model
     reader: Reader
     """Of that model."""
-    surveys: Mapping[str, Survey]
+    statistics: Mapping[str, SceneStatistics]
     """What the model learned from the whole scene, as the map recorded it."""
     grid: GeoBox
     """Of the product."""
@@ -304,7 +311,7 @@ class Case:
 
     def _seen(self, geobox: GeoBox) -> Seen:
         """Read a window, without the scenes that the model was not trusted with."""
-        return self.reader.trusted(read(self.reader, geobox), self.surveys)
+        return self.reader.in_domain(read(self.reader, geobox), self.statistics)
 
     def close(self) -> CloseUp:
         """Read one window around the region, with what the model wants of its surroundings.
@@ -330,7 +337,7 @@ class Case:
 
     def published(self, looked: Sequence[Looked]) -> FloatArray:
         """Return the probability of what the polygon says as the map has it, (rows, cols)."""
-        answers = [self.reader.predict([part.seen], self.surveys)[0] for part in looked]
+        answers = [self.reader.predict([part.seen], self.statistics)[0] for part in looked]
         planes = blended(looked, [answer.probabilities for answer in answers], self.region)
         return joined({run: planes[run.plane] for run in self.runs})
 
@@ -376,13 +383,13 @@ def owned(looked: Sequence[Looked], values: Sequence[FloatArray], region: Region
 
 def _one_at_a_time(case: Case) -> tuple[Run, ...]:
     """Return the runs of a model that sees one image at a time: after the event, and before."""
-    slot = case.model.card.inputs[0].slot
+    slot = case.model.card.inputs[0].name
     wanted = {Phase.AFTER: False, Phase.BEFORE: True}
     if case.asked is Asked.WATER_BEFORE:
         wanted = {Phase.BEFORE: False}
     return tuple(
         Run(reading.name, {slot: reading.name}, output=0, plane=index, dry=wanted[reading.phase])
-        for index, reading in enumerate(case.reader.readings)
+        for index, reading in enumerate(case.reader.inputs)
         if reading.phase in wanted
     )
 
@@ -391,7 +398,7 @@ def _together(case: Case) -> tuple[Run, ...]:
     """Return the run of a model that sees all its images together."""
     findings = case.model.card.class_names
     before = case.asked is Asked.WATER_BEFORE
-    slots = {reading.name: reading.name for reading in case.reader.readings}
+    slots = {reading.name: reading.name for reading in case.reader.inputs}
     return tuple(
         Run("all", slots, output=index, plane=index)
         for index, finding in enumerate(findings)
@@ -611,7 +618,7 @@ def _network(case: Case) -> NetworkModel:
 
 def _stacked(model: NetworkModel, case: Case, close: CloseUp, run: Run) -> FloatArray:
     """Return (1, channels, rows, cols) of the window."""
-    return stack(model.card, [run.inputs(close.seen)], case.surveys[run.name])
+    return stack(model.card, [run.inputs(close.seen)], case.statistics[run.name])
 
 
 def _spoken(model: NetworkModel, case: Case, close: CloseUp, run: Run) -> Spoken:
@@ -648,7 +655,7 @@ def _by_image(
     channels: Sequence[Channel], run: Run, shares: FloatArray, close: CloseUp
 ) -> Iterator[Attribution]:
     for slot, reading in run.slots.items():
-        mine = [index for index, channel in enumerate(channels) if channel.slot == slot]
+        mine = [index for index, channel in enumerate(channels) if channel.input_name == slot]
         sums = {channels[index].band: float(shares[index].sum()) for index in mine}
         yield Attribution(
             image=reading,
@@ -661,7 +668,9 @@ def _by_image(
 def _groups(channels: Sequence[Channel], run: Run) -> Iterator[_Group]:
     """Yield what is left out: the images of a run or, where it has but one, its bands."""
     for slot, reading in run.slots.items():
-        mine = {index: channel for index, channel in enumerate(channels) if channel.slot == slot}
+        mine = {
+            index: channel for index, channel in enumerate(channels) if channel.input_name == slot
+        }
         if len(run.slots) > 1:
             yield _Group(run, reading, None, list(mine))
             continue
@@ -681,5 +690,5 @@ def _answer(
     pixels = _stacked(model, case, close, run)
     pixels[:, list(without)] = 0
     probability = model.probabilities(pixels)[0, run.output]
-    usable = answered(model.card, run.inputs(close.seen))
+    usable = usable_pixels(model.card, run.inputs(close.seen))
     return np.where(usable, probability, np.float32(0))[close.here]

@@ -153,8 +153,8 @@ def images_for(card: ModelCard, labelled: LabelledSet, drop: Collection[str]) ->
 def answer(model: Model, sample: Sample, filled: Mapping[str, str]) -> FloatArray:
     """Return the probability of the first class, (rows, cols); NaN where there is none."""
     inputs = inputs_of(sample, filled)
-    survey = model.survey([inputs])
-    probability: FloatArray = model.predict([inputs], survey)[0, 0]
+    statistics = model.scene_statistics([inputs])
+    probability: FloatArray = model.predict([inputs], statistics)[0, 0]
     return probability
 
 

@@ -1,6 +1,7 @@
 """Why a polygon: what the model saw there, and which images and bands moved its answer.
 
-A network is asked by integrated gradients and by leaving things out (`models.evaluation.attribution`);
+A network is asked by integrated gradients and by leaving things out
+(`models.evaluation.attribution`);
 a detector is transparent: it shows its features and their thresholds.
 """
 
@@ -14,7 +15,7 @@ from models.cards.card import ModelCard
 from models.evaluation.attribution import Case, Explanation, Feature, Looked, owned
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.detectors import GREEN, DetectorModel
-from models.networks.tensors import Survey
+from models.networks.tensors import SceneStatistics
 
 
 def explain(case: Case, progress: ProgressReceiver) -> Explanation:
@@ -30,7 +31,7 @@ def explain(case: Case, progress: ProgressReceiver) -> Explanation:
     looked = case.look()
     probability = case.published(looked)
     observed = {
-        reading.name: _observed(case, looked, reading.name) for reading in case.reader.readings
+        reading.name: _observed(case, looked, reading.name) for reading in case.reader.inputs
     }
     if isinstance(case.model, DetectorModel):
         features = tuple(_features(case, case.model, looked))
@@ -58,7 +59,7 @@ def _observed(case: Case, looked: Sequence[Looked], reading: str) -> BoolArray:
 def _features(case: Case, model: DetectorModel, looked: Sequence[Looked]) -> Iterator[Feature]:
     for run in case.runs:
         windows = [model.detector.features(run.inputs(part.seen)) for part in looked]
-        lines = _lines(model.card, case.surveys[run.name])
+        lines = _lines(model.card, case.statistics[run.name])
         for name in windows[0]:
             line, method = lines[name]
             yield Feature(
@@ -69,9 +70,9 @@ def _features(case: Case, model: DetectorModel, looked: Sequence[Looked]) -> Ite
             )
 
 
-def _lines(card: ModelCard, survey: Survey) -> dict[str, tuple[float | None, str]]:
+def _lines(card: ModelCard, statistics: SceneStatistics) -> dict[str, tuple[float | None, str]]:
     """Return by feature its threshold and where that comes from."""
-    lines = {entry.feature: (entry.value, entry.method) for entry in survey.thresholds}
+    lines = {entry.feature: (entry.value, entry.method) for entry in statistics.thresholds}
     match card.architecture:
         case DetectorArchitecture(parameters=IndexChange(vegetated_above=vegetated)):
             return {GREEN: (vegetated, "fixed"), **lines}

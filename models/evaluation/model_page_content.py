@@ -180,7 +180,7 @@ def _architecture(card: ModelCard) -> str:
 def _input(entry: CardInput) -> str:
     needed = "" if entry.required else ", may be missing"
     bands = ", ".join(entry.bands)
-    return f"{entry.slot} ({bands}; {entry.units}; {', '.join(entry.sensors)}{needed})"
+    return f"{entry.name} ({bands}; {entry.units}; {', '.join(entry.sensors)}{needed})"
 
 
 def _command(card: ModelCard) -> str:
@@ -193,9 +193,9 @@ def _command(card: ModelCard) -> str:
 
 def _levels(card: ModelCard) -> str:
     rows = [
-        (entry.slot, band, f"{s.mean:.4g}", f"{s.std:.4g}", *(f"{p:.4g}" for p in s.percentiles))
+        (entry.name, band, f"{s.mean:.4g}", f"{s.std:.4g}", *(f"{p:.4g}" for p in s.percentiles))
         for entry in card.inputs
-        for band, s in zip(entry.bands, entry.learned_from or (), strict=False)
+        for band, s in zip(entry.bands, entry.training_statistics or (), strict=False)
     ]
     if not rows:
         return ""

@@ -26,7 +26,7 @@ from models.errors import PageInvalid
 from models.evaluation.evaluate import LEFT_OUT, Evaluation, answer, evaluate, images_for, split_for
 from models.evaluation.metrics import Agreement, TileCounts
 from models.inference.map_scenes import ProgressReceiver
-from models.inference.model import Model, load
+from models.inference.model import Model, load_model
 
 PLAN_NAME = "page.toml"
 
@@ -177,15 +177,15 @@ class Trainings:
 
         Raises:
             PageInvalid: where they differ in more than the seed or the fold.
-            ModelError: see `models.inference.model.load`.
+            ModelError: see `models.inference.model.load_model`.
         """
         for other in (find(folder).card for folder in seeds):
             _check_alike(ref.card, other)
         _check_folds([find(folder).card for folder in folds])
         return cls(
-            load(ref, device=device),
+            load_model(ref, device=device),
             *(
-                tuple(load(find(folder), device=device) for folder in folders)
+                tuple(load_model(find(folder), device=device) for folder in folders)
                 for folders in (seeds, folds)
             ),
         )

@@ -23,8 +23,8 @@ from models.cards.inputs import Task
 from models.cards.registry import CardRef
 from models.cards.selection import Available, accepts
 from models.errors import InputsMismatch
-from models.inference.model import Model, load
-from models.networks.tensors import NOTHING_LEARNED
+from models.inference.model import Model, load_model
+from models.networks.tensors import NO_STATISTICS
 
 _LABEL_OF = {Finding.CLOUD_SHADOW: Label.CLOUD_SHADOW, Finding.CLOUD: Label.CLOUD}
 """The last one wins: a cloud may lie on the shadow of another."""
@@ -96,8 +96,8 @@ class CloudSquares:
         inner = np.s_[self._margin : self._margin + self._core]
         if not raster.valid[inner, inner].any():
             return np.zeros((self._core, self._core), np.uint8)
-        inputs = {self._entry.slot: raster}
-        codes = self._codes(self._model.predict([inputs], NOTHING_LEARNED)[0])
+        inputs = {self._entry.name: raster}
+        codes = self._codes(self._model.predict([inputs], NO_STATISTICS)[0])
         # A cell at the scene's edge that is seen in part goes with the cloud beside it.
         codes = np.where(raster.valid, codes, ndimage.maximum_filter(codes, size=3))
         return codes[inner, inner]
@@ -210,7 +210,9 @@ def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping
         WeightsMismatch: where a network is not the one of its card.
     """
     named = {scene.id: scene for scene in scenes}
-    networks = {s.ref.card.name: load(s.ref, device="cpu") for s in sources if s.ref is not None}
+    networks = {
+        s.ref.card.name: load_model(s.ref, device="cpu") for s in sources if s.ref is not None
+    }
     no_clouds = frozenset({Label.NO_DATA})
     return {
         source.scene: Masking()

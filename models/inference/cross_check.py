@@ -28,18 +28,18 @@ from models.cards.card import ModelCard
 from models.cards.inputs import CardInput
 from models.cards.registry import CardRef
 from models.cards.selection import Available, accepts, matching
-from models.inference.model import load
+from models.inference.model import load_model
 from models.inference.scene_inputs import (
     Answer,
+    CrossCheck,
     Joint,
     Reader,
-    Reading,
+    SceneInput,
     Seen,
     SingleDate,
-    Verdict,
     available,
 )
-from models.networks.tensors import Survey
+from models.networks.tensors import SceneStatistics
 
 BLOCK_PX = 128
 SURE_PERCENT = 90
@@ -54,7 +54,7 @@ _AFFECTED = (Label.EVENT, Label.UNDATED_WATER)
 
 
 @dataclass(frozen=True)
-class Witnessed:
+class CrossCheckedReader:
     """A reader whose answers are held against those of a detector that reads the same images."""
 
     inner: Reader
@@ -62,13 +62,13 @@ class Witnessed:
     detector: SingleDate | Joint
     names: Mapping[str, str]
     """Name of the network's reading, by that of the detector's."""
-    contradiction: float
+    min_kappa: float
     """Kappa below which a block is not trusted."""
 
     @property
-    def readings(self) -> tuple[Reading, ...]:
+    def inputs(self) -> tuple[SceneInput, ...]:
         """Those of the network."""
-        return self.inner.readings
+        return self.inner.inputs
 
     @property
     def window_px(self) -> int:
@@ -91,25 +91,27 @@ class Witnessed:
         return self.inner.thresholds
 
     @property
-    def witness(self) -> str | None:
+    def cross_checked_by(self) -> str | None:
         """Name of the detector."""
         return self.detector.model.card.name
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
-        """Survey for the network and for the detector, whose notes are not the product's."""
-        own = self.detector.survey(samples)
-        seen = {self._key(name): replace(survey, notes=()) for name, survey in own.items()}
-        return {**self.inner.survey(samples), **seen}
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
+        """Of the network and of the detector, whose notes are not the product's."""
+        own = self.detector.scene_statistics(samples)
+        seen = {self._key(name): replace(statistics, notes=()) for name, statistics in own.items()}
+        return {**self.inner.scene_statistics(samples), **seen}
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
         """As the network trusts them."""
-        return self.inner.trusted(seen, surveys)
+        return self.inner.in_domain(seen, statistics)
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Answer with the network, but where the detector contradicts it."""
-        answers = self.inner.predict(batch, surveys)
+        answers = self.inner.predict(batch, statistics)
         prefix = self._key("")
-        own = {k.removeprefix(prefix): s for k, s in surveys.items() if k.startswith(prefix)}
+        own = {k.removeprefix(prefix): s for k, s in statistics.items() if k.startswith(prefix)}
         shown = [{own_name: seen[name] for own_name, name in self.names.items()} for seen in batch]
         return [
             self._heard(answer, said)
@@ -117,9 +119,9 @@ class Witnessed:
         ]
 
     @property
-    def seen_as(self) -> Label:
+    def default_label(self) -> Label:
         """As the network's."""
-        return self.inner.seen_as
+        return self.inner.default_label
 
     def _key(self, name: str) -> str:
         return f"{self.detector.model.card.name}: {name}"
@@ -136,23 +138,23 @@ class Witnessed:
             np.isin(detector.label, _AFFECTED),
             sure=_sure(detector.event_percent),
             both=both,
-            below=self.contradiction,
+            below=self.min_kappa,
         )
         same = np.isin(network.label, _AFFECTED) == np.isin(detector.label, _AFFECTED)
         verdict = np.select(
             [~both, contradicted, same],
-            [Verdict.UNASKED, Verdict.CONTRADICTS, Verdict.AGREES],
-            Verdict.DIFFERS,
+            [CrossCheck.NOT_COMPARED, CrossCheck.CONTRADICTS, CrossCheck.AGREES],
+            CrossCheck.DIFFERS,
         ).astype(np.uint8)
         return replace(
             answer,
             valid=answer.valid & ~contradicted,
             reason=np.where(contradicted, np.uint8(Label.OUT_OF_DOMAIN), answer.reason),
-            verdict=verdict,
+            cross_check=verdict,
         )
 
 
-def witnessed(
+def cross_checked(
     reader: Reader, card: ModelCard, shelf: Sequence[CardRef], *, hazard: Hazard
 ) -> Reader:
     """Return a reader beside the first detector of the shelf that can read the same images.
@@ -165,44 +167,44 @@ def witnessed(
         shelf: cards, as `models.cards.registry.all_cards` returns them.
         hazard: decides what is looked for.
     """
-    if card.domain is None or card.domain.contradiction is None:
+    if card.domain is None or card.domain.min_kappa is None:
         return reader
     detectors = [ref for ref in shelf if isinstance(ref.card.architecture, DetectorArchitecture)]
-    there = [_available(reading, scene=n) for reading in reader.readings for n in _each(reading)]
+    there = [_available(reading, scene=n) for reading in reader.inputs for n in _each(reading)]
     for ref in matching(detectors, hazard=hazard, available=there).fits:
-        names = _fill(ref.card, reader.readings)
+        names = _fill(ref.card, reader.inputs)
         if names is not None:
             own = tuple(replace(names[name], name=name) for name in names)
-            model = load(ref, device="cpu")
+            model = load_model(ref, device="cpu")
             beside = SingleDate(model, own) if ref.card.single_date else Joint(model, own)
             by_name = {name: reading.name for name, reading in names.items()}
-            return Witnessed(reader, beside, by_name, card.domain.contradiction)
+            return CrossCheckedReader(reader, beside, by_name, card.domain.min_kappa)
     return reader
 
 
-def _each(reading: Reading) -> range:
+def _each(reading: SceneInput) -> range:
     return range(len(reading.mosaic.scenes))
 
 
-def _available(reading: Reading, *, scene: int) -> Available:
+def _available(reading: SceneInput, *, scene: int) -> Available:
     """Return what a scene gives as the network reads it: no more bands than that."""
     return replace(available(reading.mosaic.scenes[scene]), bands=reading.mosaic.bands)
 
 
-def _fill(card: ModelCard, readings: Sequence[Reading]) -> dict[str, Reading] | None:
+def _fill(card: ModelCard, readings: Sequence[SceneInput]) -> dict[str, SceneInput] | None:
     """Return which reading each image of a detector is, by its name; None where one is missing."""
-    found: dict[str, Reading] = {}
+    found: dict[str, SceneInput] = {}
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
-            name = phase.value if card.single_date else entry.slot
+            name = phase.value if card.single_date else entry.name
             for reading in readings:
                 if name not in found and reading.phase is phase and _takes(entry, reading):
                     found[name] = reading
-    wanted = {Phase.AFTER.value} if card.single_date else {entry.slot for entry in card.inputs}
+    wanted = {Phase.AFTER.value} if card.single_date else {entry.name for entry in card.inputs}
     return found if wanted <= found.keys() else None
 
 
-def _takes(entry: CardInput, reading: Reading) -> bool:
+def _takes(entry: CardInput, reading: SceneInput) -> bool:
     return all(accepts(entry, _available(reading, scene=n)) for n in _each(reading))
 
 

@@ -33,8 +33,8 @@ from geo.raster.classify import REASONS, Classified, Label, Observation, classif
 from geo.raster.windows import Lattice, RowBand, RowMosaic, Window, lattice
 from geo.store.atomic_io import require_room
 from geo.types import BoolArray, CodeArray
-from models.inference.scene_inputs import Answer, Reader, Reading, Seen, Verdict, read
-from models.networks.tensors import Survey
+from models.inference.scene_inputs import Answer, CrossCheck, Reader, SceneInput, Seen, read
+from models.networks.tensors import SceneStatistics
 
 READERS = 2
 """Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
@@ -81,7 +81,7 @@ Out = TypeVar("Out")
 STRIP_ROWS = 64
 """Rows classified at once: few, so that what is made on the way stays in the processor's cache."""
 SURVEY_PIXELS = 16 * 2**20
-"""Pixels of whole-resolution windows, spread over the grid, that a survey looks at."""
+"""Pixels of whole-resolution windows, spread over the grid, that a statistics looks at."""
 
 
 class ProgressReceiver(Protocol):
@@ -100,7 +100,7 @@ class ProgressReceiver(Protocol):
         ...
 
 
-class Unwatched:
+class NoProgress:
     """A progress that nobody watches."""
 
     def start(self, label: str, total: int) -> None:
@@ -122,12 +122,12 @@ class Mapped:
     """Pixels by `Label`, those outside of the area left out."""
     scene_pixels: Mapping[str, int]
     """Pixels that each scene gave, by scene id."""
-    surveys: Mapping[str, Survey]
+    statistics: Mapping[str, SceneStatistics]
     """What the model learned from the whole scene, by phase or "all"."""
-    witness: str | None
+    cross_checked_by: str | None
     """Name of the detector that the answers were held against; None where there was none."""
-    verdict_pixels: Mapping[int, int]
-    """Pixels of the area by what the detector said of them, a `models.inference.scene_inputs.Verdict`."""
+    cross_check_pixels: Mapping[int, int]
+    """Pixels of the area by `models.inference.scene_inputs.CrossCheck`."""
     windows: int
 
 
@@ -155,17 +155,19 @@ def map_scenes(
     """
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
-    surveys = reader.survey(spread(grid, geobox, reader.window_px))
-    out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.readings])
-    count = _Count(reader.readings)
+    statistics = reader.scene_statistics(spread(grid, geobox, reader.window_px))
+    out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.inputs])
+    count = _Count(reader.inputs)
     progress.start(_title(reader), len(grid))
     with _Writers(out, geobox, notation) as write:
-        for strip, inside in _strips(_bands(reader, surveys, grid, geobox, progress), area, geobox):
+        for strip, inside in _strips(
+            _bands(reader, statistics, grid, geobox, progress), area, geobox
+        ):
             done = classify(
                 dict(zip(reader.thresholds, strip.values, strict=True)),
                 reader.thresholds,
                 Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
-                seen_as=reader.seen_as,
+                default_label=reader.default_label,
             )
             verdict_and_origins = np.where(inside, strip.codes[3:], np.uint8(0))
             verdict, observed = verdict_and_origins[0], verdict_and_origins[1:]
@@ -176,9 +178,9 @@ def map_scenes(
         rasters=out,
         label_pixels=count.labels,
         scene_pixels=count.scenes,
-        surveys=surveys,
-        witness=reader.witness,
-        verdict_pixels=count.verdicts,
+        statistics=statistics,
+        cross_checked_by=reader.cross_checked_by,
+        cross_check_pixels=count.verdicts,
         windows=len(grid),
     )
 
@@ -192,7 +194,7 @@ class _Writers:
             (out.classes, class_kind(notation), 1),
             (out.hydrography, CODES, 1),
             (out.probability, PROBABILITY, 2),
-            (out.observed, observed_kind(out.readings), len(out.readings)),
+            (out.observed, observed_kind(out.inputs), len(out.inputs)),
         )
         self._geobox = geobox
         self._files: list[RowBandWriter] = []
@@ -217,20 +219,20 @@ class _Writers:
         return self._stack.__exit__(*failure)
 
 
-def _ids(reading: Reading) -> tuple[str, ...]:
+def _ids(reading: SceneInput) -> tuple[str, ...]:
     return tuple(scene.id for scene in reading.mosaic.scenes)
 
 
 def _title(reader: Reader) -> str:
     """Return which scenes are being mapped, the first by name."""
-    names = [name for reading in reader.readings for name in _ids(reading)]
+    names = [name for reading in reader.inputs for name in _ids(reading)]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}"
 
 
 def _bands(
     reader: Reader,
-    surveys: Mapping[str, Survey],
+    statistics: Mapping[str, SceneStatistics],
     grid: Lattice,
     geobox: GeoBox,
     progress: ProgressReceiver,
@@ -241,12 +243,12 @@ def _bands(
         width=cols,
         window_rows=min(reader.window_px, rows),
         layers=len(reader.thresholds),
-        code_layers=4 + len(reader.readings),
+        code_layers=4 + len(reader.inputs),
     )
     ahead = windows_ahead(reader, grid, geobox)
     for number, span in enumerate(grid.rows):
         for batch in _batches(ahead, len(grid.cols), reader.batch):
-            answers = reader.predict([seen for _, seen in batch], surveys)
+            answers = reader.predict([seen for _, seen in batch], statistics)
             for (window, _), answer in zip(batch, answers, strict=True):
                 mosaic.feed(window, answer.probabilities, _codes(answer))
             progress.advance(len(batch))
@@ -256,7 +258,7 @@ def _bands(
 
 def _codes(answer: Answer) -> CodeArray:
     """Return (4 + readings, rows, cols): valid, valid before, reason, verdict, origins."""
-    flags = (answer.valid, answer.valid_before, answer.reason, answer.verdict)
+    flags = (answer.valid, answer.valid_before, answer.reason, answer.cross_check)
     return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
 
 
@@ -295,15 +297,15 @@ def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
 class _Count:
     """Counts labels and scenes while row bands go by."""
 
-    def __init__(self, readings: Sequence[Reading]) -> None:
+    def __init__(self, readings: Sequence[SceneInput]) -> None:
         self._ids = [_ids(reading) for reading in readings]
         self._labels = np.zeros(256, np.int64)
-        self._verdicts = np.zeros(len(Verdict), np.int64)
+        self._verdicts = np.zeros(len(CrossCheck), np.int64)
         self._origins = np.zeros((len(readings), 256), np.int64)
 
     def add(self, label: CodeArray, origins: CodeArray, verdict: CodeArray) -> None:
         self._labels += np.bincount(label.ravel(), minlength=256)
-        self._verdicts += np.bincount(verdict.ravel(), minlength=len(Verdict))
+        self._verdicts += np.bincount(verdict.ravel(), minlength=len(CrossCheck))
         self._origins += [np.bincount(origin.ravel(), minlength=256) for origin in origins]
 
     @property
@@ -312,7 +314,7 @@ class _Count:
 
     @property
     def verdicts(self) -> dict[int, int]:
-        return {verdict: int(self._verdicts[verdict]) for verdict in Verdict if verdict}
+        return {verdict: int(self._verdicts[verdict]) for verdict in CrossCheck if verdict}
 
     @property
     def scenes(self) -> dict[str, int]:

@@ -14,14 +14,14 @@ from models.cards.inputs import Task
 from models.cards.registry import CardRef
 from models.errors import InputsMismatch
 from models.networks.detectors import DetectorModel
-from models.networks.tensors import Inputs, Survey
+from models.networks.tensors import Inputs, SceneStatistics
 
 
 class Model(Protocol):
-    """A member of the family: it surveys the scene once, then answers window by window.
+    """A member of the family: it statistics the scene once, then answers window by window.
 
-    A model of the task water (`card.single_date`) sees one image at a time: survey and
-    predict the after image, then, separately and with a survey of its own, the before image.
+    A model of the task water (`card.single_date`) sees one image at a time: statistics and
+    predict the after image, then, separately and with a statistics of its own, the before image.
     """
 
     @property
@@ -29,18 +29,18 @@ class Model(Protocol):
         """What it wants and what it answers."""
         ...
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Learn what holds for the whole scene from windows spread over it.
 
         The samples are read once, in order, one at a time. The same samples give the same
-        survey.
+        statistics.
 
         Raises:
             InputsMismatch: where a slot is not filled, or the values contradict its units.
         """
         ...
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Return probabilities, float32 (n, classes, rows, cols), in the order of the card.
 
         They lie in [0, 1], and are NaN where the model has no answer: a required slot was
@@ -52,7 +52,7 @@ class Model(Protocol):
         ...
 
 
-def load(ref: CardRef, *, device: str = "auto") -> Model:
+def load_model(ref: CardRef, *, device: str = "auto") -> Model:
     """Return the model of a card, ready to predict.
 
     Detectors and the networks of ukis-csmask run on the CPU whatever the device, and import no

@@ -12,7 +12,7 @@ from models.cards.card import ModelCard
 from models.datasets.base import as_raster
 from models.errors import InputsMismatch
 from models.inference.model import Model
-from models.networks.tensors import trusted
+from models.networks.tensors import in_domain
 
 SENSOR = "drone-rgb"
 BANDS = ("red", "green", "blue")
@@ -91,16 +91,16 @@ def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str
     pixels, valid = _reduced(photo, model.card.window_px)
     if not valid.any():
         return nothing, None
-    slot = model.card.inputs[0].slot
+    slot = model.card.inputs[0].name
     raster = as_raster(pixels, valid=valid, bands=BANDS, source=name)
     try:
-        survey = model.survey([{slot: raster}])
+        statistics = model.scene_statistics([{slot: raster}])
     except InputsMismatch as error:
         return nothing, str(error)
-    raster = trusted(raster, survey.far.get(slot, ()))
+    raster = in_domain(raster, statistics.out_of_domain.get(slot, ()))
     if not raster.valid.any():
-        return nothing, "; ".join(survey.notes)
-    plane = model.predict([{slot: raster}], survey)[0, 0]
+        return nothing, "; ".join(statistics.notes)
+    plane = model.predict([{slot: raster}], statistics)[0, 0]
     return _enlarged(plane, photo.valid), None
 
 

@@ -1,7 +1,7 @@
 """Scenes as a model wants them, and its answer for a window with what was seen there.
 
 Three ways to look: one image at a time (`SingleDate`), several together (`Joint`), and
-without a model (`SightOnly`), which says what was seen and nothing more.
+without a model (`CoverageOnly`), which says what was seen and nothing more.
 
 What the loop over windows asks of whoever reads and answers, and what it is given.
 """
@@ -25,16 +25,16 @@ from models.cards.card import ModelCard
 from models.cards.inputs import CardInput
 from models.cards.selection import Available, accepts, require_fit
 from models.inference.model import Model
-from models.networks.tensors import Survey, answered, trusted
+from models.networks.tensors import SceneStatistics, in_domain, usable_pixels
 
 Seen = Mapping[str, Raster]
 """One window: a raster by the name of its reading."""
 
 
-class Verdict(IntEnum):
-    """What a detector says of a pixel that a network answered, see `models.inference.cross_check`."""
+class CrossCheck(IntEnum):
+    """What a detector says of a predicted pixel, see `models.inference.cross_check`."""
 
-    UNASKED = 0
+    NOT_COMPARED = 0
     """There is none, or it has no answer there."""
     AGREES = 1
     DIFFERS = 2
@@ -56,12 +56,12 @@ class Answer:
     """(rows, cols); a `Label` where not valid, 0 elsewhere."""
     origins: tuple[CodeArray, ...]
     """(rows, cols) each, one a reading: the number of the scene, from 1."""
-    verdict: CodeArray
-    """(rows, cols); a `Verdict`."""
+    cross_check: CodeArray
+    """(rows, cols); a `CrossCheck`."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class SceneInput:
     """The scenes that are read together, and what for."""
 
     name: str
@@ -73,7 +73,7 @@ class Reader(Protocol):
     """What the loop over windows needs to know."""
 
     @property
-    def readings(self) -> tuple[Reading, ...]:
+    def inputs(self) -> tuple[SceneInput, ...]:
         """What is read for every window."""
         ...
 
@@ -98,31 +98,33 @@ class Reader(Protocol):
         ...
 
     @property
-    def seen_as(self) -> Label:
+    def default_label(self) -> Label:
         """What a pixel is that was seen, where there are no findings."""
         ...
 
     @property
-    def witness(self) -> str | None:
+    def cross_checked_by(self) -> str | None:
         """Name of the detector that the answers are held against; None where there is none."""
         ...
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
         """Look at the whole scene before any of it is mapped; by phase, or "all"."""
         ...
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
         """Return a window without the scenes that lie outside of the model's domain."""
         ...
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Answer for windows of one shape."""
         ...
 
 
 def read(reader: Reader, geobox: GeoBox) -> Seen:
     """Read one window of everything that a reader wants; safe in several threads."""
-    return {reading.name: reading.mosaic.read(geobox) for reading in reader.readings}
+    return {reading.name: reading.mosaic.read(geobox) for reading in reader.inputs}
 
 
 SIGHT_WINDOW_PX = 1024
@@ -141,17 +143,17 @@ def reader_for(
         model: of the map.
         scenes: of the request.
         preference: which scene a pixel is taken from where several saw it.
-        maskings: by scene id, as `models.inference.clouds.maskings` returns them; the provider's own
-            mask is heeded in a scene without one.
+        maskings: by scene id, as `models.inference.clouds.maskings` returns them; the
+            provider's own mask is used in a scene without one.
 
     Raises:
         InputsMismatch: where the scenes do not fill the model's slots.
         SourceInvalid: where the scenes cannot be ordered or are too many.
     """
     if model is None:
-        return SightOnly(tuple(_sight(scenes, preference, maskings)))
+        return CoverageOnly(tuple(_sight(scenes, preference, maskings)))
     require_fit(model.card, [available(scene) for scene in scenes])
-    readings = readings_of(model.card, scenes, preference, maskings)
+    readings = scene_inputs_of(model.card, scenes, preference, maskings)
     return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
 
 
@@ -165,10 +167,10 @@ class _WithModel:
     """What a model's card says of its windows."""
 
     model: Model
-    readings: tuple[Reading, ...]
+    inputs: tuple[SceneInput, ...]
 
-    witness = None
-    seen_as = Label.NO_MODEL
+    cross_checked_by = None
+    default_label = Label.NO_MODEL
 
     @property
     def window_px(self) -> int:
@@ -195,31 +197,36 @@ class SingleDate(_WithModel):
     def thresholds(self) -> Mapping[Finding, float]:
         """The same threshold for water after and, where there is an image, before."""
         threshold = self.model.card.classes[0].threshold
-        return {_FINDING_IN[reading.phase]: threshold for reading in self.readings}
+        return {_FINDING_IN[reading.phase]: threshold for reading in self.inputs}
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
-        """Survey each phase by itself: light and season differ between them."""
-        slot = self.model.card.inputs[0].slot
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
+        """SceneStatistics each phase by itself: light and season differ between them."""
+        slot = self.model.card.inputs[0].name
         return {
-            reading.name: self.model.survey({slot: reading.mosaic.read(box)} for box in samples)
-            for reading in self.readings
+            reading.name: self.model.scene_statistics(
+                {slot: reading.mosaic.read(box)} for box in samples
+            )
+            for reading in self.inputs
         }
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
-        """Leave out what the survey of each phase calls far."""
-        slot = self.model.card.inputs[0].slot
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+        """Leave out what the statistics of each phase calls far."""
+        slot = self.model.card.inputs[0].name
         return {
-            name: trusted(raster, surveys[name].far.get(slot, ())) for name, raster in seen.items()
+            name: in_domain(raster, statistics[name].out_of_domain.get(slot, ()))
+            for name, raster in seen.items()
         }
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Answer for the after and the before images."""
-        slot = self.model.card.inputs[0].slot
-        batch = [self.trusted(seen, surveys) for seen in batch]
+        slot = self.model.card.inputs[0].name
+        batch = [self.in_domain(seen, statistics) for seen in batch]
         planes = np.stack(
             [
-                self.model.predict([{slot: seen[name]} for seen in batch], surveys[name])[:, 0]
-                for name in (reading.name for reading in self.readings)
+                self.model.predict([{slot: seen[name]} for seen in batch], statistics[name])[:, 0]
+                for name in (reading.name for reading in self.inputs)
             ],
             axis=1,
         )
@@ -228,7 +235,7 @@ class SingleDate(_WithModel):
     def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
         usable = {
             reading.phase: seen[reading.name].valid & np.isfinite(plane)
-            for reading, plane in zip(self.readings, planes, strict=True)
+            for reading, plane in zip(self.inputs, planes, strict=True)
         }
         valid = usable[Phase.AFTER]
         return Answer(
@@ -236,10 +243,10 @@ class SingleDate(_WithModel):
             valid=valid,
             valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
             reason=_reason(
-                valid, [seen[r.name].reason for r in self.readings if r.phase is Phase.AFTER]
+                valid, [seen[r.name].reason for r in self.inputs if r.phase is Phase.AFTER]
             ),
-            origins=_origins(self.readings, seen),
-            verdict=np.zeros_like(valid, np.uint8),
+            origins=_origins(self.inputs, seen),
+            cross_check=np.zeros_like(valid, np.uint8),
         )
 
 
@@ -252,52 +259,54 @@ class Joint(_WithModel):
         """The thresholds of the card, in its order."""
         return {entry.name: entry.threshold for entry in self.model.card.classes}
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
-        """Survey all images together."""
-        return {"all": self.model.survey(read(self, box) for box in samples)}
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
+        """SceneStatistics all images together."""
+        return {"all": self.model.scene_statistics(read(self, box) for box in samples)}
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
-        """Leave out, slot by slot, what the survey calls far."""
-        far = surveys["all"].far
-        return {slot: trusted(raster, far.get(slot, ())) for slot, raster in seen.items()}
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+        """Leave out, slot by slot, what the statistics calls far."""
+        far = statistics["all"].out_of_domain
+        return {slot: in_domain(raster, far.get(slot, ())) for slot, raster in seen.items()}
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Answer for all images together."""
-        batch = [self.trusted(seen, surveys) for seen in batch]
-        planes = self.model.predict(batch, surveys["all"])
+        batch = [self.in_domain(seen, statistics) for seen in batch]
+        planes = self.model.predict(batch, statistics["all"])
         return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
 
     def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
         card = self.model.card
-        valid = answered(card, seen) & np.isfinite(planes).all(axis=0)
-        before = [seen[r.name].valid for r in self.readings if r.phase is Phase.BEFORE]
+        valid = usable_pixels(card, seen) & np.isfinite(planes).all(axis=0)
+        before = [seen[r.name].valid for r in self.inputs if r.phase is Phase.BEFORE]
         return Answer(
             probabilities=planes,
             valid=valid,
             valid_before=np.any([np.zeros_like(valid), *before], axis=0),
             reason=_reason(valid, _whose_reasons_count(card, seen)),
-            origins=_origins(self.readings, seen),
-            verdict=np.zeros_like(valid, np.uint8),
+            origins=_origins(self.inputs, seen),
+            cross_check=np.zeros_like(valid, np.uint8),
         )
 
 
 @dataclass(frozen=True)
-class SightOnly:
+class CoverageOnly:
     """No model of pixels: which of them were seen, by which scene."""
 
-    readings: tuple[Reading, ...]
+    inputs: tuple[SceneInput, ...]
     compares: bool = False
     """True where buildings are graded: a pixel counts that was seen before and after."""
-    learned: Survey | None = None
+    learned: SceneStatistics | None = None
     """What the grader of the buildings learned from the scenes."""
 
     window_px = SIGHT_WINDOW_PX
     overlap_px = 0
     batch = 1
-    witness = None
+    cross_checked_by = None
 
     @property
-    def seen_as(self) -> Label:
+    def default_label(self) -> Label:
         """Compared where buildings are graded, or else not analysed."""
         return Label.COMPARED if self.compares else Label.NO_MODEL
 
@@ -306,24 +315,26 @@ class SightOnly:
         """No findings."""
         return {}
 
-    def survey(self, samples: Sequence[GeoBox]) -> Mapping[str, Survey]:
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
         """Nothing to learn but what the grader did."""
         del samples
         return {} if self.learned is None else {"all": self.learned}
 
-    def trusted(self, seen: Seen, surveys: Mapping[str, Survey]) -> Seen:
+    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
         """Leave out what the grader called far."""
-        far = surveys["all"].far if surveys else {}
-        return {name: trusted(raster, far.get(name, ())) for name, raster in seen.items()}
+        far = statistics["all"].out_of_domain if statistics else {}
+        return {name: in_domain(raster, far.get(name, ())) for name, raster in seen.items()}
 
-    def predict(self, batch: Sequence[Seen], surveys: Mapping[str, Survey]) -> Sequence[Answer]:
+    def predict(
+        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Answer]:
         """Say what was seen."""
-        return [self._answer(self.trusted(seen, surveys)) for seen in batch]
+        return [self._answer(self.in_domain(seen, statistics)) for seen in batch]
 
     def _answer(self, seen: Seen) -> Answer:
         valid = {
-            phase: np.any([seen[r.name].valid for r in self.readings if r.phase is phase], axis=0)
-            for phase in {reading.phase for reading in self.readings}
+            phase: np.any([seen[r.name].valid for r in self.inputs if r.phase is phase], axis=0)
+            for phase in {reading.phase for reading in self.inputs}
         }
         before = valid.get(Phase.BEFORE, np.zeros_like(valid[Phase.AFTER]))
         usable = valid[Phase.AFTER] & before if self.compares else valid[Phase.AFTER]
@@ -333,10 +344,10 @@ class SightOnly:
             valid=usable,
             valid_before=before,
             reason=_reason(
-                usable, [seen[r.name].reason for p in needed for r in self.readings if r.phase is p]
+                usable, [seen[r.name].reason for p in needed for r in self.inputs if r.phase is p]
             ),
-            origins=_origins(self.readings, seen),
-            verdict=np.zeros_like(usable, np.uint8),
+            origins=_origins(self.inputs, seen),
+            cross_check=np.zeros_like(usable, np.uint8),
         )
 
 
@@ -348,19 +359,19 @@ def _whose_reasons_count(card: ModelCard, seen: Seen) -> list[CodeArray]:
 
     An optional image before is missed by no answer, so its reasons do not count.
     """
-    required = [seen[entry.slot].reason for entry in card.inputs if entry.required]
-    others = [e.slot for e in card.after_inputs if not e.required and e.slot in seen]
+    required = [seen[entry.name].reason for entry in card.inputs if entry.required]
+    others = [e.name for e in card.after_inputs if not e.required and e.name in seen]
     # Cloud before "no data" before "no imagery", as between the scenes of one image.
     telling = [np.max([seen[slot].reason for slot in others], axis=0)] if others else []
     return [*required, *telling]
 
 
-def readings_of(
+def scene_inputs_of(
     card: ModelCard,
     scenes: Sequence[Scene],
     preference: Preference,
     maskings: Mapping[str, Masking] | None = None,
-) -> tuple[Reading, ...]:
+) -> tuple[SceneInput, ...]:
     """Return what a card's slots read, those that some scene fills; see `reader_for`."""
     return tuple(_readings(card, scenes, preference, maskings))
 
@@ -370,14 +381,14 @@ def _readings(
     scenes: Sequence[Scene],
     preference: Preference,
     maskings: Mapping[str, Masking] | None,
-) -> Iterator[Reading]:
+) -> Iterator[SceneInput]:
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
             wanted = _scenes_for(entry, scenes, phase)
             if wanted:
-                name = phase.value if card.single_date else entry.slot
+                name = phase.value if card.single_date else entry.name
                 mosaic = SceneMosaic(ordered(wanted, preference), entry.bands, maskings)
-                yield Reading(name, phase, mosaic)
+                yield SceneInput(name, phase, mosaic)
 
 
 def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list[Scene]:
@@ -386,7 +397,7 @@ def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list
 
 def _sight(
     scenes: Sequence[Scene], preference: Preference, maskings: Mapping[str, Masking] | None
-) -> Iterator[Reading]:
+) -> Iterator[SceneInput]:
     """Yield a reading a phase and sensor, of the bands that its scenes share."""
     for phase in (Phase.AFTER, Phase.BEFORE):
         for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
@@ -403,7 +414,7 @@ def _sight(
                     + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
                 )
             name = f"{phase}-{sensor}"
-            yield Reading(name, phase, SceneMosaic(ordered(alike, preference), shared, maskings))
+            yield SceneInput(name, phase, SceneMosaic(ordered(alike, preference), shared, maskings))
 
 
 def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
@@ -416,5 +427,5 @@ def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
     return np.where(valid, 0, reason).astype(np.uint8)
 
 
-def _origins(readings: Sequence[Reading], seen: Seen) -> tuple[CodeArray, ...]:
+def _origins(readings: Sequence[SceneInput], seen: Seen) -> tuple[CodeArray, ...]:
     return tuple(seen[reading.name].origin for reading in readings)

@@ -21,13 +21,13 @@ from models.cards.card import ModelCard
 from models.cards.registry import CardRef
 from models.errors import WeightsMismatch
 from models.networks.tensors import (
-    NOTHING_LEARNED,
+    NO_STATISTICS,
     Inputs,
-    Survey,
+    SceneStatistics,
     ValueSample,
-    answered,
     select,
     shape_of,
+    usable_pixels,
 )
 
 _CLASSES = 3
@@ -68,30 +68,30 @@ class CsmaskModel:
         session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
         return cls(ref.card, architecture, session)
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Check the units of the scene; its constants are the card's."""
         values = ValueSample(self.card)
         for inputs in samples:
             shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
-        return NOTHING_LEARNED
+        return NO_STATISTICS
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Answer a batch of windows; see `models.inference.model.Model.predict`.
 
         Windows of finer pixels are averaged to about the resolution of the card first: at the
         10 m of Sentinel-2 the same networks take flood water for shadow.
         """
-        del survey
+        del statistics
         return np.stack([self._answer(inputs) for inputs in batch])
 
     def _answer(self, inputs: Inputs) -> FloatArray:
         """Return the probability of cloud and of shadow, (2, rows, cols)."""
         rows, cols = shape_of(self.card, inputs)
-        usable = answered(self.card, inputs)
+        usable = usable_pixels(self.card, inputs)
         (entry,) = self.card.inputs
-        raster = inputs[entry.slot]
+        raster = inputs[entry.name]
         if raster is None or not usable.any():
             return np.full((len(self.card.classes), rows, cols), np.nan, np.float32)
         step = _pixels_a_cell(raster, self.card.resolution_m)

@@ -28,7 +28,7 @@ from models.cards.architecture import (
 from models.cards.card import ModelCard
 from models.cards.inputs import InputPhase
 from models.errors import InputsMismatch
-from models.networks.tensors import Inputs, Survey, ValueSample, answered, shape_of
+from models.networks.tensors import Inputs, SceneStatistics, ValueSample, shape_of, usable_pixels
 from models.networks.thresholds import (
     CHANGE_DECIBEL_EDGES,
     CHANGE_INDEX_EDGES,
@@ -41,7 +41,7 @@ from models.networks.thresholds import (
 
 
 class Detector(Protocol):
-    """A few formulas on named features, with thresholds that a survey found."""
+    """A few formulas on named features, with thresholds that a statistics found."""
 
     def histograms(self) -> Mapping[str, TileHistograms]:
         """Return an empty gatherer for each feature that has a threshold."""
@@ -52,7 +52,7 @@ class Detector(Protocol):
         ...
 
     def answer(
-        self, features: Mapping[str, FloatArray], survey: Survey
+        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of each finding, (rows, cols); NaN where there is none."""
         ...
@@ -98,11 +98,11 @@ class WaterIndexDetector:
         return {name: _index(image(inputs, self.slot), name)}
 
     def answer(
-        self, features: Mapping[str, FloatArray], survey: Survey
+        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of water."""
         name = self.parameters.index
-        return {Finding.WATER: probability_above(survey.threshold(name), features[name])}
+        return {Finding.WATER: probability_above(statistics.threshold(name), features[name])}
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ class IndexChangeDetector:
         return {GREEN: green, self._loss: np.where(vegetated, loss, np.float32(np.nan))}
 
     def answer(
-        self, features: Mapping[str, FloatArray], survey: Survey
+        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of burnt ground, 0 where there was no vegetation."""
-        burnt = probability_above(survey.threshold(self._loss), features[self._loss])
+        burnt = probability_above(statistics.threshold(self._loss), features[self._loss])
         bare = features[GREEN] <= self.parameters.vegetated_above
         return {Finding.BURNT: np.where(bare, np.float32(0), burnt)}
 
@@ -176,10 +176,10 @@ class RadarWaterDetector:
         return {BACKSCATTER: _backscatter(raster, self.parameters)}
 
     def answer(
-        self, features: Mapping[str, FloatArray], survey: Survey
+        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of water."""
-        threshold = survey.threshold(BACKSCATTER)
+        threshold = statistics.threshold(BACKSCATTER)
         return {Finding.WATER: probability_below(threshold, features[BACKSCATTER])}
 
 
@@ -215,11 +215,11 @@ class RadarChangeDetector:
         return {BACKSCATTER_BEFORE: before, BACKSCATTER_AFTER: after, CHANGE: after - before}
 
     def answer(
-        self, features: Mapping[str, FloatArray], survey: Survey
+        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
     ) -> Mapping[Finding, FloatArray]:
         """Return the probability of flood and of reference water."""
         before, after, fell = (
-            probability_below(survey.threshold(name), features[name])
+            probability_below(statistics.threshold(name), features[name])
             for name in (BACKSCATTER_BEFORE, BACKSCATTER_AFTER, CHANGE)
         )
         flood = np.minimum(np.minimum(after, fell), 1 - before)
@@ -257,8 +257,8 @@ class DetectorModel:
         """Return the detector that a card describes."""
         return cls(card, _detector(card, architecture))
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
-        """Learn the thresholds of the scene; see `models.inference.model.Model.survey`."""
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
+        """Learn the thresholds of the scene; see `models.inference.model.Model.statistics`."""
         values = ValueSample(self.card)
         histograms = self.detector.histograms()
         for inputs in samples:
@@ -269,28 +269,28 @@ class DetectorModel:
                 gathered.feed(features[name])
         values.check()
         learned = [gathered.threshold() for gathered in histograms.values()]
-        return Survey(
+        return SceneStatistics(
             thresholds=tuple(threshold for threshold, _ in learned),
             notes=tuple(note for _, notes in learned for note in notes),
         )
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Answer window by window; see `models.inference.model.Model.predict`."""
-        answers = [self._window(inputs, survey) for inputs in batch]
+        answers = [self._window(inputs, statistics) for inputs in batch]
         shapes = {answer.shape[1:] for answer in answers}
         if len(shapes) != 1:
             raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
         return np.stack(answers)
 
-    def _window(self, inputs: Inputs, survey: Survey) -> FloatArray:
-        usable = answered(self.card, inputs)
-        findings = self.detector.answer(self.detector.features(inputs), survey)
+    def _window(self, inputs: Inputs, statistics: SceneStatistics) -> FloatArray:
+        usable = usable_pixels(self.card, inputs)
+        findings = self.detector.answer(self.detector.features(inputs), statistics)
         planes = np.stack([findings[name] for name in self.card.class_names])
         return np.where(usable, planes, np.float32(np.nan))
 
 
 def _detector(card: ModelCard, architecture: DetectorArchitecture) -> Detector:
-    slots = {entry.phase: entry.slot for entry in card.inputs}
+    slots = {entry.phase: entry.name for entry in card.inputs}
     match architecture.parameters:
         case WaterIndex() as parameters:
             return WaterIndexDetector(slots[InputPhase.EACH], parameters)

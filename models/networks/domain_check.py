@@ -31,7 +31,7 @@ from geo.types import FloatArray
 from models.cards.card import ModelCard
 from models.cards.inputs import BandStatistics, CardInput
 from models.cards.training_record import DomainLimits
-from models.networks.tensors import Level, Survey, ValueSample, scene_levels
+from models.networks.tensors import Level, SceneStatistics, ValueSample, scene_levels
 
 LEAST_VALUES = 200
 """Sampled values of a scene below which its percentiles say too little to judge it."""
@@ -39,10 +39,10 @@ _PERCENTILES = (1, 50, 99)
 
 
 @dataclass(frozen=True)
-class FarScene:
+class SceneOutOfDomain:
     """A scene that is not trusted in a slot."""
 
-    slot: str
+    input_name: str
     number: int
     """As in `geo.types.Raster.origin`."""
     note: str
@@ -86,20 +86,22 @@ class _Compared:
         )
 
 
-def surveyed(card: ModelCard, sample: ValueSample) -> Survey:
+def checked_statistics(card: ModelCard, sample: ValueSample) -> SceneStatistics:
     """Return what a network learns from a scene: which parts are far, and the levels of the rest.
 
     Where a slot is far as a whole, its levels are those of all of it.
     """
-    found = list(far_scenes(card, sample))
+    found = list(scenes_out_of_domain(card, sample))
     far: dict[str, tuple[int, ...]] = {}
     for scene in found:
-        far[scene.slot] = (*far.get(scene.slot, ()), scene.number)
+        far[scene.input_name] = (*far.get(scene.input_name, ()), scene.number)
     levels = scene_levels(card, sample) | (scene_levels(card, sample, far=far) if far else {})
-    return Survey(levels=levels, far=far, notes=tuple(scene.note for scene in found))
+    return SceneStatistics(
+        levels=levels, out_of_domain=far, notes=tuple(scene.note for scene in found)
+    )
 
 
-def far_scenes(card: ModelCard, sample: ValueSample) -> Iterator[FarScene]:
+def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[SceneOutOfDomain]:
     """Yield the scenes that lie outside of the card's domain, by slot.
 
     A card without limits, or a slot without statistics, calls nothing far; nor does a scene
@@ -113,18 +115,18 @@ def far_scenes(card: ModelCard, sample: ValueSample) -> Iterator[FarScene]:
         return
     levels = scene_levels(card, sample)
     for entry in card.inputs:
-        if entry.learned_from is None:
+        if entry.training_statistics is None:
             continue
         values, origins = sample.kept(entry), sample.origins(entry)
         for number in np.unique(origins).tolist():
             seen = values[:, (origins == number) & np.isfinite(values).all(axis=0)]
             if seen.shape[1] < LEAST_VALUES:
                 continue
-            bands = _compared(entry, entry.learned_from, seen, levels.get(entry.slot))
+            bands = _compared(entry, entry.training_statistics, seen, levels.get(entry.name))
             if why := _why(bands, card.domain, card.name, by_scene=_by_scene(entry)):
                 scene = sample.scene(entry, number)
-                note = f"{scene} is out of the model's domain and was left out of {entry.slot}"
-                yield FarScene(entry.slot, number, f"{note}: {why}")
+                note = f"{scene} is out of the model's domain and was left out of {entry.name}"
+                yield SceneOutOfDomain(entry.name, number, f"{note}: {why}")
 
 
 def _by_scene(entry: CardInput) -> bool:
@@ -133,7 +135,7 @@ def _by_scene(entry: CardInput) -> bool:
 
 def _compared(
     entry: CardInput,
-    learned_from: tuple[BandStatistics, ...],
+    training_statistics: tuple[BandStatistics, ...],
     values: FloatArray,
     levels: tuple[Level, ...] | None,
 ) -> list[_Compared]:
@@ -141,13 +143,13 @@ def _compared(
 
     Args:
         entry: the slot.
-        learned_from: its statistics.
+        training_statistics: its statistics.
         values: (bands, values).
         levels: by which the slot is normalised; None where it has constants.
     """
     percentiles = np.percentile(values, _PERCENTILES, axis=1).T
     bands = []
-    for index, learned in enumerate(learned_from):
+    for index, learned in enumerate(training_statistics):
         found, known = percentiles[index], np.array(learned.percentiles)
         units, deviation = entry.units.value, learned.std
         if levels is not None:
@@ -164,24 +166,24 @@ def _compared(
 def _why(bands: list[_Compared], limits: DomainLimits, model: str, *, by_scene: bool) -> str | None:
     """Return what is wrong with a scene, or None where it is trusted."""
     stuck = max(bands, key=lambda band: band.stuck)
-    if stuck.stuck > limits.stuck:
+    if stuck.stuck > limits.max_constant_share:
         return (
             f"{100 * stuck.stuck:.0f} % of {stuck.band} are one number, at most "
-            f"{100 * limits.stuck:.0f} % are trusted; {stuck.told(model)}"
+            f"{100 * limits.max_constant_share:.0f} % are trusted; {stuck.told(model)}"
         )
     shifted = max(bands, key=lambda band: band.shift)
     mean = float(np.mean([band.shift for band in bands]))
-    if shifted.shift > limits.band_shift or mean > limits.shift:
+    if shifted.shift > limits.max_band_shift or mean > limits.max_shift:
         return (
             f"{shifted.told(model)}; that is {shifted.shift:.1f} deviations of the training apart, "
-            f"and {mean:.1f} over all bands, where {limits.band_shift:g} and {limits.shift:g} are "
-            "trusted"
+            f"and {mean:.1f} over all bands, where {limits.max_band_shift:g} and "
+            f"{limits.max_shift:g} are trusted"
         )
     contrast = float(np.mean([band.contrast for band in bands]))
-    if not by_scene and contrast < limits.contrast:
+    if not by_scene and contrast < limits.min_contrast:
         widest = max(bands, key=lambda band: band.contrast)
         return (
-            f"it has {contrast:.2g} of the contrast of the training, where {limits.contrast:g} is "
-            f"trusted; {widest.told(model)}"
+            f"it has {contrast:.2g} of the contrast of the training, where "
+            f"{limits.min_contrast:g} is trusted; {widest.told(model)}"
         )
     return None

@@ -24,8 +24,15 @@ from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef, fill, read_weights
 from models.errors import CardInvalid, DeviceMissing
-from models.networks.domain_check import surveyed
-from models.networks.tensors import Inputs, Survey, ValueSample, answered, shape_of, stack
+from models.networks.domain_check import checked_statistics
+from models.networks.tensors import (
+    Inputs,
+    SceneStatistics,
+    ValueSample,
+    shape_of,
+    stack,
+    usable_pixels,
+)
 
 Features = list[torch.Tensor]
 
@@ -142,7 +149,7 @@ class NetworkModel:
     def load(
         cls, ref: CardRef, architecture: NetworkArchitecture, *, device: str
     ) -> "NetworkModel":
-        """Build the network of a card and fill it; see `models.inference.model.load`."""
+        """Build the network of a card and fill it; see `models.inference.model.load_model`."""
         place = device_named(device)
         network = build(architecture, name=ref.card.name)
         # The card of a network always has a digest: `ModelCard` checks it.
@@ -151,19 +158,19 @@ class NetworkModel:
         network = network.eval().to(place).to(memory_format=torch.channels_last)
         return cls(ref.card, network, place, architecture.symmetries)
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Check the units of the scene, and measure the levels that the card asks for."""
         values = ValueSample(self.card)
         for inputs in samples:
             shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
-        return surveyed(self.card, values)
+        return checked_statistics(self.card, values)
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Answer a batch of windows; see `models.inference.model.Model.predict`."""
-        pixels = stack(self.card, batch, survey)
-        usable = np.stack([answered(self.card, inputs) for inputs in batch])
+        pixels = stack(self.card, batch, statistics)
+        usable = np.stack([usable_pixels(self.card, inputs) for inputs in batch])
         out = np.full((len(batch), len(self.card.classes), *usable.shape[1:]), np.nan, np.float32)
         # A scene that lies turned on the grid leaves nearly half of the windows empty.
         seen = np.flatnonzero(usable.any(axis=(1, 2)))

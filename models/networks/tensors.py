@@ -4,7 +4,7 @@ Levels of the bands of a whole scene, for the slots that a card normalises by th
 
 Do the values of a scene agree with the units that the card names?
 
-Survey: what a model learned from the scene as a whole before it mapped any of it.
+SceneStatistics: what a model learned from the scene as a whole before it mapped any of it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -51,20 +51,20 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Survey:
+class SceneStatistics:
     """What holds for the whole scene; goes into the manifest."""
 
     thresholds: tuple[Threshold, ...] = ()
     levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
     """By slot, in the order of its bands, where the card normalises it by the scene."""
-    far: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By slot, the scenes that lie outside of the model's domain, see `models.networks.domain_check`: their
-    numbers as in `geo.types.Raster.origin`."""
+    out_of_domain: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By slot, the scenes that lie outside of the model's domain, see
+    `models.networks.domain_check`: their numbers as in `geo.types.Raster.origin`."""
     notes: tuple[str, ...] = ()
     """Sentences for the reader of the product, such as that a threshold was not learned."""
 
     def threshold(self, feature: str) -> Threshold:
-        """Return the threshold of a feature that the survey is known to hold."""
+        """Return the threshold of a feature that the statistics is known to hold."""
         return next(entry for entry in self.thresholds if entry.feature == feature)
 
     def as_json(self) -> dict[str, Any]:
@@ -72,8 +72,8 @@ class Survey:
         return asdict(self)
 
 
-NOTHING_LEARNED = Survey()
-"""The survey of a model that takes every constant from its card."""
+NO_STATISTICS = SceneStatistics()
+"""The statistics of a model that takes every constant from its card."""
 
 
 Inputs: TypeAlias = Mapping[str, Raster | None]
@@ -101,14 +101,14 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
         InputsMismatch: where a required slot is empty, a slot is unknown, all are empty, a
             band is missing, or two rasters lie on different grids.
     """
-    slots = {entry.slot for entry in card.inputs}
+    slots = {entry.name for entry in card.inputs}
     unknown = sorted(inputs.keys() - slots)
     if unknown:
         raise InputsMismatch(
             f"{card.name} has the slots {', '.join(sorted(slots))}, not {', '.join(unknown)}"
         )
-    empty = [e.slot for e in card.inputs if e.required and inputs.get(e.slot) is None]
-    filled = [(e, raster) for e in card.inputs if (raster := inputs.get(e.slot)) is not None]
+    empty = [e.name for e in card.inputs if e.required and inputs.get(e.name) is None]
+    filled = [(e, raster) for e in card.inputs if (raster := inputs.get(e.name)) is not None]
     rasters = [raster for _, raster in filled]
     if empty or not rasters:
         raise InputsMismatch(
@@ -121,12 +121,12 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
     return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
 
 
-def trusted(raster: Raster, far: Collection[int]) -> Raster:
+def in_domain(raster: Raster, far: Collection[int]) -> Raster:
     """Return an image without the scenes that lie outside of the model's domain.
 
     Args:
         raster: of a slot.
-        far: numbers of scenes, see `models.networks.tensors.Survey.far`.
+        far: numbers of scenes, see `models.networks.tensors.SceneStatistics.far`.
     """
     if not far:
         return raster
@@ -140,7 +140,7 @@ def trusted(raster: Raster, far: Collection[int]) -> Raster:
     )
 
 
-def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
+def usable_pixels(card: ModelCard, inputs: Inputs) -> BoolArray:
     """Return where the model can answer, (rows, cols).
 
     That is where every required slot was observed, and at least one slot after the event: what
@@ -149,7 +149,7 @@ def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
     seen = np.zeros(shape_of(card, inputs), bool)
     required = np.ones_like(seen)
     for entry in card.inputs:
-        raster = inputs.get(entry.slot)
+        raster = inputs.get(entry.name)
         if raster is None:
             continue
         if entry in card.after_inputs:
@@ -159,7 +159,9 @@ def answered(card: ModelCard, inputs: Inputs) -> BoolArray:
     return seen & required
 
 
-def stack(card: ModelCard, batch: Sequence[Inputs], survey: Survey = NOTHING_LEARNED) -> FloatArray:
+def stack(
+    card: ModelCard, batch: Sequence[Inputs], statistics: SceneStatistics = NO_STATISTICS
+) -> FloatArray:
     """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
 
     The channels are the bands of the slots in the card's order, then, where the card asks
@@ -170,31 +172,31 @@ def stack(card: ModelCard, batch: Sequence[Inputs], survey: Survey = NOTHING_LEA
     Args:
         card: of a network.
         batch: windows.
-        survey: of the scene that they belong to.
+        statistics: of the scene that they belong to.
 
     Raises:
-        InputsMismatch: where a window does not fill the slots, the shapes differ, or the survey
+        InputsMismatch: where a window does not fill the slots, the shapes differ, or the statistics
             lacks a level that the card asks for.
     """
     shapes = {shape_of(card, inputs) for inputs in batch}
     if len(shapes) != 1:
         raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
-    return np.stack([_channels(card, inputs, survey) for inputs in batch])
+    return np.stack([_channels(card, inputs, statistics) for inputs in batch])
 
 
 @dataclass(frozen=True)
 class Channel:
     """What one channel of `stack` holds."""
 
-    slot: str
+    input_name: str
     band: str | None
     """None: 1 where the slot was observed, else 0."""
 
 
 def channels_of(card: ModelCard) -> tuple[Channel, ...]:
     """Return the channels of `stack`, in their order."""
-    bands = [Channel(entry.slot, band) for entry in card.inputs for band in entry.bands]
-    flags = [Channel(entry.slot, None) for entry in card.inputs]
+    bands = [Channel(entry.name, band) for entry in card.inputs for band in entry.bands]
+    flags = [Channel(entry.name, None) for entry in card.inputs]
     return tuple(bands + flags if _flagged(card) else bands)
 
 
@@ -206,51 +208,53 @@ def _flagged(card: ModelCard) -> bool:
 def _check_bands(entry: CardInput, raster: Raster) -> None:
     if len(set(raster.bands)) < len(raster.bands):
         raise InputsMismatch(
-            f"{entry.slot}: a band is named twice in {', '.join(raster.bands)}; name each once"
+            f"{entry.name}: a band is named twice in {', '.join(raster.bands)}; name each once"
         )
     missing = [band for band in entry.bands if band not in raster.bands]
     if missing:
         raise InputsMismatch(
-            f"{entry.slot} wants the bands {', '.join(entry.bands)}; the image has "
+            f"{entry.name} wants the bands {', '.join(entry.bands)}; the image has "
             f"{', '.join(raster.bands)}, without {', '.join(missing)}"
         )
 
 
-def _channels(card: ModelCard, inputs: Inputs, survey: Survey) -> FloatArray:
+def _channels(card: ModelCard, inputs: Inputs, statistics: SceneStatistics) -> FloatArray:
     shape = shape_of(card, inputs)
     bands: list[FloatArray] = []
     flags: list[FloatArray] = []
     for entry in card.inputs:
-        raster = inputs.get(entry.slot)
+        raster = inputs.get(entry.name)
         if raster is None:
             bands.append(np.zeros((len(entry.bands), *shape), np.float32))
             flags.append(np.zeros((1, *shape), np.float32))
         else:
-            bands.append(_normalised(entry, raster, survey))
+            bands.append(_normalised(entry, raster, statistics))
             flags.append(raster.valid[None].astype(np.float32))
     return np.concatenate(bands + flags if _flagged(card) else bands)
 
 
-def _normalised(entry: CardInput, raster: Raster, survey: Survey) -> FloatArray:
+def _normalised(entry: CardInput, raster: Raster, statistics: SceneStatistics) -> FloatArray:
     pixels = select(entry, raster)
     if not raster.valid.any():
         return np.zeros_like(pixels)
     mean, std = (
-        np.asarray(values, np.float32)[:, None, None] for values in _constants(entry, survey)
+        np.asarray(values, np.float32)[:, None, None] for values in _constants(entry, statistics)
     )
     scaled = pixels - mean
     scaled /= std
     return np.where(raster.valid & np.isfinite(scaled), scaled, np.float32(0))
 
 
-def _constants(entry: CardInput, survey: Survey) -> tuple[Sequence[float], Sequence[float]]:
+def _constants(
+    entry: CardInput, statistics: SceneStatistics
+) -> tuple[Sequence[float], Sequence[float]]:
     """Return mean and standard deviation by band."""
     if entry.normalised_by == "scene":
-        levels = survey.levels.get(entry.slot)
+        levels = statistics.levels.get(entry.name)
         if levels is None:
             raise InputsMismatch(
-                f"{entry.slot} is normalised by the whole scene, and the survey of the scene "
-                "saw no value of it; survey windows that were observed"
+                f"{entry.name} is normalised by the whole scene, and the statistics of the scene "
+                "saw no value of it; statistics windows that were observed"
             )
         return [level.mean for level in levels], [level.std for level in levels]
     return (entry.mean or (0.0,) * len(entry.bands), entry.std or (1.0,) * len(entry.bands))
@@ -291,20 +295,20 @@ class ValueSample:
 
     def __init__(self, card: ModelCard) -> None:
         self._card = card
-        self._kept: dict[str, list[FloatArray]] = {entry.slot: [] for entry in card.inputs}
-        self._origins: dict[str, list[CodeArray]] = {entry.slot: [] for entry in card.inputs}
+        self._kept: dict[str, list[FloatArray]] = {entry.name: [] for entry in card.inputs}
+        self._origins: dict[str, list[CodeArray]] = {entry.name: [] for entry in card.inputs}
         self._scenes: dict[str, tuple[str, ...]] = {}
 
     def feed(self, inputs: Inputs) -> None:
         """Add a window that fills the slots of the card."""
         for entry in self._card.inputs:
-            raster = inputs.get(entry.slot)
+            raster = inputs.get(entry.name)
             if raster is not None:
                 seen = select(entry, raster)[:, raster.valid]
                 step = max(1, seen.shape[1] // _PER_SAMPLE)
-                self._kept[entry.slot].append(seen[:, ::step])
-                self._origins[entry.slot].append(raster.origin[raster.valid][::step])
-                self._scenes[entry.slot] = raster.sources
+                self._kept[entry.name].append(seen[:, ::step])
+                self._origins[entry.name].append(raster.origin[raster.valid][::step])
+                self._scenes[entry.name] = raster.sources
 
     def kept(self, entry: CardInput, *, without: Collection[int] = ()) -> FloatArray:
         """Return what was kept of a slot, (bands, values); without values where it is empty.
@@ -314,17 +318,17 @@ class ValueSample:
             without: numbers of scenes that are left out.
         """
         values = np.concatenate(
-            [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.slot]], axis=1
+            [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.name]], axis=1
         )
         return values[:, ~np.isin(self.origins(entry), list(without))] if without else values
 
     def origins(self, entry: CardInput) -> CodeArray:
         """Return the number of the scene that each value kept of a slot comes from, (values,)."""
-        return np.concatenate([np.zeros(0, np.uint8), *self._origins[entry.slot]])
+        return np.concatenate([np.zeros(0, np.uint8), *self._origins[entry.name]])
 
     def scene(self, entry: CardInput, number: int) -> str:
         """Return the id of a scene of a slot; "the image" where it has no number."""
-        return self._scenes[entry.slot][number - 1] if number else "the image"
+        return self._scenes[entry.name][number - 1] if number else "the image"
 
     def check(self) -> None:
         """Compare what was kept with the units of the card.
@@ -333,7 +337,7 @@ class ValueSample:
             InputsMismatch: where they contradict each other.
         """
         for entry in self._card.inputs:
-            if self._kept[entry.slot]:
+            if self._kept[entry.name]:
                 for band, row in zip(entry.bands, self.kept(entry), strict=True):
                     _check_band(entry, band, row[np.isfinite(row)])
 
@@ -347,7 +351,7 @@ def _check_band(entry: CardInput, band: str, values: FloatArray) -> None:
     if inside and values.min() < wanted.reach[0] and values.max() > wanted.reach[1]:
         return
     raise InputsMismatch(
-        f"{band} of {entry.slot} should be in {entry.units}; its values run from "
+        f"{band} of {entry.name} should be in {entry.units}; its values run from "
         f"{values.min():.3g} to {values.max():.3g} with a median of {median:.3g}, "
         f"which looks like {wanted.hint}"
     )
@@ -372,7 +376,7 @@ def scene_levels(
         sample: of the scene.
         far: by slot, numbers of the scenes that are not to be measured.
     """
-    kept = {e.slot: sample.kept(e, without=far.get(e.slot, ())) for e in _by_scene(card)}
+    kept = {e.name: sample.kept(e, without=far.get(e.name, ())) for e in _by_scene(card)}
     return {
         slot: tuple(_level(row[np.isfinite(row)]) for row in rows)
         for slot, rows in kept.items()

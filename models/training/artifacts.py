@@ -99,14 +99,14 @@ def draft_card(
 
 def _measured(entry: CardInput, statistics: dict[str, tuple[BandStatistics, ...]]) -> CardInput:
     """Return a slot with the statistics of its bands; those of the card are its constants."""
-    bands = statistics.get(entry.slot)
+    bands = statistics.get(entry.name)
     if bands is None or entry.normalised_by == "scene":
-        return entry.model_copy(update={"learned_from": bands})
+        return entry.model_copy(update={"training_statistics": bands})
     constants = {
         "mean": tuple(round(band.mean, 6) for band in bands),
         "std": tuple(round(band.std, 6) for band in bands),
     }
-    return entry.model_copy(update={"learned_from": bands, **constants})
+    return entry.model_copy(update={"training_statistics": bands, **constants})
 
 
 def write_outcome(
@@ -196,7 +196,7 @@ def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
 
 def subset_name(subset: InputSubset) -> str:
     """Return how a subset is called in the log and in the scores."""
-    return " + ".join(subset.slots)
+    return " + ".join(subset.inputs)
 
 
 def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tuple[Score, ...]:

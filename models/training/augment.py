@@ -76,11 +76,11 @@ class Augmenter:
             channels, seen = shifted(channels, seen, self.layout, most_px=self.plan.shift_px)
         for index, entry in enumerate(self.inputs):
             jitter = self.plan.jitter.get(entry.units, Jitter())
-            kept = seen[index] & (entry.slot in slots)
+            kept = seen[index] & (entry.name in slots)
             if jitter.holes and torch.rand(()) < jitter.holes:
                 kept = kept & ~clouds(kept.shape)
             seen[index] = kept
-            bands = self.layout.bands[entry.slot]
+            bands = self.layout.bands[entry.name]
             if kept.any():
                 channels[bands] = changed(channels[bands], jitter) + haze(entry, jitter)
             channels[bands] *= kept
@@ -228,4 +228,4 @@ def only(tile: Tile, slots: tuple[str, ...], layout: Layout) -> Example:
 
 def _draw(subsets: tuple[InputSubset, ...]) -> tuple[str, ...]:
     weights = torch.tensor([subset.weight for subset in subsets])
-    return subsets[int(torch.multinomial(weights, 1))].slots
+    return subsets[int(torch.multinomial(weights, 1))].inputs

@@ -87,7 +87,7 @@ class Augmentation(Part):
         ge=0,
         le=1,
         description="Share of tiles that are shown as if no flood had come, see "
-        "`models.training.augment`: a set where every tile is flooded teaches to find one everywhere.",
+        "`models.training.augment`: a set where every tile is flooded teaches one everywhere.",
     )
     jitter: dict[Physical, Jitter] = Field(
         default_factory=dict, description="By the units of the slot."
@@ -235,7 +235,7 @@ class DataPlan(Part):
 class InputSubset(Part):
     """Slots that a tile is seen with; the others are dropped."""
 
-    slots: tuple[str, ...] = Field(min_length=1)
+    inputs: tuple[str, ...] = Field(min_length=1)
     weight: PositiveFloat = Field(description="How often, against the other subsets.")
 
 
@@ -275,25 +275,25 @@ class TrainingConfig(Part):
     @property
     def seen_with(self) -> tuple[InputSubset, ...]:
         """The subsets, or the one of all slots where none is named."""
-        every = InputSubset(slots=tuple(entry.slot for entry in self.card.inputs), weight=1)
+        every = InputSubset(inputs=tuple(entry.name for entry in self.card.inputs), weight=1)
         return self.subsets or (every,)
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        slots = {entry.slot for entry in self.card.inputs}
-        unknown = sorted({slot for entry in self.subsets for slot in entry.slots} - slots)
+        slots = {entry.name for entry in self.card.inputs}
+        unknown = sorted({slot for entry in self.subsets for slot in entry.inputs} - slots)
         if unknown:
             raise ValueError(
                 f"a subset names {', '.join(unknown)}; the slots are {', '.join(sorted(slots))}"
             )
-        after = {e.slot for e in self.card.inputs if e.phase is not InputPhase.BEFORE}
+        after = {e.name for e in self.card.inputs if e.phase is not InputPhase.BEFORE}
         for subset in self.subsets:
-            if not after & set(subset.slots):
+            if not after & set(subset.inputs):
                 raise ValueError(
-                    f"the subset {', '.join(subset.slots)} has no image after the event; nothing "
+                    f"the subset {', '.join(subset.inputs)} has no image after the event; nothing "
                     f"can be learned from it: add one of {', '.join(sorted(after))}"
                 )
-        alone = [e.slot for e in self.card.inputs if self.augmentation.calm and not self._dated(e)]
+        alone = [e.name for e in self.card.inputs if self.augmentation.calm and not self._dated(e)]
         if alone:
             raise ValueError(
                 f"calm tiles are asked for, and {', '.join(alone)} has no image before it of the "

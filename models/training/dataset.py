@@ -27,12 +27,12 @@ from models.errors import DataInvalid, InputsMismatch
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.tensors import (
     Inputs,
-    Survey,
+    SceneStatistics,
     ValueSample,
-    answered,
     scene_levels,
     select,
     stack,
+    usable_pixels,
 )
 from models.training.config import CardPlan, Doubt, same_image
 
@@ -124,9 +124,9 @@ class Layout:
         bands: dict[str, slice] = {}
         start = 0
         for entry in card_inputs:
-            bands[entry.slot] = slice(start, start + len(entry.bands))
+            bands[entry.name] = slice(start, start + len(entry.bands))
             start += len(entry.bands)
-        flags = {entry.slot: start + i for i, entry in enumerate(card_inputs)}
+        flags = {entry.name: start + i for i, entry in enumerate(card_inputs)}
         after = tuple(
             i for i, entry in enumerate(card_inputs) if entry.phase is not InputPhase.BEFORE
         )
@@ -169,7 +169,7 @@ def tile_of(
     """
     inputs = inputs_of(sample, filled)
     target, known = targets(sample, card.class_names)
-    usable = answered(card, inputs) & believed(sample, doubt)
+    usable = usable_pixels(card, inputs) & believed(sample, doubt)
     return Tile(
         channels=torch.from_numpy(stack(card, [inputs], _survey(card, inputs))[0]).half(),
         seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
@@ -191,9 +191,9 @@ def statistics(plan: CardPlan, labelled: LabelledSet) -> dict[str, tuple[BandSta
     kept: dict[str, list[FloatArray]] = {slot: [] for slot in filled}
     for sample in (labelled[int(index)] for index in spread):
         for entry in plan.inputs:
-            if entry.slot in filled:
-                raster = sample.images[filled[entry.slot]]
-                kept[entry.slot].append(select(entry, raster)[:, raster.valid][:, ::_EVERY])
+            if entry.name in filled:
+                raster = sample.images[filled[entry.name]]
+                kept[entry.name].append(select(entry, raster)[:, raster.valid][:, ::_EVERY])
     return {
         slot: tuple(_statistics(row, slot=slot) for row in np.concatenate(parts, axis=1))
         for slot, parts in kept.items()
@@ -222,15 +222,15 @@ def _statistics(values: FloatArray, *, slot: str) -> BandStatistics:
     )
 
 
-def _survey(card: ModelCard, inputs: Inputs) -> Survey:
+def _survey(card: ModelCard, inputs: Inputs) -> SceneStatistics:
     values = ValueSample(card)
     values.feed(inputs)
-    return Survey(levels=scene_levels(card, values))
+    return SceneStatistics(levels=scene_levels(card, values))
 
 
 def _seen(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
     nothing = np.zeros(shape, bool)
-    rasters = (inputs.get(entry.slot) for entry in card.inputs)
+    rasters = (inputs.get(entry.name) for entry in card.inputs)
     return np.stack([nothing if raster is None else raster.valid for raster in rasters])
 
 

@@ -296,7 +296,7 @@ def _calibrate(plan: GradingPlan, lesson: Lesson) -> tuple[float, float]:
 
 def _slot(plan: GradingPlan, phase: InputPhase) -> CardInput:
     return CardInput(
-        slot=phase.value,
+        name=phase.value,
         phase=phase,
         sensors=plan.card.sensors,
         bands=BANDS,

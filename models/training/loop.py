@@ -343,7 +343,7 @@ def tally(
     findings = learner.config.card.findings
     counted = [[LogitTally.empty() for _ in findings] for _ in subsets]
     for tile in ahead(tiles, range(len(tiles))):
-        seen = [only(tile, subset.slots, layout) for subset in subsets]
+        seen = [only(tile, subset.inputs, layout) for subset in subsets]
         channels = _padded(torch.stack([channels for channels, _, _ in seen]), learner)
         with torch.inference_mode():
             logits = averaged(

@@ -44,7 +44,9 @@ def train_grader(plan: GradingPlan, *, out: Path, progress: ProgressReceiver) ->
     several = len(tiles) > 1
     fields = {
         "inputs": tuple(
-            entry.model_copy(update={"learned_from": _bands([images[number] for images in seen])})
+            entry.model_copy(
+                update={"training_statistics": _bands([images[number] for images in seen])}
+            )
             for number, entry in enumerate(draft.inputs)
         ),
         "tested_on": "each tile in turn, with a regression on the others" if several else "nothing",

@@ -28,9 +28,9 @@ from geo.types import FloatArray
 from models.cards.card import ModelCard
 from models.cards.registry import find
 from models.inference.map_scenes import map_scenes
-from models.inference.model import Model, load
+from models.inference.model import Model, load_model
 from models.inference.scene_inputs import reader_for
-from models.networks.tensors import Inputs, Survey
+from models.networks.tensors import Inputs, SceneStatistics
 from tests.benchmarks.measure import watch
 from tests.benchmarks.scenes import optical_scene
 from tests.benchmarks.table import table
@@ -47,14 +47,14 @@ class Nothing:
 
     card: ModelCard
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Look at nothing."""
         del samples
-        return Survey()
+        return SceneStatistics()
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Return the first band of each window."""
-        del survey
+        del statistics
         rasters = [raster for inputs in batch for raster in inputs.values() if raster]
         return np.stack([raster.pixels[:1] for raster in rasters])
 
@@ -96,7 +96,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Mapping]]] = {
     ),
     "ndwi": (
         "Aftermap, ndwi-water, 1,024 px",
-        lambda path: _ours(load(find("ndwi-water")), path),
+        lambda path: _ours(load_model(find("ndwi-water")), path),
     ),
 }
 

@@ -59,7 +59,7 @@ def network_card(**changes: Any) -> dict[str, Any]:
         },
         "inputs": [
             {
-                "slot": f"s2-{phase}",
+                "name": f"s2-{phase}",
                 "phase": phase,
                 "sensors": ["sentinel-2-l2a"],
                 "bands": ["nir", "green"],

@@ -45,7 +45,7 @@ def flood_card(**changes: Any) -> dict[str, Any]:
         "s2": {"mean": [0.2, 0.25, 0.1], "std": [0.1, 0.1, 0.05]},
     }
     inputs = [
-        {"slot": f"{name}-{phase}", "phase": phase, "required": False, **image, **levels[name]}
+        {"name": f"{name}-{phase}", "phase": phase, "required": False, **image, **levels[name]}
         for name, image in (("s1", radar), ("s2", optical))
         for phase in ("before", "after")
     ]
@@ -92,7 +92,7 @@ def images(card: ModelCard, landscape: Landscape, *, flooded: bool = True) -> di
         flooded: whether the images after the event show the flood, or what lay there before.
     """
     return {
-        entry.slot: image(
+        entry.name: image(
             entry, landscape, flooded=flooded and entry.phase is not InputPhase.BEFORE
         )
         for entry in card.inputs

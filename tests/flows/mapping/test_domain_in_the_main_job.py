@@ -73,7 +73,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         bands = [np.random.default_rng(1).normal(-9, 2, 5000)]
         if entry["units"] == "reflectance":
             bands = [swir, nir, green]
-        entry["learned_from"] = [
+        entry["training_statistics"] = [
             {
                 "mean": float(band.mean()),
                 "std": float(band.std()),

@@ -28,7 +28,7 @@ torch.set_num_threads(1)
 def slot(phase: str) -> dict[str, Any]:
     """Return a slot of radar."""
     return {
-        "slot": f"s1-{phase}", "phase": phase, "sensors": ["sentinel-1-grd"], "units": "dB",
+        "name": f"s1-{phase}", "phase": phase, "sensors": ["sentinel-1-grd"], "units": "dB",
         "bands": ["vv", "vh"], "mean": [-12, -12], "std": [3, 3], "required": phase == "after",
     }  # fmt: skip
 
@@ -130,10 +130,10 @@ def test_a_detector_shows_its_features_and_their_thresholds(
     agrees(told)
     assert (told["layer"], told["notation"]) == ("observed_event", "Flooded area")
     after, before = told["features"]
-    surveys = json.loads((by_detector / "manifest.json").read_text())["surveys"]
+    statistics = json.loads((by_detector / "manifest.json").read_text())["scene_statistics"]
     for shown, phase in ((after, "after"), (before, "before")):
         assert shown["name"] == f"backscatter, {phase} the event"
-        assert shown["threshold"] == surveys[phase]["thresholds"][0]["value"]
+        assert shown["threshold"] == statistics[phase]["thresholds"][0]["value"]
     # Dark after and bright before: columns 40 to 70 of the images.
     assert after["median_inside"] < after["threshold"] < after["median_around"] + 12
     assert before["median_inside"] > before["threshold"]

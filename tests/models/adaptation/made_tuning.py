@@ -24,7 +24,7 @@ ACROSS = 4
 def water_card(**architecture: Any) -> dict[str, Any]:
     """Return the card of a network on one picture."""
     image = {
-        "slot": "image", "phase": "each", "sensors": ["aerial-rgb"], "mean": [0.0] * 3,
+        "name": "image", "phase": "each", "sensors": ["aerial-rgb"], "mean": [0.0] * 3,
         "bands": ["red", "green", "blue"], "units": "brightness 0-255", "std": [1.0] * 3,
     }  # fmt: skip
     known = network_card()["architecture"]

@@ -145,7 +145,7 @@ def test_an_adapted_model_is_held_against_nothing_that_its_parent_learned_from(
 ) -> None:
     """Its own event may lie far from that, and a person labelled it."""
     parent = find("damage-features")
-    assert all(entry.learned_from for entry in parent.card.inputs)
+    assert all(entry.training_statistics for entry in parent.card.inputs)
     moved, same = (kept(parent, labels, tmp_path / str(b), better=b).card for b in (True, False))
-    assert not any(entry.learned_from for entry in moved.inputs)
+    assert not any(entry.training_statistics for entry in moved.inputs)
     assert same.inputs == parent.card.inputs

@@ -19,7 +19,7 @@ from models.adaptation.label_tiles import LabelledTile, Lessons, damage_lessons,
 from models.adaptation.labels import DAMAGE, WATER, read_labels
 from models.cards.registry import CardRef, find
 from models.damage.buildings import pair_of
-from models.inference.model import load
+from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 from tests.models.adaptation.made import write_labels
 from tests.models.damage.town import HOUSE_PX, PIXEL_M, SIDE_PX, make_town
@@ -54,7 +54,7 @@ def lessons(ref: CardRef, town: Made, path: Path, shapes: list[Any], words: list
     write_labels(path, words, outlines=shapes, column="notation")
     labels = read_labels(path, AREA, WATER)
     scenes = [scene_of(town.after, sensor="vhr-rgb")]
-    reader = reader_for(load(ref, device="cpu"), scenes, Preference.NEWEST)
+    reader = reader_for(load_model(ref, device="cpu"), scenes, Preference.NEWEST)
     return flood_lessons(ref.card, reader, GRID, labels, QuietProgress())
 
 

@@ -26,7 +26,7 @@ WRONG = [
     (("inputs", 0, "mean"), [0.1], "1 values in mean, 2 bands"),
     (("inputs", 0, "std"), [0.1, 0.0], "greater than 0"),
     (("inputs", 0, "std"), None, "needs mean and std"),
-    (("inputs", 1, "slot"), "s2-before", "slot s2-before is there more than once"),
+    (("inputs", 1, "name"), "s2-before", "slot s2-before is there more than once"),
     (("inputs", 0, "phase"), "each", "belong to the task water"),
     (("classes", 1, "name"), "burnt", "the task flood-change has the class flood"),
     (("classes", 1, "name"), "flood", "class flood is there more than once"),

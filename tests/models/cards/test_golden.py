@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.cards.registry import find
-from models.inference.model import load
+from models.inference.model import load_model
 from tests.models.conftest import redigest
 from tests.models.golden.fixture import answers, cases, network_of, scene, shipped_networks
 
@@ -49,7 +49,7 @@ def network(save_network, tmp_path):
 
 
 def golden(folder):
-    return json.loads(json.dumps(answers(load(find(folder), device="cpu"))))
+    return json.loads(json.dumps(answers(load_model(find(folder), device="cpu"))))
 
 
 def test_the_same_network_answers_the_same(network):
@@ -84,9 +84,9 @@ def test_a_change_of_weights_or_card_shows(network, change):
 
 
 def test_the_made_scene_is_plausible_in_its_units_and_no_two_bands_are_alike(card_json, network):
-    model = load(find(network), device="cpu")
+    model = load_model(find(network), device="cpu")
     whole = scene(model.card)
-    model.survey([whole])  # refuses units that are not the card's
+    model.scene_statistics([whole])  # refuses units that are not the card's
     bands = [band for image in whole.values() for band in image.pixels]
     correlation = np.corrcoef([band.ravel() for band in bands]) - np.eye(len(bands))
     assert np.abs(correlation).max() < 0.95

@@ -109,7 +109,7 @@ def test_an_optional_slot_may_stay_empty(tmp_path, card_json):
 
 OPTIONAL_FLOOD = [
     {
-        "slot": f"{sensor}-{phase}", "phase": phase, "bands": bands, "units": units,
+        "name": f"{sensor}-{phase}", "phase": phase, "bands": bands, "units": units,
         "sensors": sensors, "normalised_by": "scene", "required": False,
     }
     for sensor, sensors, bands, units in (
@@ -123,7 +123,7 @@ OPTIONAL_FLOOD = [
 def water_slot(sensors, bands, units):
     return [
         {
-            "slot": "image", "phase": "each", "sensors": sensors, "bands": bands, "units": units,
+            "name": "image", "phase": "each", "sensors": sensors, "bands": bands, "units": units,
             "normalised_by": "scene",
         }
     ]  # fmt: skip

@@ -53,7 +53,7 @@ from conftest import make_raster
 rng = np.random.default_rng(0)
 image = make_raster({"green": rng.random((70, 70)), "nir": rng.random((70, 70))})
 model = load(find("ndwi-water"))
-answer = model.predict([{"image": image}], model.survey([{"image": image}]))
+answer = model.predict([{"image": image}], model.scene_statistics([{"image": image}]))
 assert answer.shape == (1, 1, 70, 70)
 assert "torch" not in sys.modules, "torch was imported"
 """

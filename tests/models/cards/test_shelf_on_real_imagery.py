@@ -7,7 +7,7 @@ import rasterio
 from rasterio.features import rasterize
 
 from models.cards.registry import find
-from models.inference.model import load
+from models.inference.model import load_model
 
 SENTINEL_2 = (
     "coastal blue green red rededge071 rededge075 rededge078 nir nir08 nir09 cirrus swir16 swir22"
@@ -20,8 +20,8 @@ def score_on_card(name, *, dataset, metric):
 
 
 def found(name, inputs):
-    model = load(find(name))
-    return model.predict([inputs], model.survey([inputs]))[0, 0] >= 0.5
+    model = load_model(find(name))
+    return model.predict([inputs], model.scene_statistics([inputs]))[0, 0] >= 0.5
 
 
 def iou(mask, truth, known):

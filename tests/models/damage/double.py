@@ -18,7 +18,7 @@ LEAST_PX = 8
 def double_card(**changes: Any) -> ModelCard:
     """Return the card of the double; no validator has seen it."""
     slots = tuple(
-        CardInput(slot=phase.value, phase=phase, sensors=SENSORS, bands=RGB,
+        CardInput(name=phase.value, phase=phase, sensors=SENSORS, bands=RGB,
                   units=Physical.BRIGHTNESS)
         for phase in (InputPhase.BEFORE, InputPhase.AFTER)
     )  # fmt: skip

@@ -18,7 +18,7 @@ NAMES = ("building", "minor_damage", "damaged", "destroyed")
 def finder_card(**changes: Any) -> dict[str, Any]:
     """Return the card of a network that finds buildings, as JSON values."""
     inputs = [
-        {"slot": phase, "phase": phase, "sensors": SENSORS, "bands": ["red", "green", "blue"],
+        {"name": phase, "phase": phase, "sensors": SENSORS, "bands": ["red", "green", "blue"],
          "units": "brightness 0-255", "mean": [100.0] * 3, "std": [50.0] * 3}
         for phase in ("before", "after")
     ]  # fmt: skip

@@ -10,7 +10,7 @@ SENSORS = ["vhr-rgb", "aerial-rgb"]
 def dark_is_destroyed(folder: Path, **changes: Any) -> Path:
     """Write the card of a grader for `tests.models.grading.town`, and return its folder."""
     inputs = [
-        {"slot": phase, "phase": phase, "sensors": SENSORS, "bands": ["red", "green", "blue"],
+        {"name": phase, "phase": phase, "sensors": SENSORS, "bands": ["red", "green", "blue"],
          "units": "brightness 0-255"}
         for phase in ("before", "after")
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from models.cards.registry import find
 from models.damage.features import Measured
 from models.damage.grade_buildings import FARTHEST, LEAST_BUILDINGS, Scenes, Trust, Watch
 from models.damage.regression import deviations, regression_of
-from models.networks.tensors import Survey
+from models.networks.tensors import SceneStatistics
 from tests.models.damage.double import RGB, SENSORS
 from tests.models.damage.test_grade import answers, expected, graded
 from tests.models.damage.town import Town, make_town
@@ -54,8 +54,8 @@ def learned(images: list[Any]) -> tuple[BandStatistics, ...]:
 def slots(town: Town, *, after_gain: float = 1.0) -> tuple[CardInput, ...]:
     return tuple(
         CardInput(
-            slot=phase.value, phase=phase, sensors=SENSORS, bands=RGB, units=Physical.BRIGHTNESS,
-            learned_from=learned([band * gain for band in in_file(path).astype(float)]),
+            name=phase.value, phase=phase, sensors=SENSORS, bands=RGB, units=Physical.BRIGHTNESS,
+            training_statistics=learned([band * gain for band in in_file(path).astype(float)]),
         )
         for phase, path, gain in (
             (InputPhase.BEFORE, town.before, 1.0), (InputPhase.AFTER, town.after, after_gain),
@@ -67,9 +67,9 @@ def test_images_like_those_learned_from_are_graded(tmp_path: Path) -> None:
     town = make_town(tmp_path)
     found = graded(town, inputs=slots(town))
     assert answers(found) == expected(town)
-    assert found.trust == Trust(found.trust.survey)
-    assert found.trust.survey.far == {}
-    assert found.trust.survey.notes == ()
+    assert found.trust == Trust(found.trust.statistics)
+    assert found.trust.statistics.out_of_domain == {}
+    assert found.trust.statistics.notes == ()
 
 
 def test_buildings_of_a_far_image_have_no_grade_and_say_why(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_buildings_of_a_far_image_have_no_grade_and_say_why(tmp_path: Path) -> N
     found = graded(town, inputs=slots(town, after_gain=0.1))
     assert set(found.grades.reasons) == {"out of the model's domain after the event"}
     assert np.isnan(found.grades.probabilities).all()
-    assert found.trust.survey.far == {"after": (1,)}
-    (note,) = found.trust.survey.notes
+    assert found.trust.statistics.out_of_domain == {"after": (1,)}
+    (note,) = found.trust.statistics.notes
     assert "out of the model's domain and was left out of after" in note
     unchecked = graded(town, inputs=slots(town, after_gain=0.1), checked=False)
     assert answers(unchecked) == expected(town)
@@ -91,13 +91,13 @@ def test_buildings_are_far_where_half_of_their_features_are(far: int, is_far: bo
     reason = "out of the model's domain" if is_far else None
     assert trust.reason(("a",), ("c",), SCENES) == reason
     # Every scene of both phases is taken from the map.
-    assert trust.survey.far == ({"before": (1, 2), "after": (1,)} if is_far else {})
+    assert trust.statistics.out_of_domain == ({"before": (1, 2), "after": (1,)} if is_far else {})
 
 
 def test_the_note_says_how_far_and_in_what() -> None:
     far = buildings(14)
     far[:, 2] -= 4
-    (note,) = shipped_watch(far).trust(SCENES).survey.notes
+    (note,) = shipped_watch(far).trust(SCENES).statistics.notes
     assert re.search(r"half of the features of 40 of them lie 1\.\d\d deviations", note)
     assert re.search(r"\(greenness-inside -2\.\d, [a-z-]+ \+1\.\d", note)
     assert "--no-domain-check" in note
@@ -106,7 +106,7 @@ def test_the_note_says_how_far_and_in_what() -> None:
 def test_few_buildings_are_graded_and_said_to_be_too_few() -> None:
     few = shipped_watch(buildings(24, count=LEAST_BUILDINGS - 1)).trust(SCENES)
     assert not few.far_buildings
-    assert few.survey.notes[0].startswith(
+    assert few.statistics.notes[0].startswith(
         "14 buildings are too few to tell whether damage-features"
     )
     assert shipped_watch(buildings(24, count=LEAST_BUILDINGS)).trust(SCENES).far_buildings
@@ -114,14 +114,14 @@ def test_few_buildings_are_graded_and_said_to_be_too_few() -> None:
 
 def test_a_card_that_does_not_say_what_it_learned_from_is_held_against_nothing() -> None:
     card = find("damage-features").card
-    blank = tuple(entry.model_copy(update={"learned_from": None}) for entry in card.inputs)
+    blank = tuple(entry.model_copy(update={"training_statistics": None}) for entry in card.inputs)
     watch = Watch.of(card.model_copy(update={"inputs": blank}))
     watch.deviations.append(buildings(24))
     assert watch.trust(SCENES) == Trust()
 
 
 def test_only_the_buildings_of_a_far_scene_are_left_out() -> None:
-    trust = Trust(Survey(far={"before": (2,)}))
+    trust = Trust(SceneStatistics(out_of_domain={"before": (2,)}))
     assert trust.reason(("a",), ("c",), SCENES) is None
     why = "out of the model's domain before the event"
     assert trust.reason(("a", "b"), ("c",), SCENES) == why

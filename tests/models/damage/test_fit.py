@@ -53,7 +53,7 @@ def test_a_card_is_written_with_scores_of_tiles_that_were_not_learned_from(root,
     aucs = [score.value for score in card.scores if score.measure == "auc_damaged"]
     assert min(aucs) > 0.95
     for entry, image in zip(card.inputs, Xbd.open(root)[0].images, strict=True):
-        assert [band.mean for band in entry.learned_from] == pytest.approx(
+        assert [band.mean for band in entry.training_statistics] == pytest.approx(
             image.mean(axis=(1, 2)).tolist(), rel=0.05
         )
 

@@ -87,7 +87,7 @@ def reader(folder: Path, percent: Any) -> DamagedGround:
     scenes = [
         scene_of(path, phase, sensor="vhr-rgb") for path, phase in zip(images, Phase, strict=True)
     ]
-    sight = pair_of(SeesRoofs.made().card, scenes, Preference.NEWEST).sight
+    sight = pair_of(SeesRoofs.made().card, scenes, Preference.NEWEST).coverage
     path = write_image(folder / "searched.tif", percent, transform=GRID.affine, nodata=255)
     return DamagedGround(sight, path, GRID, least=0.5)
 
@@ -99,7 +99,7 @@ def test_windows_say_what_the_whole_says(tmp_path: Path) -> None:
     found, valid = np.full(SHAPE, np.nan), np.zeros(SHAPE, bool)
     for window in lattice(SHAPE, size=130, overlap=0):
         seen = read(ground, GRID[window.slices])
-        (answer,) = ground.predict([seen], ground.survey([]))
+        (answer,) = ground.predict([seen], ground.scene_statistics([]))
         found[window.slices], valid[window.slices] = answer.probabilities[0], answer.valid
     whole = np.where(percent == 255, np.nan, percent / 100).astype(np.float32)
     np.testing.assert_allclose(found, damaged_ground(whole[0], whole[1], pixel_m=0.5), atol=1e-5)

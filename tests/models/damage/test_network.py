@@ -12,7 +12,7 @@ from models.damage.grader import Finder, Grader, graded_mask, load_grader
 from models.damage.network_grader import LEAST_PX, NetworkGrader, within
 from models.datasets.xbd import GRADES
 from models.errors import CardInvalid, InputsMismatch
-from models.inference.model import load
+from models.inference.model import load_model
 from tests.models.conftest import network_card
 
 SIZE = 96
@@ -20,7 +20,7 @@ SIZE = 96
 
 def damage_card(**changes):
     inputs = [
-        {"slot": phase, "phase": phase, "sensors": ["vhr-rgb"], "bands": ["red", "green", "blue"],
+        {"name": phase, "phase": phase, "sensors": ["vhr-rgb"], "bands": ["red", "green", "blue"],
          "units": "brightness 0-255", "mean": [100.0] * 3, "std": [50.0] * 3}
         for phase in ("before", "after")
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def test_images_of_other_shapes_are_refused(grader, scene):
 def test_a_network_for_damage_maps_no_pixels_and_one_of_other_classes_grades_nothing(tmp_path):
     card = ModelCard.model_validate(damage_card())
     with pytest.raises(InputsMismatch, match="grades buildings and maps no pixels"):
-        load(CardRef(card, tmp_path))
+        load_model(CardRef(card, tmp_path))
     turned = damage_card()["classes"][::-1]
     other = ModelCard.model_validate(damage_card() | {"classes": turned})
     with pytest.raises(CardInvalid, match="building, minor_damage, damaged, destroyed, in this"):

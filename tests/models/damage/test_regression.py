@@ -10,7 +10,7 @@ from models.damage.grader import load_grader
 from models.damage.regression import contributions, grades_of, logits, standardised
 from models.datasets.xbd import Xbd
 from models.errors import CardInvalid, InputsMismatch
-from models.inference.model import load
+from models.inference.model import load_model
 from models.training.fit_regression import fit_card, measure_tile
 from tests.models.damage.made import plan, town, write_xbd
 
@@ -137,4 +137,4 @@ def test_a_model_of_pixels_grades_nothing_and_the_reverse(grader, tmp_path):
     with pytest.raises(InputsMismatch, match="ndwi-water is for water and grades no buildings"):
         load_grader(find("ndwi-water"))
     with pytest.raises(InputsMismatch, match="tiny-damage grades buildings and maps no pixels"):
-        load(CardRef(grader.card, tmp_path))
+        load_model(CardRef(grader.card, tmp_path))

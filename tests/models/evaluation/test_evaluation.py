@@ -13,8 +13,8 @@ from models.datasets.base import ImageKind, Sample
 from models.datasets.catalog import Kind, open_set
 from models.errors import DataInvalid, InputsMismatch
 from models.evaluation.evaluate import LEFT_OUT, evaluate, split_for, together
-from models.inference.model import load
-from models.networks.tensors import Survey
+from models.inference.model import load_model
+from models.networks.tensors import SceneStatistics
 from tests.models.conftest import make_raster, network_card
 
 RNG = np.random.default_rng(9)
@@ -50,11 +50,11 @@ class Says:
     card: ModelCard
     given: list = field(default_factory=list)
 
-    def survey(self, samples):
+    def scene_statistics(self, samples):
         list(samples)
-        return Survey()
+        return SceneStatistics()
 
-    def predict(self, batch, survey):
+    def predict(self, batch, statistics):
         self.given += [sorted(k for k, v in inputs.items() if v is not None) for inputs in batch]
         nir = np.stack([inputs["s2-after"].band("nir") for inputs in batch])
         answer = np.where(nir < 0, np.float32(np.nan), nir)
@@ -182,5 +182,5 @@ def test_what_was_left_out_is_looked_up_on_the_card(model):
 def test_the_anchors_on_the_spain_chip(data_dir, name, iou):
     """The indices with a fixed 0 give the figures of the data's README; ours learn the line."""
     labelled = open_set(Kind.SEN1FLOODS11, data_dir / "sen1floods11")
-    scores = evaluate(load(find(name)), labelled, progress=QuietProgress()).as_json()
+    scores = evaluate(load_model(find(name)), labelled, progress=QuietProgress()).as_json()
     assert scores["iou"] > iou - 0.02

@@ -32,15 +32,15 @@ from models.evaluation.attribution import (
     region_of,
 )
 from models.evaluation.explain import explain
-from models.inference.model import load
-from models.inference.scene_inputs import Joint, Reading
+from models.inference.model import load_model
+from models.inference.scene_inputs import Joint, SceneInput
 from models.networks.network import NetworkModel
-from models.networks.tensors import NOTHING_LEARNED, channels_of, stack
+from models.networks.tensors import NO_STATISTICS, channels_of, stack
 
 torch.set_num_threads(1)
 SHAPE = (90, 70)
 GRID = GeoBox(SHAPE, Affine(10, 0, 500_000, 0, -10, 4_500_000), "EPSG:32613")
-SURVEYS = {"all": NOTHING_LEARNED}
+SURVEYS = {"all": NO_STATISTICS}
 POLYGON = (slice(40, 52), slice(20, 33))
 """Rows and columns of the grid."""
 
@@ -68,13 +68,13 @@ def mosaics(raster):
 @pytest.fixture
 def case(mosaics, save_network):
     """A tiny network of random weights, asked about a polygon of the middle."""
-    model = load(find(save_network(window_px=64, overlap_px=16)), device="cpu")
+    model = load_model(find(save_network(window_px=64, overlap_px=16)), device="cpu")
     return case_of(model, mosaics)
 
 
 def case_of(model, mosaics, asked=Asked.EVENT):
     readings = tuple(
-        Reading(f"s2-{phase}", phase, mosaic)
+        SceneInput(f"s2-{phase}", phase, mosaic)
         for phase, mosaic in zip((Phase.BEFORE, Phase.AFTER), mosaics, strict=True)
     )
     view = slice(30, 70), slice(10, 50)
@@ -124,7 +124,7 @@ def test_attributions_add_up_to_what_the_images_changed(case):
 def test_the_log_odds_that_are_shared_out_are_those_of_the_prediction(case):
     close = case.close()
     _, (balance,) = attribute(case, close, QuietProgress(), steps=1)
-    answer = case.model.predict([close.seen], NOTHING_LEARNED)[0, 0][close.here]
+    answer = case.model.predict([close.seen], NO_STATISTICS)[0, 0][close.here]
     assert balance.log_odds == pytest.approx(logit(answer)[case.region.pixels].mean(), abs=1e-4)
 
 
@@ -134,7 +134,7 @@ def test_leaving_out_an_image_is_predicting_without_it(case):
     before = leave_out(case, close)[0]
     own = case.region.pixels
     with_it, without = (
-        case.model.predict([inputs], NOTHING_LEARNED)[0, 0][close.here][own].mean()
+        case.model.predict([inputs], NO_STATISTICS)[0, 0][close.here][own].mean()
         for inputs in (close.seen, {**close.seen, "s2-before": None})
     )
     assert (before.image, before.band) == ("s2-before", None)
@@ -145,7 +145,9 @@ def test_leaving_out_an_image_is_predicting_without_it(case):
 def test_leaving_out_is_captums_feature_ablation(case):
     close = case.close()
     channels = channels_of(case.model.card)
-    masks = torch.tensor([0 if c.slot == "s2-before" else 1 for c in channels])[None, :, None, None]
+    masks = torch.tensor([0 if c.input_name == "s2-before" else 1 for c in channels])[
+        None, :, None, None
+    ]
     own = torch.from_numpy(case.region.pixels)
 
     def mean(pixels):
@@ -161,8 +163,8 @@ def test_leaving_out_is_captums_feature_ablation(case):
 def test_the_windows_are_blended_as_the_map_blends_them(case):
     whole = np.zeros(SHAPE)
     for window in lattice(SHAPE, size=64, overlap=16):
-        seen = {r.name: r.mosaic.read(GRID[window.slices]) for r in case.reader.readings}
-        whole[window.slices] += case.model.predict([seen], NOTHING_LEARNED)[0, 0] * window.weight
+        seen = {r.name: r.mosaic.read(GRID[window.slices]) for r in case.reader.inputs}
+        whole[window.slices] += case.model.predict([seen], NO_STATISTICS)[0, 0] * window.weight
     explained = explain(case, QuietProgress())
     np.testing.assert_allclose(
         explained.probability, whole[case.region.rows, case.region.cols], atol=1e-5

@@ -18,7 +18,7 @@ from models.errors import PageInvalid
 from models.evaluation.model_page import write_page
 from models.evaluation.model_page_content import draw_calibration, draw_places, draw_worst
 from models.evaluation.model_page_measure import Trainings, measure, read_plan, scored
-from models.inference.model import load
+from models.inference.model import load_model
 from models.networks.detectors import DetectorModel
 from tests.models.datasets.made import write_ombria
 
@@ -203,6 +203,6 @@ def test_a_training_with_another_seed_must_be_the_same_training(save_network, tm
     with pytest.raises(PageInvalid, match=r"tiny is named tiny, .* another seed is named"):
         Trainings.load(ref, seeds=[find("ndwi-water").folder], folds=[], device="cpu")
     assert (
-        load(ref, device="cpu").card
+        load_model(ref, device="cpu").card
         == Trainings.load(ref, seeds=[], folds=[], device="cpu").model.card
     )

@@ -10,7 +10,7 @@ from models.cards.registry import CardRef, all_cards
 from models.datasets.catalog import open_set
 from models.evaluation.evaluate import evaluate, split_for
 from models.evaluation.model_page_measure import PLAN_NAME, SetPlan, read_plan
-from models.inference.model import load
+from models.inference.model import load_model
 from tests.models.network_fixtures import shipped
 
 CLOSE = 0.005
@@ -49,7 +49,7 @@ PAGES = [ref for ref in all_cards() if (ref.folder / PLAN_NAME).is_file()]
 def test_a_shipped_model_is_worth_what_its_card_says(data_dir, row):
     root = data_dir / row.part.folder
     labelled = open_set(row.part.kind, root, split=row.split, options=row.part.options)
-    model = load(row.ref, device="cpu")
+    model = load_model(row.ref, device="cpu")
     done = evaluate(model, labelled, drop=row.drop, progress=QuietProgress()).as_json()
     for score in row.scores:
         assert done[score.measure] == pytest.approx(score.value, abs=CLOSE), score.metric

@@ -44,7 +44,7 @@ def network_of(ref: CardRef) -> NetworkModel:
 def scene(card: ModelCard) -> Inputs:
     """Return an image for each slot, in the slot's units."""
     return {
-        entry.slot: make_raster({band: _field(entry, band) for band in entry.bands})
+        entry.name: make_raster({band: _field(entry, band) for band in entry.bands})
         for entry in card.inputs
     }
 
@@ -53,7 +53,7 @@ def cases(card: ModelCard) -> Iterator[tuple[str, Inputs]]:
     """Yield the whole scene, and each slot alone that may be alone."""
     whole = scene(card)
     yield "all", whole
-    required = {entry.slot for entry in card.inputs if entry.required}
+    required = {entry.name for entry in card.inputs if entry.required}
     for slot in whole:
         if len(whole) > 1 and required <= {slot}:
             yield slot, {name: image if name == slot else None for name, image in whole.items()}
@@ -63,7 +63,7 @@ def answers(model: Model) -> dict[str, list[list[list[float]]]]:
     """Return, by case, the probabilities of every class on a part of the pixels."""
     found = {}
     for name, inputs in cases(model.card):
-        probability = model.predict([inputs], model.survey([inputs]))[0]
+        probability = model.predict([inputs], model.scene_statistics([inputs]))[0]
         kept = probability[:, EVERY_PX // 2 :: EVERY_PX, EVERY_PX // 2 :: EVERY_PX]
         found[name] = np.round(kept.astype(float), 5).tolist()
     return found
@@ -74,7 +74,7 @@ def _field(entry: CardInput, band: str) -> npt.NDArray[np.float64]:
     rows, cols = np.mgrid[:SIZE_PX, :SIZE_PX] / SIZE_PX
     waves = np.zeros((SIZE_PX, SIZE_PX))
     for wave in range(1, WAVES + 1):
-        turn = 2 * np.pi * crc32(f"{entry.slot} {band} {wave}".encode()) / 2**32
+        turn = 2 * np.pi * crc32(f"{entry.name} {band} {wave}".encode()) / 2**32
         along = rows * np.cos(turn) + cols * np.sin(turn)
         waves += np.cos(2 * np.pi * wave * along + turn) / wave
     low, high = RANGE[entry.units]

@@ -15,7 +15,7 @@ from geo.raster.windows import lattice
 from geo.scenes.scene import Phase
 from geo.types import Raster
 from models.inference.map_scenes import READERS, windows_ahead
-from models.inference.scene_inputs import Reading, SightOnly
+from models.inference.scene_inputs import CoverageOnly, SceneInput
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_every_window_comes_once_with_its_own_pixels_and_rows_stay_in_order(
 ) -> None:
     grid = lattice((rows, cols), size=16, overlap=overlap)
     mosaic = Noted()
-    reader = SightOnly((Reading("after", Phase.AFTER, mosaic),))
+    reader = CoverageOnly((SceneInput("after", Phase.AFTER, mosaic),))
     came = list(windows_ahead(reader, grid, grid_of(rows, cols)))
 
     places = [(window.rows.start, window.cols.start) for window, _ in came]
@@ -60,7 +60,7 @@ def test_every_window_comes_once_with_its_own_pixels_and_rows_stay_in_order(
 
 def test_a_thread_reads_windows_that_lie_beside_each_other() -> None:
     mosaic = Noted()
-    reader = SightOnly((Reading("after", Phase.AFTER, mosaic),))
+    reader = CoverageOnly((SceneInput("after", Phase.AFTER, mosaic),))
     grid = lattice((64, 160), size=16, overlap=0)
     list(windows_ahead(reader, grid, grid_of(64, 160)))
 
@@ -79,6 +79,6 @@ def test_a_failure_to_read_reaches_the_loop() -> None:
         def read(self, geobox: GeoBox) -> Raster:
             raise OSError("no")
 
-    reader = SightOnly((Reading("after", Phase.AFTER, Broken()),))
+    reader = CoverageOnly((SceneInput("after", Phase.AFTER, Broken()),))
     with pytest.raises(OSError, match="no"):
         list(windows_ahead(reader, lattice((40, 40), size=16, overlap=0), grid_of(40, 40)))

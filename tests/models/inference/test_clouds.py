@@ -21,7 +21,7 @@ from models.cards.registry import all_cards, find
 from models.errors import InputsMismatch
 from models.inference.clouds import Clouds, CloudSquares, cloud_sources, maskings, unmasked_notes
 from models.inference.scene_inputs import read, reader_for
-from models.networks.tensors import NOTHING_LEARNED, Survey, stack
+from models.networks.tensors import NO_STATISTICS, SceneStatistics, stack
 from tests.models.conftest import network_card
 from tests.rasters import NORTH, UTM, WEST, decibels, north_up, scene_of, write_image
 
@@ -40,10 +40,10 @@ class Bright:
     card: ModelCard = CARD
     asked: list = field(default_factory=list)
 
-    def survey(self, samples):
-        return NOTHING_LEARNED
+    def scene_statistics(self, samples):
+        return NO_STATISTICS
 
-    def predict(self, batch, survey):
+    def predict(self, batch, statistics):
         (inputs,) = batch
         raster = inputs["image"]
         self.asked.append(tuple(raster.geobox.affine[:6]))
@@ -197,10 +197,10 @@ class Always:
     card: ModelCard
     given: list = field(default_factory=list)
 
-    def survey(self, samples):
-        return Survey()
+    def scene_statistics(self, samples):
+        return SceneStatistics()
 
-    def predict(self, batch, survey):
+    def predict(self, batch, statistics):
         self.given += batch
         shape = next(iter(batch[0].values())).valid.shape
         return np.full((len(batch), len(self.card.classes), *shape), 0.9, np.float32)
@@ -209,7 +209,7 @@ class Always:
 def radar_and_optical(**optional):
     slots = network_card()["inputs"]
     radar = slots[1] | {
-        "slot": "s1-after", "phase": "after", "sensors": ["sentinel-1-grd"], "bands": ["vv"],
+        "name": "s1-after", "phase": "after", "sensors": ["sentinel-1-grd"], "bands": ["vv"],
         "units": "dB", "mean": [-12.0], "std": [4.0], "required": False,
     }  # fmt: skip
     architecture = network_card()["architecture"] | {"in_channels": 5}
@@ -236,7 +236,7 @@ def test_radar_answers_under_cloud_unless_the_model_needs_the_optical_image(
     reader = reader_for(model, [radar, scene], Preference.NEWEST, masks)
     box = grid(64, 64, row=200, col=200)
     seen = read(reader, box)
-    (answered,) = reader.predict([seen], {"all": Survey()})
+    (answered,) = reader.predict([seen], {"all": SceneStatistics()})
     under_cloud = np.zeros((64, 64), bool)
     under_cloud[:, :32] = True
     np.testing.assert_array_equal(answered.valid, ~under_cloud if required else ~under_cloud | True)
@@ -253,7 +253,7 @@ def test_one_date_of_clouds_is_not_analysed_and_before_only_not_dated(scene):
     masks = {scene.id: Masking(found=half_clouded)}
     reader = reader_for(Always(card), [before, after], Preference.NEWEST, masks)
     seen = read(reader, grid(64, 64, row=200, col=200))
-    (answered,) = reader.predict([seen], {"before": Survey(), "after": Survey()})
+    (answered,) = reader.predict([seen], {"before": SceneStatistics(), "after": SceneStatistics()})
     for valid in (answered.valid, answered.valid_before):
         assert not valid[:, :32].any() and valid[:, 32:].all()
     assert (answered.reason[:, :32] == Label.CLOUD).all()

@@ -12,7 +12,7 @@ from models.cards.card import ModelCard
 from models.cards.registry import find
 from models.errors import InputsMismatch
 from models.inference.photos import FOUND, NOT_ANALYSED, NOT_FOUND, answer_photo, require_photos
-from models.networks.tensors import Inputs, Survey
+from models.networks.tensors import Inputs, SceneStatistics
 
 CARD = find("flood-rgb").card
 
@@ -24,14 +24,16 @@ class RedIsWater:
     card: ModelCard = CARD
     far: bool = False
 
-    def survey(self, samples: Iterable[Inputs]) -> Survey:
+    def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         del samples
         if not self.far:
-            return Survey()
-        return Survey(far={CARD.inputs[0].slot: (1,)}, notes=("x is out of the domain",))
+            return SceneStatistics()
+        return SceneStatistics(
+            out_of_domain={CARD.inputs[0].name: (1,)}, notes=("x is out of the domain",)
+        )
 
-    def predict(self, batch: Sequence[Inputs], survey: Survey) -> FloatArray:
-        del survey
+    def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
+        del statistics
         (raster,) = batch[0].values()
         assert raster is not None
         assert max(raster.valid.shape) <= CARD.window_px

@@ -18,9 +18,9 @@ from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.datasets.ombria import Ombria
-from models.inference.cross_check import BLOCK_PX, Witnessed, _contradicted, witnessed
-from models.inference.model import load
-from models.inference.scene_inputs import Answer, Verdict, read, reader_for
+from models.inference.cross_check import BLOCK_PX, CrossCheckedReader, _contradicted, cross_checked
+from models.inference.model import load_model
+from models.inference.scene_inputs import Answer, CrossCheck, read, reader_for
 from models.networks.network import NetworkModel
 from tests.models.network_fixtures import flood_card
 from tests.rasters import north_up, scene_of, write_image
@@ -74,19 +74,19 @@ def beside(scenes: list[Any], network: Flood, **limits: Any) -> Any:
     """Return the reader of a network beside a detector."""
     model = NetworkModel(card(**limits), network, torch.device("cpu"), 1)
     reader = reader_for(model, scenes, Preference.NEWEST)
-    return witnessed(reader, model.card, all_cards(), hazard=Hazard.FLOOD)
+    return cross_checked(reader, model.card, all_cards(), hazard=Hazard.FLOOD)
 
 
 def answered(reader: Any) -> Answer:
-    answers = reader.predict([read(reader, GRID)], reader.survey([GRID]))
+    answers = reader.predict([read(reader, GRID)], reader.scene_statistics([GRID]))
     return answers[0]
 
 
 def test_a_network_that_agrees_is_left_as_it_is(scenes: list[Any]) -> None:
     reader = beside(scenes, Flood(1))
-    assert reader.witness == "mndwi-water"
+    assert reader.cross_checked_by == "mndwi-water"
     answer, alone = answered(reader), answered(reader.inner)
-    assert (answer.verdict == Verdict.AGREES).mean() > 0.99
+    assert (answer.cross_check == CrossCheck.AGREES).mean() > 0.99
     np.testing.assert_array_equal(answer.valid, alone.valid)
     np.testing.assert_array_equal(answer.probabilities, alone.probabilities)
     np.testing.assert_array_equal(answer.reason, alone.reason)
@@ -94,7 +94,7 @@ def test_a_network_that_agrees_is_left_as_it_is(scenes: list[Any]) -> None:
 
 def test_a_network_that_says_the_opposite_is_taken_for_nothing(scenes: list[Any]) -> None:
     answer = answered(beside(scenes, Flood(-1)))
-    assert (answer.verdict == Verdict.CONTRADICTS).all()
+    assert (answer.cross_check == CrossCheck.CONTRADICTS).all()
     assert not answer.valid.any()
     assert (answer.reason == Label.OUT_OF_DOMAIN).all()
 
@@ -105,7 +105,7 @@ def test_one_that_says_the_same_everywhere_is_kept_and_counted(
 ) -> None:
     answer = answered(beside(scenes, Flood(1, always)))
     assert answer.valid.all()
-    assert (answer.verdict == Verdict.DIFFERS).mean() == pytest.approx(share, abs=0.01)
+    assert (answer.cross_check == CrossCheck.DIFFERS).mean() == pytest.approx(share, abs=0.01)
 
 
 def test_what_is_wrong_in_one_block_is_kept_in_the_others(scenes: list[Any]) -> None:
@@ -122,14 +122,14 @@ def test_what_is_wrong_in_one_block_is_kept_in_the_others(scenes: list[Any]) -> 
 
 
 def test_no_detector_is_asked_where_the_card_or_the_imagery_has_none(scenes: list[Any]) -> None:
-    assert not isinstance(beside(scenes, Flood(1), contradiction=None), Witnessed)
+    assert not isinstance(beside(scenes, Flood(1), min_kappa=None), CrossCheckedReader)
     model = NetworkModel(card().unchecked, Flood(1), torch.device("cpu"), 1)
     reader = reader_for(model, scenes, Preference.NEWEST)
-    assert witnessed(reader, model.card, all_cards(), hazard=Hazard.FLOOD) is reader
-    assert witnessed(reader, card(), [find("sar-change")], hazard=Hazard.FLOOD) is reader
-    assert reader.witness is None
+    assert cross_checked(reader, model.card, all_cards(), hazard=Hazard.FLOOD) is reader
+    assert cross_checked(reader, card(), [find("sar-change")], hazard=Hazard.FLOOD) is reader
+    assert reader.cross_checked_by is None
     only_after = [scene for scene in scenes if scene.phase is Phase.AFTER]
-    assert beside(only_after, Flood(1)).witness == "mndwi-water"
+    assert beside(only_after, Flood(1)).cross_checked_by == "mndwi-water"
 
 
 @settings(max_examples=60, deadline=None)
@@ -172,12 +172,12 @@ def test_a_detector_that_is_unsure_or_sees_one_class_is_not_heard() -> None:
 def test_a_faultless_network_keeps_the_blocks_of_ombria(data_dir: Path) -> None:
     """The labels stand for a network; the test split chose nothing of the rule."""
     test = Ombria.open(data_dir / "ombria", "test")
-    model = load(find("mndwi-water"))
+    model = load_model(find("mndwi-water"))
     right, opposite, blocks = 0, 0, 0
     for index in range(0, len(test), 4):
         sample = test[index]
         before, after = (
-            model.predict([inputs], model.survey([inputs]))[0, 0]
+            model.predict([inputs], model.scene_statistics([inputs]))[0, 0]
             for inputs in ({"image": sample.images[name]} for name in ("s2-before", "s2-after"))
         )
         flood = np.minimum(after, 1 - before)

@@ -22,9 +22,9 @@ from models.cards.registry import all_cards, find
 from models.datasets.catalog import Kind, open_set
 from models.errors import InputsMismatch, WeightsMismatch
 from models.evaluation.evaluate import evaluate
-from models.inference.model import load
+from models.inference.model import load_model
 from models.networks.csmask import CsmaskModel, averaged, mirrored
-from models.networks.tensors import NOTHING_LEARNED
+from models.networks.tensors import NO_STATISTICS
 from tests.models.conftest import make_raster
 
 CLOUD_CARDS = [ref for ref in all_cards() if ref.card.task is Task.CLOUD]
@@ -65,7 +65,7 @@ def image(shape, *, cloud=(), shadow=(), pixel_m=30.0):
 
 
 def answer(model, raster):
-    (planes,) = model.predict([{"image": raster}], NOTHING_LEARNED)
+    (planes,) = model.predict([{"image": raster}], NO_STATISTICS)
     return planes >= 0.5
 
 
@@ -80,7 +80,7 @@ def test_every_network_of_the_package_has_a_card_and_is_the_one_of_its_card():
 def test_another_network_than_the_cards_is_refused():
     other = replace(REF, card=REF.card.model_copy(update={"weights_sha256": "0" * 64}))
     with pytest.raises(WeightsMismatch, match=r"csmask-4b-l2a says 0000.*install ukis-csmask 1"):
-        load(other)
+        load_model(other)
 
 
 def test_the_network_is_given_normalised_bands_in_the_order_of_its_card(model):
@@ -126,7 +126,7 @@ def test_pixels_of_10_m_are_answered_in_cells_of_30_m(model):
 def test_every_shape_is_answered_where_it_was_seen(model, shape, pixel_m):
     raster = image(shape, pixel_m=pixel_m)
     raster.valid[0, 0] = False
-    (planes,) = model.predict([{"image": raster}], NOTHING_LEARNED)
+    (planes,) = model.predict([{"image": raster}], NO_STATISTICS)
     assert planes.shape == (2, *shape)
     np.testing.assert_array_equal(np.isfinite(planes).all(axis=0), raster.valid)
 
@@ -166,7 +166,7 @@ def test_only_what_was_seen_is_mirrored(shape, seed):
 def test_scaled_reflectance_is_refused(model):
     raster = image((20, 20))
     with pytest.raises(InputsMismatch, match="looks like scaled reflectance"):
-        model.survey([{"image": replace(raster, pixels=raster.pixels * 10_000)}])
+        model.scene_statistics([{"image": replace(raster, pixels=raster.pixels * 10_000)}])
 
 
 @settings(max_examples=40, deadline=None)
@@ -211,13 +211,13 @@ def test_a_card_that_contradicts_its_network_is_refused(changes, said):
 def test_a_package_that_is_not_there_is_said_so(monkeypatch):
     monkeypatch.setattr(registry, "find_spec", lambda name: None)
     with pytest.raises(WeightsMismatch, match="package ukis_csmask, which is not installed"):
-        load(REF)
+        load_model(REF)
 
 
 @pytest.mark.data
 def test_clouds_are_found_as_well_as_the_card_says(data_dir):
     labelled = open_set(Kind.ON_CLOUD_N, data_dir / "clouds_sentinel2")
-    scores = evaluate(load(REF), labelled, progress=QuietProgress()).as_json()
+    scores = evaluate(load_model(REF), labelled, progress=QuietProgress()).as_json()
     print(f"On Cloud N: IoU of cloud {scores['iou']:.3f}")
     (said,) = REF.card.scores
     assert scores["iou"] == pytest.approx(said.value, abs=0.002)
@@ -238,7 +238,7 @@ def test_the_package_itself_finds_the_same(data_dir):
             np.ascontiguousarray(cells.transpose(1, 2, 0)), list(BANDS), "l2a",
             intra_op_num_threads=1, providers=["CPUExecutionProvider"],
         ).csm[..., 0]  # fmt: skip
-    network = load(REF)
+    network = load_model(REF)
     ours = network._classes(cells).argmax(axis=0)
     assert (ours == theirs).mean() > 0.9
     swapped = network._classes(cells[::-1]).argmax(axis=0)

@@ -8,7 +8,7 @@ from geo.raster.classify import Finding
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.errors import InputsMismatch
-from models.inference.model import load
+from models.inference.model import load_model
 from models.networks.detectors import DetectorModel
 
 DETECTORS = [ref for ref in all_cards() if ref.card.architecture.kind == "detector"]
@@ -46,9 +46,9 @@ def reflectance(water, burnt, seed):
 
 
 def answer(name, inputs):
-    model = load(find(name))
-    survey = model.survey([inputs])
-    return model.predict([inputs], survey)[0], survey
+    model = load_model(find(name))
+    statistics = model.scene_statistics([inputs])
+    return model.predict([inputs], statistics)[0], statistics
 
 
 def iou(found, truth):
@@ -62,11 +62,11 @@ FLOOD = blobs(2, 0.3) & ~LAKE
 
 @pytest.mark.parametrize("name", ["sar-water", "sar-water-vv"])
 def test_radar_finds_the_water_that_was_made(raster, name):
-    planes, survey = answer(name, {"image": raster(backscatter(LAKE, 3))})
+    planes, statistics = answer(name, {"image": raster(backscatter(LAKE, 3))})
     assert iou(planes[0] >= 0.5, LAKE) > 0.9
-    assert survey.thresholds[0].method == "otsu"
-    assert survey.thresholds[0].tiles > 0
-    assert survey.notes == ()
+    assert statistics.thresholds[0].method == "otsu"
+    assert statistics.thresholds[0].tiles > 0
+    assert statistics.notes == ()
 
 
 @pytest.mark.parametrize("name", ["sar-change", "sar-change-vv"])
@@ -86,9 +86,9 @@ def test_permanent_water_is_no_flood(raster, name):
     """Another day, other speckle, calmer water: nothing came."""
     before = raster(backscatter(LAKE, 6))
     after = raster(backscatter(LAKE, 7, wet=-24.0))
-    planes, survey = answer(name, {"before": before, "after": after})
+    planes, statistics = answer(name, {"before": before, "after": after})
     assert (planes[0] >= 0.5).mean() < 0.001
-    assert any("change of backscatter" in note for note in survey.notes)
+    assert any("change of backscatter" in note for note in statistics.notes)
 
 
 @pytest.mark.parametrize("name", ["sar-change", "sar-change-vv"])
@@ -96,9 +96,9 @@ def test_two_dry_dates_are_no_flood(raster, name):
     dates = {
         phase: raster(backscatter(NOTHING, seed)) for phase, seed in [("before", 8), ("after", 9)]
     }
-    planes, survey = answer(name, dates)
+    planes, statistics = answer(name, dates)
     assert (planes >= 0.5).mean() < 0.001
-    assert len(survey.notes) == 3
+    assert len(statistics.notes) == 3
 
 
 @pytest.mark.parametrize("name", ["ndwi-water", "mndwi-water"])
@@ -119,17 +119,17 @@ def test_a_picture_learns_its_threshold_whatever_the_exposure(raster):
                 )
             }
         )
-        planes, survey = answer("ndwi-picture-water", {"image": picture})
+        planes, statistics = answer("ndwi-picture-water", {"image": picture})
         assert iou(planes[0] >= 0.5, LAKE) > 0.98
-        assert survey.notes == ()
+        assert statistics.notes == ()
 
 
 def test_a_picture_without_two_modes_has_no_water_and_a_note(raster):
     rng = np.random.default_rng(12)
     picture = raster({name: rng.normal(120, 15, (SIZE, SIZE)) for name in ("green", "nir")})
-    planes, survey = answer("ndwi-picture-water", {"image": picture})
+    planes, statistics = answer("ndwi-picture-water", {"image": picture})
     assert not planes.any()
-    assert survey.notes == (
+    assert statistics.notes == (
         "ndwi shows no two modes in any part of the scene; nothing was found by it.",
     )
 
@@ -140,10 +140,10 @@ def test_burnt_ground_is_found_and_a_lake_that_dried_is_not(raster, name):
     burnt = FLOOD
     before = raster(reflectance(LAKE, NOTHING, 13))
     after = raster(reflectance(NOTHING, burnt | LAKE, 14))
-    planes, survey = answer(name, {"before": before, "after": after})
+    planes, statistics = answer(name, {"before": before, "after": after})
     assert iou(planes[0] >= 0.5, burnt) > 0.98
     assert not planes[0][LAKE].any()
-    assert survey.thresholds[0].method == "otsu"
+    assert statistics.thresholds[0].method == "otsu"
 
 
 @pytest.mark.parametrize("name", ["nbr-change", "ndvi-change"])
@@ -152,9 +152,9 @@ def test_an_unburnt_pair_has_no_burnt_ground_and_a_note(raster, name):
         phase: raster(reflectance(LAKE, NOTHING, seed))
         for phase, seed in [("before", 15), ("after", 16)]
     }
-    planes, survey = answer(name, pair)
+    planes, statistics = answer(name, pair)
     assert (planes >= 0.5).mean() < 0.001
-    assert "fixed threshold" in survey.notes[0]
+    assert "fixed threshold" in statistics.notes[0]
 
 
 def scene_for(card, raster, *, seed, constant=False):
@@ -172,18 +172,18 @@ def scene_for(card, raster, *, seed, constant=False):
         bands = {name: values * scale for name, values in bands.items()}
         if constant:
             bands = {name: np.full_like(v, np.median(v)) for name, v in bands.items()}
-        inputs[entry.slot] = raster(bands)
+        inputs[entry.name] = raster(bands)
     return inputs
 
 
 @pytest.mark.parametrize("ref", DETECTORS, ids=lambda ref: ref.card.name)
 def test_a_constant_image_has_nothing_and_a_note(raster, ref):
     inputs = scene_for(ref.card, raster, seed=20, constant=True)
-    planes, survey = answer(ref.card.name, inputs)
+    planes, statistics = answer(ref.card.name, inputs)
     assert planes.shape == (len(ref.card.classes), SIZE, SIZE)
     assert not planes.any()
-    assert len(survey.notes) == len(survey.thresholds)
-    assert all("nothing can be told apart" in note for note in survey.notes)
+    assert len(statistics.notes) == len(statistics.thresholds)
+    assert all("nothing can be told apart" in note for note in statistics.notes)
 
 
 FLIPS = [np.flipud, np.fliplr, np.transpose]
@@ -197,10 +197,10 @@ def test_turning_the_image_turns_the_answer(raster, ref, flip):
         slot: raster(dict(zip(image.bands, map(flip, image.pixels), strict=True)))
         for slot, image in inputs.items()
     }
-    model = load(ref)
-    survey = model.survey([inputs])
-    planes = model.predict([inputs], survey)[0]
-    found = model.predict([turned], survey)[0]
+    model = load_model(ref)
+    statistics = model.scene_statistics([inputs])
+    planes = model.predict([inputs], statistics)[0]
+    found = model.predict([turned], statistics)[0]
     np.testing.assert_allclose(found, [flip(plane) for plane in planes], atol=1e-4)
     assert (planes >= 0.5).any()
 
@@ -208,21 +208,21 @@ def test_turning_the_image_turns_the_answer(raster, ref, flip):
 @pytest.mark.parametrize("ref", DETECTORS, ids=lambda ref: ref.card.name)
 def test_bands_go_by_name_and_a_missing_one_is_refused(raster, ref):
     inputs = scene_for(ref.card, raster, seed=40)
-    model = load(ref)
-    survey = model.survey([inputs])
-    planes = model.predict([inputs], survey)
+    model = load_model(ref)
+    statistics = model.scene_statistics([inputs])
+    planes = model.predict([inputs], statistics)
     turned = {
         slot: raster(dict(reversed(list(zip(image.bands, image.pixels, strict=True)))))
         for slot, image in inputs.items()
     }
-    np.testing.assert_array_equal(model.predict([turned], survey), planes)
+    np.testing.assert_array_equal(model.predict([turned], statistics), planes)
     for entry in ref.card.inputs:
         for lost in entry.bands:
-            image = inputs[entry.slot]
+            image = inputs[entry.name]
             kept = {b: p for b, p in zip(image.bands, image.pixels, strict=True) if b != lost}
-            short = {**inputs, entry.slot: raster(kept)}
-            for function in (lambda s=short: model.predict([s], survey),
-                             lambda s=short: model.survey([s])):  # fmt: skip
+            short = {**inputs, entry.name: raster(kept)}
+            for function in (lambda s=short: model.predict([s], statistics),
+                             lambda s=short: model.scene_statistics([s])):  # fmt: skip
                 with pytest.raises(InputsMismatch, match=f"without {lost}"):
                     function()
 
@@ -230,7 +230,7 @@ def test_bands_go_by_name_and_a_missing_one_is_refused(raster, ref):
 @pytest.mark.parametrize("ref", DETECTORS, ids=lambda ref: ref.card.name)
 def test_no_answer_where_an_image_was_not_seen(raster, ref):
     inputs = scene_for(ref.card, raster, seed=50)
-    slot = ref.card.inputs[-1].slot
+    slot = ref.card.inputs[-1].name
     image = inputs[slot]
     pixels = image.pixels.copy()
     pixels[:, 50:70, 20:30] = np.nan
@@ -253,10 +253,10 @@ def test_a_margin_is_all_that_an_answer_depends_on(raster, ref):
         slot: raster(dict(zip(image.bands, image.pixels[:, rows, cols], strict=True)))
         for slot, image in inputs.items()
     }
-    model = load(ref)
-    survey = model.survey([inputs])
-    whole = model.predict([inputs], survey)[0, :, rows, cols]
-    part = model.predict([cut], survey)[0]
+    model = load_model(ref)
+    statistics = model.scene_statistics([inputs])
+    whole = model.predict([inputs], statistics)[0, :, rows, cols]
+    part = model.predict([cut], statistics)[0]
     inner = (slice(None), slice(margin, 64 - margin), slice(margin, 64 - margin))
     np.testing.assert_allclose(part[inner], whole[inner], atol=1e-4)
 
@@ -264,10 +264,10 @@ def test_a_margin_is_all_that_an_answer_depends_on(raster, ref):
 @pytest.mark.parametrize("ref", DETECTORS, ids=lambda ref: ref.card.name)
 def test_a_survey_is_the_same_twice_and_goes_into_a_manifest(raster, ref):
     inputs = scene_for(ref.card, raster, seed=70)
-    model = load(ref)
-    survey = model.survey(iter([inputs, inputs]))
-    assert survey == model.survey([inputs, inputs])
-    assert json.loads(json.dumps(survey.as_json(), allow_nan=False))["thresholds"]
+    model = load_model(ref)
+    statistics = model.scene_statistics(iter([inputs, inputs]))
+    assert statistics == model.scene_statistics([inputs, inputs])
+    assert json.loads(json.dumps(statistics.as_json(), allow_nan=False))["thresholds"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17, 63, 65])
@@ -284,9 +284,9 @@ def test_every_size_is_answered(raster, ref, size):
 
 def test_a_scene_without_one_valid_pixel_is_surveyed_with_a_note(raster):
     nothing = raster(dict.fromkeys(("vv", "vh"), np.full((70, 70), np.nan)))
-    planes, survey = answer("sar-water", {"image": nothing})
+    planes, statistics = answer("sar-water", {"image": nothing})
     assert np.isnan(planes).all()
-    assert len(survey.notes) == 1
+    assert len(statistics.notes) == 1
 
 
 def test_the_method_of_the_card_decides_how_a_threshold_is_learned(raster):
@@ -295,6 +295,6 @@ def test_the_method_of_the_card_decides_how_a_threshold_is_learned(raster):
     other = ModelCard.model_validate(card)
     model = DetectorModel.of(other, other.architecture)
     inputs = {"image": raster(backscatter(LAKE, 3))}
-    survey = model.survey([inputs])
-    assert survey.thresholds[0].method == "kittler-illingworth"
-    assert iou(model.predict([inputs], survey)[0, 0] >= 0.5, LAKE) > 0.9
+    statistics = model.scene_statistics([inputs])
+    assert statistics.thresholds[0].method == "kittler-illingworth"
+    assert iou(model.predict([inputs], statistics)[0, 0] >= 0.5, LAKE) > 0.9

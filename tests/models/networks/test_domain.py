@@ -12,7 +12,7 @@ from models.cards.inputs import BandStatistics
 from models.cards.registry import find
 from models.datasets.ombria import Ombria
 from models.datasets.sen1floods11 import Sen1Floods11
-from models.networks.domain_check import far_scenes, surveyed
+from models.networks.domain_check import checked_statistics, scenes_out_of_domain
 from models.networks.tensors import ValueSample
 from tests.models.conftest import make_raster, network_card
 from tests.models.network_fixtures import changed, flood_card
@@ -48,10 +48,10 @@ def made_card(**limits: Any) -> ModelCard:
     card = flood_card(domain=limits)
     for entry in card["inputs"]:
         if entry["units"] == "dB":
-            entry |= {"normalised_by": "scene", "learned_from": [statistics(radar(seed=9))]}
+            entry |= {"normalised_by": "scene", "training_statistics": [statistics(radar(seed=9))]}
             del entry["mean"], entry["std"]
         else:
-            entry["learned_from"] = [statistics(band) for band in scene(seed=9)]
+            entry["training_statistics"] = [statistics(band) for band in scene(seed=9)]
     return ModelCard.model_validate(card)
 
 
@@ -71,7 +71,7 @@ def sampled(card: ModelCard, **inputs: Any) -> ValueSample:
 
 
 def far(card: ModelCard, **inputs: Any) -> dict[str, tuple[int, ...]]:
-    return dict(surveyed(card, sampled(card, **inputs)).far)
+    return dict(checked_statistics(card, sampled(card, **inputs)).out_of_domain)
 
 
 def test_a_scene_like_the_training_is_trusted_and_one_of_another_scale_is_not() -> None:
@@ -84,7 +84,7 @@ def test_a_scene_like_the_training_is_trusted_and_one_of_another_scale_is_not() 
 
 def test_the_sentence_names_slot_scene_band_and_both_values() -> None:
     card = made_card()
-    (found,) = far_scenes(card, sampled(card, s2_after=optical(scene(scale=4))))
+    (found,) = scenes_out_of_domain(card, sampled(card, s2_after=optical(scene(scale=4))))
     assert found.note.startswith("first is out of the model's domain and was left out of s2-after")
     values = np.percentile(scene(scale=4), (1, 50, 99), axis=(1, 2))[:, 2]
     learned = np.percentile(scene(seed=9), (1, 50, 99), axis=(1, 2))[:, 2]
@@ -122,8 +122,8 @@ def test_no_gain_and_no_offset_takes_radar_out_of_its_domain(gain: float, offset
 def test_a_band_that_is_nearly_one_number_is_far(share: float) -> None:
     card = made_card()
     stuck = np.where(RNG.random((50, 60)) < share, -12.0, radar())
-    (found,) = far_scenes(card, sampled(card, s1_after=make_raster({"vv": stuck})))
-    assert found.slot == "s1-after"
+    (found,) = scenes_out_of_domain(card, sampled(card, s1_after=make_raster({"vv": stuck})))
+    assert found.input_name == "s1-after"
     assert "are one number, at most 75 % are trusted" in found.note
 
 
@@ -133,15 +133,17 @@ def test_the_levels_of_radar_are_those_of_the_trusted_scenes() -> None:
     raster = make_raster({"vv": both})
     object.__setattr__(raster, "origin", np.repeat([1, 2], 50)[:, None].repeat(60, 1))
     object.__setattr__(raster, "sources", ("right", "stuck"))
-    survey = surveyed(card, sampled(card, s1_after=raster))
-    alone = surveyed(card, sampled(card, s1_after=make_raster({"vv": radar()})))
-    assert survey.far == {"s1-after": (2,)}
+    statistics = checked_statistics(card, sampled(card, s1_after=raster))
+    alone = checked_statistics(card, sampled(card, s1_after=make_raster({"vv": radar()})))
+    assert statistics.out_of_domain == {"s1-after": (2,)}
     # Every so many values are kept, of twice as many other ones.
-    assert survey.levels["s1-after"][0].mean == pytest.approx(
+    assert statistics.levels["s1-after"][0].mean == pytest.approx(
         alone.levels["s1-after"][0].mean, abs=0.3
     )
-    whole = surveyed(card, sampled(card, s1_after=make_raster({"vv": np.full((50, 60), -2.0)})))
-    assert whole.far == {"s1-after": (0,)}
+    whole = checked_statistics(
+        card, sampled(card, s1_after=make_raster({"vv": np.full((50, 60), -2.0)}))
+    )
+    assert whole.out_of_domain == {"s1-after": (0,)}
     assert whole.levels["s1-after"][0].mean == pytest.approx(-2)
 
 
@@ -149,7 +151,7 @@ def test_limits_statistics_and_pixels_are_needed_to_judge() -> None:
     """Without any one of them nothing is called far."""
     card, bad = made_card(), optical(scene(scale=4))
     assert far(card.unchecked, s2_after=bad) == {}
-    unlearned = card.inputs[3].model_copy(update={"learned_from": None})
+    unlearned = card.inputs[3].model_copy(update={"training_statistics": None})
     blind = card.model_copy(update={"inputs": (*card.inputs[:3], unlearned)})
     assert far(blind, s2_after=bad) == {}
     few = scene(scale=4).copy()
@@ -158,12 +160,12 @@ def test_limits_statistics_and_pixels_are_needed_to_judge() -> None:
 
 
 def test_the_limits_are_the_cards() -> None:
-    lenient = made_card(shift=100, band_shift=100, contrast=0, stuck=1)
+    lenient = made_card(max_shift=100, max_band_shift=100, min_contrast=0, max_constant_share=1)
     assert far(lenient, s2_after=optical(scene(scale=4))) == {}
-    strict = made_card(shift=0.001)
+    strict = made_card(max_shift=0.001)
     assert far(strict, s2_after=optical(scene())) == {"s2-after": (1,)}
     with pytest.raises(ValueError, match="greater than 0"):
-        made_card(shift=0)
+        made_card(max_shift=0)
     assert ModelCard.model_validate(network_card()).domain is None
 
 
@@ -180,9 +182,9 @@ def ombria_card(data_dir: Any) -> ModelCard:
     tiles = [train[index].images for index in range(0, len(train), 6)]
     card = flood_card(domain={})
     for entry in card["inputs"]:
-        rasters = [tile[entry["slot"]] for tile in tiles]
+        rasters = [tile[entry["name"]] for tile in tiles]
         rows = np.concatenate([r.pixels[:, r.valid][:, ::17] for r in rasters], axis=1)
-        entry["learned_from"] = [statistics(row) for row in rows]
+        entry["training_statistics"] = [statistics(row) for row in rows]
         if entry["units"] == "dB":
             entry["normalised_by"] = "scene"
             del entry["mean"], entry["std"]

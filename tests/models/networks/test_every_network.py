@@ -13,7 +13,7 @@ from models.cards.inputs import InputPhase, Physical, Task
 from models.cards.registry import all_cards, find
 from models.datasets.catalog import Kind, open_set
 from models.errors import InputsMismatch
-from models.inference.model import load
+from models.inference.model import load_model
 from tests.models.conftest import make_raster
 from tests.models.network_fixtures import MADE, changed, found, image, images, save_flood, shipped
 
@@ -35,11 +35,11 @@ def model(request, tmp_path_factory, landscape):
     """Each network, ready to predict; the made one calls half of the landscape flood."""
     if request.param == MADE:
         folder = tmp_path_factory.mktemp("made")
-        raw = load(save_flood(folder), device="cpu")
+        raw = load_model(save_flood(folder), device="cpu")
         answer = asked(raw, images(raw.card, landscape))
-        return load(save_flood(folder, head=-logit(np.nanmedian(answer))), device="cpu")
+        return load_model(save_flood(folder, head=-logit(np.nanmedian(answer))), device="cpu")
     (ref,) = (ref for ref in shipped() if ref.card.name == request.param)
-    return load(ref, device="cpu")
+    return load_model(ref, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def scene(model, landscape):
 
 
 @pytest.fixture(scope="module")
-def survey(model, scene):
-    return model.survey([scene])
+def statistics(model, scene):
+    return model.scene_statistics([scene])
 
 
 def cut(scene, rows, cols):
@@ -59,24 +59,24 @@ def cut(scene, rows, cols):
 
 def asked(model, scene):
     """Return the probability of the first class; the scene is surveyed as a scene of its own."""
-    return model.predict([scene], model.survey([scene]))[0, 0]
+    return model.predict([scene], model.scene_statistics([scene]))[0, 0]
 
 
-def test_sizes_from_1_to_130(model, scene, survey):
+def test_sizes_from_1_to_130(model, scene, statistics):
     for size in range(1, 131):
         window = cut(scene, slice(60, 60 + size), slice(60, 191 - size))
-        answer = model.predict([window], survey)
+        answer = model.predict([window], statistics)
         assert answer.shape == (1, len(model.card.classes), size, 131 - size)
         assert np.isfinite(answer).all()
         assert (answer >= 0).all()
         assert (answer <= 1).all()
 
 
-def test_every_subset_of_the_images(model, scene, survey):
+def test_every_subset_of_the_images(model, scene, statistics):
     """An answer wherever an image after the event is left, and none where none is."""
     card = model.card
-    required = {entry.slot for entry in card.inputs if entry.required}
-    after = {entry.slot for entry in card.after_inputs}
+    required = {entry.name for entry in card.inputs if entry.required}
+    after = {entry.name for entry in card.after_inputs}
     seen_with = []
     window = cut(scene, slice(100, 164), slice(100, 164))
     for count in range(len(scene) + 1):
@@ -84,9 +84,9 @@ def test_every_subset_of_the_images(model, scene, survey):
             left = {slot: window[slot] if slot in slots else None for slot in window}
             if not slots or required - set(slots):
                 with pytest.raises(InputsMismatch, match="needs an image for"):
-                    model.predict([left], survey)
+                    model.predict([left], statistics)
                 continue
-            answer = model.predict([left], survey)
+            answer = model.predict([left], statistics)
             assert np.isfinite(answer).all() == bool(after & set(slots))
             assert np.isnan(answer).all() == (not after & set(slots))
             seen_with.append(answer[0, 0])
@@ -95,9 +95,9 @@ def test_every_subset_of_the_images(model, scene, survey):
         assert not np.array_equal(one, other)
 
 
-def test_bands_are_taken_by_name_and_none_may_be_missing(model, scene, survey):
+def test_bands_are_taken_by_name_and_none_may_be_missing(model, scene, statistics):
     window = cut(scene, slice(0, 64), slice(0, 96))
-    answer = model.predict([window], survey)
+    answer = model.predict([window], statistics)
     turned = {
         slot: type(raster)(
             pixels=raster.pixels[::-1], valid=raster.valid, geobox=raster.geobox,
@@ -106,14 +106,14 @@ def test_bands_are_taken_by_name_and_none_may_be_missing(model, scene, survey):
         )
         for slot, raster in window.items()
     }  # fmt: skip
-    np.testing.assert_array_equal(model.predict([turned], survey), answer)
+    np.testing.assert_array_equal(model.predict([turned], statistics), answer)
     for entry in model.card.inputs:
         for band in entry.bands:
-            rest = [name for name in window[entry.slot].bands if name != band]
-            named = {name: window[entry.slot].band(name) for name in rest}
-            poorer = window | {entry.slot: make_raster(named)}
+            rest = [name for name in window[entry.name].bands if name != band]
+            named = {name: window[entry.name].band(name) for name in rest}
+            poorer = window | {entry.name: make_raster(named)}
             with pytest.raises(InputsMismatch, match=f"without {band}"):
-                model.predict([poorer], survey)
+                model.predict([poorer], statistics)
 
 
 WRONG = {
@@ -126,9 +126,9 @@ WRONG = {
 
 def test_other_units_are_refused(model, scene):
     for entry in model.card.inputs:
-        wrong = scene | {entry.slot: changed(scene[entry.slot], WRONG[entry.units])}
-        with pytest.raises(InputsMismatch, match=rf"of {entry.slot} should be in {entry.units}"):
-            model.survey([wrong])
+        wrong = scene | {entry.name: changed(scene[entry.name], WRONG[entry.units])}
+        with pytest.raises(InputsMismatch, match=rf"of {entry.name} should be in {entry.units}"):
+            model.scene_statistics([wrong])
 
 
 TURNS = {
@@ -186,7 +186,7 @@ FLOOD = [ref for ref in all_cards() if ref.card.task in {Task.FLOOD_CHANGE, Task
 @pytest.mark.parametrize("ref", FLOOD, ids=lambda ref: ref.card.name)
 def test_water_that_was_there_before_is_no_flood(ref, landscape):
     """The same river and lakes on both dates, each with a little noise of its own."""
-    model, card = load(ref, device="cpu"), ref.card
+    model, card = load_model(ref, device="cpu"), ref.card
     noise = np.random.default_rng(1)
 
     def noisy(band):
@@ -198,10 +198,10 @@ def test_water_that_was_there_before_is_no_flood(ref, landscape):
 
     if card.inputs[0].phase is InputPhase.EACH:
         (entry,) = card.inputs
-        before, after = (found(card, asked(model, {entry.slot: seen(entry)})) for _ in range(2))
+        before, after = (found(card, asked(model, {entry.name: seen(entry)})) for _ in range(2))
         flood = after & ~before
     else:
-        flood = found(card, asked(model, {entry.slot: seen(entry) for entry in card.inputs}))
+        flood = found(card, asked(model, {entry.name: seen(entry) for entry in card.inputs}))
     print(f"{card.name}: {flood.mean():.3%} of a scene without a flood is called flood")
     assert flood.mean() < MOST_CHANGED
 
@@ -209,7 +209,7 @@ def test_water_that_was_there_before_is_no_flood(ref, landscape):
 @pytest.mark.data
 def test_how_much_of_real_tiles_without_a_flood_is_called_flood(data_dir):
     """The image before the event, given as after it, too."""
-    model = load(find("flood-s1s2"), device="cpu")
+    model = load_model(find("flood-s1s2"), device="cpu")
     tiles = open_set(Kind.OMBRIA, data_dir / "ombria", split="test")
     shares = []
     for index in range(0, len(tiles), 3):

@@ -5,7 +5,7 @@ from geo.raster.indices import lee_decibel
 from models.cards.card import ModelCard
 from models.cards.registry import find
 from models.errors import InputsMismatch
-from models.networks.tensors import ValueSample, answered, stack
+from models.networks.tensors import ValueSample, stack, usable_pixels
 
 RNG = np.random.default_rng(5)
 
@@ -56,7 +56,7 @@ def test_a_missing_slot_and_invalid_pixels_are_zero_and_flagged(card, raster):
     assert not window[2:4, 2, 3].any()
     assert not window[4].any()
     assert window[5].sum() == 6 * 9 - 1
-    assert answered(card, inputs).sum() == 6 * 9 - 1
+    assert usable_pixels(card, inputs).sum() == 6 * 9 - 1
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_does_not_fill_the_slots_is_refused(card, raster, inputs, said):
         slot: bands and raster({name: np.full((4, 4), 0.2) for name in bands})
         for slot, bands in inputs.items()
     }
-    for function in (lambda: stack(card, [made]), lambda: answered(card, made)):
+    for function in (lambda: stack(card, [made]), lambda: usable_pixels(card, made)):
         with pytest.raises(InputsMismatch, match=said):
             function()
 
@@ -105,15 +105,15 @@ def test_an_image_before_alone_gives_no_answer(optional, raster):
     before, after = noise("green", "nir"), noise("green", "nir")
     before["nir"][0, 0] = after["nir"][1, 1] = after["nir"][2, 2] = np.nan
     both = {"s2-before": raster(before), "s2-after": raster(after)}
-    np.testing.assert_array_equal(answered(optional, both), np.isfinite(after["nir"]))
-    assert not answered(optional, {"s2-before": raster(before)}).any()
-    assert answered(optional, {"s2-after": raster(before)}).sum() == 6 * 9 - 1
+    np.testing.assert_array_equal(usable_pixels(optional, both), np.isfinite(after["nir"]))
+    assert not usable_pixels(optional, {"s2-before": raster(before)}).any()
+    assert usable_pixels(optional, {"s2-after": raster(before)}).sum() == 6 * 9 - 1
 
 
 def test_radar_loses_its_speckle_where_the_card_says_so(card_json, raster):
     """In what the network is given and in what the levels of the scene are measured on."""
     inputs = [
-        {"slot": "s1", "phase": "after", "sensors": ["sentinel-1-grd"], "bands": ["vv", "vh"],
+        {"name": "s1", "phase": "after", "sensors": ["sentinel-1-grd"], "bands": ["vv", "vh"],
          "units": "dB", "mean": [-12, -18], "std": [4, 4],
          "speckle": {"window_px": 5, "looks": 4.4}}
     ]  # fmt: skip

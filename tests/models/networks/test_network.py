@@ -12,7 +12,7 @@ from scipy.special import expit
 from models.cards.card import ModelCard
 from models.cards.registry import find
 from models.errors import CardInvalid, DeviceMissing, WeightsMismatch
-from models.inference.model import load
+from models.inference.model import load_model
 from models.networks.network import build
 from models.networks.tensors import stack
 from tests.models.conftest import redigest
@@ -28,11 +28,11 @@ def window(raster, rows, cols):
 
 
 def predicted(model, batch):
-    return model.predict(batch, model.survey(batch))
+    return model.predict(batch, model.scene_statistics(batch))
 
 
 def test_a_network_answers_at_every_size_from_1_to_130(save_network, raster):
-    model = load(find(save_network()), device="cpu")
+    model = load_model(find(save_network()), device="cpu")
     for size in range(1, 131):
         answer = predicted(model, [window(raster, size, 131 - size)])
         assert answer.shape == (1, 2, size, 131 - size)
@@ -52,12 +52,12 @@ def test_the_answer_is_the_sigmoid_of_the_network_that_was_saved(save_network, r
     with torch.inference_mode():
         logits = network.eval()(torch.from_numpy(stack(ref.card, batch))).numpy()
     np.testing.assert_allclose(
-        predicted(load(ref, device="cpu"), batch), expit(logits), rtol=1e-4, atol=1e-5
+        predicted(load_model(ref, device="cpu"), batch), expit(logits), rtol=1e-4, atol=1e-5
     )
 
 
 def test_windows_of_a_batch_do_not_touch_each_other(save_network, raster):
-    model = load(find(save_network()), device="cpu")
+    model = load_model(find(save_network()), device="cpu")
     batch = [window(raster, 33, 21) for _ in range(3)]
     together = predicted(model, batch)
     for index, alone in enumerate(batch):
@@ -67,7 +67,7 @@ def test_windows_of_a_batch_do_not_touch_each_other(save_network, raster):
 def test_the_temperature_of_the_card_divides_the_logits(save_network, raster):
     folder = save_network()
     batch = [window(raster, 16, 16)]
-    plain = predicted(load(find(folder), device="cpu"), batch)
+    plain = predicted(load_model(find(folder), device="cpu"), batch)
     card = json.loads((folder / "card.json").read_text())
     card["calibration"] = {
         "method": "temperature",
@@ -76,14 +76,14 @@ def test_the_temperature_of_the_card_divides_the_logits(save_network, raster):
         "ece": 0.02,
     }
     (folder / "card.json").write_text(json.dumps(card))
-    warm = predicted(load(find(folder), device="cpu"), batch)
+    warm = predicted(load_model(find(folder), device="cpu"), batch)
     logits = np.log(plain / (1 - plain))
     np.testing.assert_allclose(warm[:, 0], expit(logits[:, 0] / 2), atol=1e-4)
     np.testing.assert_allclose(warm[:, 1], expit(logits[:, 1] * 2), atol=1e-4)
 
 
 def test_there_is_no_answer_where_the_required_image_was_not_seen(save_network, raster):
-    model = load(find(save_network()), device="cpu")
+    model = load_model(find(save_network()), device="cpu")
     inputs = window(raster, 20, 20)
     pixels = inputs["s2-after"].pixels.copy()
     pixels[:, 5:8, 4:9] = np.nan
@@ -93,7 +93,7 @@ def test_there_is_no_answer_where_the_required_image_was_not_seen(save_network, 
 
 
 def test_a_window_that_nobody_saw_is_not_predicted(save_network, raster):
-    model = load(find(save_network()), device="cpu")
+    model = load_model(find(save_network()), device="cpu")
     seen = window(raster, 20, 20)
     nothing = raster({name: np.full((20, 20), np.nan) for name in ("green", "nir")})
     unseen = {"s2-before": None, "s2-after": nothing}
@@ -119,14 +119,14 @@ def test_one_changed_byte_of_the_weights_is_refused(save_network):
     weights.write_bytes(content)
     wrong = hashlib.sha256(content).hexdigest()
     with pytest.raises(WeightsMismatch, match=f"sha256 {wrong}, the card says {right}"):
-        load(find(folder), device="cpu")
+        load_model(find(folder), device="cpu")
 
 
 def test_missing_weights_are_refused(save_network):
     folder = save_network()
     (folder / "weights.safetensors").unlink()
     with pytest.raises(WeightsMismatch, match="cannot be read"):
-        load(find(folder), device="cpu")
+        load_model(find(folder), device="cpu")
 
 
 class Canary:
@@ -154,7 +154,7 @@ def test_a_pickle_is_refused_and_not_executed(save_network, tmp_path, save):
     save(Canary(canary), folder / "weights.safetensors")
     redigest(folder)
     with pytest.raises(WeightsMismatch, match="are not safetensors"):
-        load(find(folder), device="cpu")
+        load_model(find(folder), device="cpu")
     assert not canary.exists()
 
 
@@ -193,7 +193,7 @@ def test_weights_that_are_not_the_networks_are_refused_by_name(save_network, cha
     save_file(tensors, folder / "weights.safetensors")
     redigest(folder)
     with pytest.raises(WeightsMismatch, match=said):
-        load(find(folder), device="cpu")
+        load_model(find(folder), device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -217,4 +217,4 @@ def test_a_device_that_is_not_there_is_said_so(save_network):
     ref = find(save_network())
     for device in ("tpu", "cuda:99", "cpu:0"):
         with pytest.raises(DeviceMissing, match="there is cpu"):
-            load(ref, device=device)
+            load_model(ref, device=device)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from models.cards.card import ModelCard, read_card
 from models.errors import CardInvalid, InputsMismatch
 from models.networks.network import NetworkModel
-from models.networks.tensors import Survey, stack
+from models.networks.tensors import SceneStatistics, stack
 from tests.models.conftest import make_raster, network_card
 
 RNG = np.random.default_rng(2)
@@ -19,7 +19,7 @@ def radar_card(**changes):
     card["architecture"]["in_channels"] = 4
     card["inputs"] = [
         {
-            "slot": f"s1-{phase}",
+            "name": f"s1-{phase}",
             "phase": phase,
             "sensors": ["sentinel-1-grd"],
             "bands": ["vv"],
@@ -35,7 +35,7 @@ def radar_card(**changes):
 def channels(card, decibels):
     inputs = {"s1-after": make_raster({"vv": decibels}), "s1-before": None}
     model = NetworkModel(card, network=None, device=None)
-    return stack(card, [inputs], model.survey([inputs]))[0]
+    return stack(card, [inputs], model.scene_statistics([inputs]))[0]
 
 
 @settings(max_examples=30, deadline=None)
@@ -53,7 +53,7 @@ def test_the_levels_are_those_of_the_scene_and_not_of_the_window():
     card = ModelCard.model_validate(radar_card(required=False))
     windows = [{"s1-after": make_raster({"vv": RNG.normal(m, 1, (64, 64))})} for m in (-20, -8)]
     model = NetworkModel(card, network=None, device=None)
-    first, second = stack(card, windows, model.survey(windows))[:, 1]
+    first, second = stack(card, windows, model.scene_statistics(windows))[:, 1]
     assert first.mean() == pytest.approx(-1, abs=0.1)
     assert second.mean() == pytest.approx(1, abs=0.1)
 
@@ -62,9 +62,9 @@ def test_a_scene_without_levels_is_refused_and_an_unseen_window_is_zero():
     card = ModelCard.model_validate(radar_card(required=False))
     seen = {"s1-after": make_raster({"vv": RNG.normal(-12, 3, (8, 8))})}
     with pytest.raises(InputsMismatch, match="s1-after is normalised by the whole scene"):
-        stack(card, [seen], Survey())
+        stack(card, [seen], SceneStatistics())
     unseen = {"s1-after": make_raster({"vv": np.full((8, 8), np.nan)})}
-    assert not stack(card, [unseen], Survey()).any()
+    assert not stack(card, [unseen], SceneStatistics()).any()
 
 
 def test_constants_beside_the_scenes_own_are_refused(tmp_path):

@@ -9,11 +9,11 @@ from models.training.config import TrainingConfig
 def plan(root: Path, **changes: Any) -> dict[str, Any]:
     """Return the fields of a config: two epochs of two steps on tiles of 32 px."""
     slots = [
-        {"slot": f"s1-{phase}", "phase": phase, "sensors": ["sentinel-1-grd"], "bands": ["vv"],
+        {"name": f"s1-{phase}", "phase": phase, "sensors": ["sentinel-1-grd"], "bands": ["vv"],
          "units": "dB", "normalised_by": "scene", "required": False}
         for phase in ("before", "after")
     ] + [
-        {"slot": "s2-after", "phase": "after", "sensors": ["sentinel-2-l1c"],
+        {"name": "s2-after", "phase": "after", "sensors": ["sentinel-2-l1c"],
          "bands": ["nir", "green"], "units": "reflectance", "required": False},
     ]  # fmt: skip
     fields: dict[str, Any] = {
@@ -52,8 +52,8 @@ def plan(root: Path, **changes: Any) -> dict[str, Any]:
         },
         "loss": {"smoothing": 0.05},
         "subsets": [
-            {"slots": ["s1-before", "s1-after", "s2-after"], "weight": 2},
-            {"slots": ["s1-after"], "weight": 1},
+            {"inputs": ["s1-before", "s1-after", "s2-after"], "weight": 2},
+            {"inputs": ["s1-after"], "weight": 1},
         ],
     }
     return fields | changes

@@ -7,7 +7,7 @@ from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.dataset import Layout, Tile
 from tests.models.training.plans import config
 
-ALL = InputSubset(slots=("s1-before", "s1-after", "s2-after"), weight=1)
+ALL = InputSubset(inputs=("s1-before", "s1-after", "s2-after"), weight=1)
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ def test_what_comes_in_at_the_edges_is_not_seen_and_not_learned(inputs, layout):
 
 
 def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
-    subset = InputSubset(slots=("s1-after",), weight=1)
+    subset = InputSubset(inputs=("s1-after",), weight=1)
     jitter = {units: Jitter(offset=1.0) for units in ("dB", "reflectance")}
     augment = Augmenter(inputs, layout, Augmentation(jitter=jitter), (subset,), 32)
-    for channels, _, known in (augment(tile()), only(tile(), subset.slots, layout)):
+    for channels, _, known in (augment(tile()), only(tile(), subset.inputs, layout)):
         assert not channels[[0, 2, 3, 4, 6]].any()
         assert (channels[5] == 1).all()
         assert known.all()
@@ -80,9 +80,9 @@ def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
 
 def test_a_pixel_that_only_an_image_before_saw_is_not_learned(inputs, layout):
     """Its label would be learned from what says nothing of it."""
-    both = InputSubset(slots=("s1-before", "s2-after"), weight=1)
+    both = InputSubset(inputs=("s1-before", "s2-after"), weight=1)
     made = tile(seen=0.5)
-    _, _, known = only(made, both.slots, layout)
+    _, _, known = only(made, both.inputs, layout)
     np.testing.assert_array_equal(known[0], made.seen[2])
     augment = Augmenter(inputs, layout, Augmentation(flips=False), (both,), 32)
     np.testing.assert_array_equal(augment(made)[2][0], made.seen[2])
@@ -96,7 +96,7 @@ def test_a_pixel_that_no_kept_slot_saw_is_not_learned(layout):
 
 
 def test_subsets_come_up_by_their_weights(inputs, layout):
-    subsets = (ALL.model_copy(update={"weight": 3}), InputSubset(slots=("s1-after",), weight=1))
+    subsets = (ALL.model_copy(update={"weight": 3}), InputSubset(inputs=("s1-after",), weight=1))
     augment = Augmenter(inputs, layout, Augmentation(flips=False), subsets, 32)
     torch.manual_seed(0)
     whole = np.mean([bool(augment(tile())[0][6].any()) for _ in range(400)])
@@ -153,7 +153,7 @@ def test_holes_are_not_seen_and_another_image_answers_for_them(inputs, layout):
 
 
 def test_what_lies_in_a_hole_of_the_only_image_is_not_learned(inputs, layout):
-    subset = InputSubset(slots=("s2-after",), weight=1)
+    subset = InputSubset(inputs=("s2-after",), weight=1)
     plan = Augmentation(jitter={"reflectance": Jitter(holes=1.0)})
     torch.manual_seed(3)
     channels, _, known = Augmenter(inputs, layout, plan, (subset,), 32)(tile())
@@ -191,7 +191,7 @@ def test_a_calm_tile_shows_two_dates_without_a_flood_between(inputs, layout):
 
 
 def test_nothing_is_to_be_found_in_a_calm_tile(inputs, layout):
-    pair = InputSubset(slots=("s1-before", "s1-after"), weight=1)
+    pair = InputSubset(inputs=("s1-before", "s1-after"), weight=1)
     augment = Augmenter(inputs, layout, Augmentation(calm=0.5), (pair,), 32)
     torch.manual_seed(7)
     found = [bool(augment(tile())[1].any()) for _ in range(200)]

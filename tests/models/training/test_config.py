@@ -68,8 +68,8 @@ def test_the_data_of_a_shipped_config_lies_beside_the_project(path, data_dir):
     ("change", "said"),
     [
         ({"tile_px": 33}, "tiles of 33 px are no multiple of the stride 8"),
-        ({"subsets": [{"slots": ["s3"], "weight": 1}]}, "a subset names s3; the slots are"),
-        ({"subsets": [{"slots": ["s1-before"], "weight": 1}]},
+        ({"subsets": [{"inputs": ["s3"], "weight": 1}]}, "a subset names s3; the slots are"),
+        ({"subsets": [{"inputs": ["s1-before"], "weight": 1}]},
          "the subset s1-before has no image after the event; .* add one of s1-after, s2-after"),
         ({"loss": {"cross_entropy": 0, "dice": 0}}, "loss: cross_entropy and dice are both 0"),
         ({"augmentation": {"calm": 0.1}},

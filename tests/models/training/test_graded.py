@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 def config(root, **changes):
     fields = plan(root)
     slots = [
-        {"slot": phase, "phase": phase, "sensors": ["vhr-rgb"], "bands": ["red", "green", "blue"],
+        {"name": phase, "phase": phase, "sensors": ["vhr-rgb"], "bands": ["red", "green", "blue"],
          "units": "brightness 0-255"}
         for phase in ("before", "after")
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def test_squares_are_hidden_from_all_bands_and_asked_for(root):
     values = torch.rand(4, 64, 64) + 1
     channels = torch.cat([values * seen[0], seen.float()]).half()
     tile = Tile(channels, seen, seen[:1], torch.ones(1, 64, 64, dtype=torch.bool))
-    every = InputSubset(slots=tuple(entry.slot for entry in inputs), weight=1)
+    every = InputSubset(inputs=tuple(entry.name for entry in inputs), weight=1)
     layout = Layout.of(inputs, availability=True)
     torch.manual_seed(1)
     hide = Hider(Augmenter(inputs, layout, Augmentation(flips=False), (every,), 64), bands=4)

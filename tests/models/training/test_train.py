@@ -10,7 +10,7 @@ from models.cards.registry import find
 from models.datasets.catalog import Kind, open_set
 from models.errors import InputsMismatch, TrainingInvalid
 from models.evaluation.evaluate import evaluate
-from models.inference.model import load
+from models.inference.model import load_model
 from models.training.config import at_root
 from models.training.loop import NAME
 from models.training.train import train
@@ -53,8 +53,10 @@ def test_the_card_says_what_it_learned_from_and_loads(trained):
     assert card.calibration.parameters.temperature[0] > 0
     assert [entry.normalised_by for entry in card.inputs] == ["scene", "scene", "card"]
     optical = card.inputs[2]
-    assert optical.mean == pytest.approx([band.mean for band in optical.learned_from], abs=1e-5)
-    load(find(out), device="cpu")
+    assert optical.mean == pytest.approx(
+        [band.mean for band in optical.training_statistics], abs=1e-5
+    )
+    load_model(find(out), device="cpu")
 
 
 def test_the_log_has_a_row_an_epoch(trained):
@@ -110,7 +112,7 @@ def test_the_scores_of_the_card_are_those_of_the_evaluation(trained, root):
     _, out = trained
     ref = find(out)
     left_out = open_set(Kind.OMBRIA, root, split="train-fold-0-of-3")
-    model = load(ref, device="cpu")
+    model = load_model(ref, device="cpu")
     for drop, score in zip(((), ("s1-before", "s2-after")), ref.card.scores, strict=True):
         found = evaluate(model, left_out, drop=drop, progress=QuietProgress())
         # Tiles are kept at half precision while training.
