@@ -18,14 +18,7 @@ from flows.request import MapRequest, Spec, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.imagery.mosaic import Preference
 from models.adaptation.adapt import Outcome, Town, keep, label_file, learn_regression, require_free
-from models.adaptation.labels import (
-    Labels,
-    on_buildings,
-    read_labels,
-    require_enough,
-    require_file,
-    vocabulary_of,
-)
+from models.adaptation.labels import Labels, on_buildings, read_labels, require_enough, require_file
 from models.cards.architecture import RegressionArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
@@ -34,6 +27,7 @@ from models.cards.selection import TASKS_OF
 from models.damage.buildings import pair_of
 from models.damage.grader import load_grader
 from models.datasets.catalog import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
+from models.datasets.vocabulary import vocabulary_of
 from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, split_for, together
 from models.evaluation.metrics import Detail
 from models.inference.clouds import Clouds, maskings

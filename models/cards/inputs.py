@@ -69,6 +69,8 @@ CLASSES_OF: dict[Task, tuple[frozenset[Finding], frozenset[Finding]]] = {
 }
 """By task: the classes that a card must have, and those that it may have besides."""
 
+UNCLASSIFIED = 255
+"""Code of a building without a grade, where grades of the Joint Damage Scale are 1 to 4."""
 DAMAGE_STEPS = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
 """The steps up from no damage on the Joint Damage Scale, each meaning so bad or worse."""
 

@@ -38,10 +38,10 @@ from geo.raster.windows import RowBand, RowMosaic, Window, lattice
 from geo.store.atomic_io import require_room
 from geo.types import BoolArray, CodeArray, FloatArray
 from geo.vector.buildings import FoundBuildings
+from models.cards.inputs import UNCLASSIFIED
 from models.damage.alignment import Placement
 from models.damage.buildings import Pair
 from models.damage.grader import Finder
-from models.datasets.xbd import UNCLASSIFIED
 from models.evaluation.damage_metrics import DAMAGED_FROM
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.scene_inputs import Answer, CoverageOnly, SceneInput, Seen

@@ -17,11 +17,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
-from geo.raster.classify import Label
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS
 from geo.types import BoolArray, CodeArray, FloatArray, Raster
@@ -142,7 +139,6 @@ _MAGIC = {
 }  # fmt: skip
 """Driver by the first four bytes. Nothing else is opened, whatever its ending: a VRT could name
 any file of the machine as its pixels."""
-_PLACELESS_CRS = "EPSG:3857"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,39 +206,6 @@ def read_mask(path: Path) -> BoolArray:
         listed = ", ".join(str(code) for code in sorted(found)[:6])
         raise DataInvalid(f"the mask {path} holds {listed}; a mask holds 0 and 255, or 0 and 1")
     return codes > 0
-
-
-def as_raster(
-    pixels: FloatArray,
-    *,
-    valid: BoolArray,
-    bands: tuple[str, ...],
-    source: str,
-    pixel_m: float = 1.0,
-) -> Raster:
-    """Return physical pixels of a labelled tile as a raster.
-
-    Tiles are scored on their own grid and most lie nowhere on the Earth: their grid only says
-    that the images of a sample belong together and, where a model asks for it, the size of a
-    pixel.
-
-    Args:
-        pixels: (bands, rows, cols).
-        valid: (rows, cols).
-        bands: common names.
-        source: name of the sample.
-        pixel_m: side of a pixel, metres.
-    """
-    usable = valid & np.isfinite(pixels).all(axis=0)
-    return Raster(
-        pixels=np.where(usable, pixels, np.float32(np.nan)),
-        valid=usable,
-        geobox=GeoBox(valid.shape, Affine.scale(pixel_m, -pixel_m), _PLACELESS_CRS),
-        bands=bands,
-        sources=(source,),
-        origin=usable.astype(np.uint8),
-        reason=np.where(usable, 0, np.uint8(Label.NO_DATA)).astype(np.uint8),
-    )
 
 
 class OnDisk(Protocol):

@@ -3,7 +3,7 @@
 A folder holds `before/` and `after/` (or `pre/` and `post/`), each as `aftermap map` takes them,
 and a file `buildings.` with outlines: GeoPackage, GeoJSON, Parquet or another that
 `geo.vector.buildings` reads. A column of
-`models.adaptation.labels.DAMAGE`, such as `damage_gra`, grades
+`models.datasets.vocabulary.DAMAGE`, such as `damage_gra`, grades
 them.
 """
 
@@ -28,11 +28,12 @@ from geo.scenes.source import Source
 from geo.types import CodeArray, Float64Array
 from geo.vector.area_of_interest import AreaOfInterest, parse_area
 from geo.vector.buildings import read_footprints
-from models.adaptation.labels import DAMAGE
+from models.cards.inputs import UNCLASSIFIED
 from models.damage.alignment import Placed, place, window_of
 from models.damage.buildings import Buildings as OnGrid
 from models.damage.buildings import Pair
-from models.datasets.xbd import BANDS, UNCLASSIFIED, DamageTile, drawn
+from models.datasets.vocabulary import DAMAGE
+from models.datasets.xbd import BANDS, DamageTile, drawn
 from models.errors import DataInvalid
 from models.inference.map_scenes import NoProgress
 from models.inference.scene_inputs import CoverageOnly, SceneInput

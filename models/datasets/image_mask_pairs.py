@@ -10,8 +10,9 @@ import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS, Family, to_decibel, to_physical
-from models.datasets.base import ImageKind, Sample, as_raster, read_mask, read_pixels
+from models.datasets.base import ImageKind, Sample, read_mask, read_pixels
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 ALL = "all"
 IMAGE = "image"
@@ -105,7 +106,7 @@ class Pairs:
         pixels = to_physical(stored.values, units=sensor.units)
         if sensor.family is Family.RADAR:
             pixels = to_decibel(pixels)
-        image = as_raster(pixels, valid=stored.valid, bands=bands, source=stem)
+        image = raster_without_location(pixels, valid=stored.valid, bands=bands, source=stem)
         return Sample(stem, self.groups[index], {IMAGE: image}, target, np.ones_like(target))
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.types import Raster
-from models.datasets.base import ImageKind, Sample, as_raster, read_mask, read_pixels
+from models.datasets.base import ImageKind, Sample, read_mask, read_pixels
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 SPLITS = ("train", "test")
 BLOCK = 20
@@ -106,11 +107,13 @@ class Ombria:
         if name.startswith("s1"):
             low, high = _NOMINAL_DB
             pixels = share * np.float32(high - low) + np.float32(low)
-            return as_raster(pixels, valid=stored.valid, bands=bands, source=path.stem)
+            return raster_without_location(
+                pixels, valid=stored.valid, bands=bands, source=path.stem
+            )
         # Level 1C reflectance times 255, to judge by the means: green 0.13, nir 0.30 before.
         # 0 in all bands is Sentinel-2's nodata.
         seen = stored.valid & (stored.values > 0).any(axis=0)
-        return as_raster(share, valid=seen, bands=bands, source=path.stem)
+        return raster_without_location(share, valid=seen, bands=bands, source=path.stem)
 
 
 def _group(number: str) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import Units, to_physical
-from models.datasets.base import ImageKind, Sample, as_raster, read_pixels
+from models.datasets.base import ImageKind, Sample, read_pixels
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 ALL = "all"
 IMAGE = "image"
@@ -77,7 +78,7 @@ class OnCloudN:
         if len(shapes) > 1:
             raise DataInvalid(f"the files of {chip} are of {len(shapes)} shapes, {shapes}")
         stored = np.concatenate([band.values for band in bands])
-        image = as_raster(
+        image = raster_without_location(
             to_physical(stored, units=Units.REFLECTANCE_10000),
             valid=np.all([band.valid for band in bands], axis=0),
             bands=KINDS[IMAGE].bands,

@@ -13,8 +13,9 @@ import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS, Units, to_physical
-from models.datasets.base import ImageKind, Sample, as_raster, read_codes, read_pixels
+from models.datasets.base import ImageKind, Sample, read_codes, read_pixels
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 ALL = "all"
 LISTS = {
@@ -92,10 +93,10 @@ class Sen1Floods11:
             name=chip,
             group=self.groups[index],
             images={
-                "s1-after": as_raster(
+                "s1-after": raster_without_location(
                     radar.values, valid=radar.valid, bands=kinds["s1-after"].bands, source=chip
                 ),
-                "s2-after": as_raster(
+                "s2-after": raster_without_location(
                     reflectance, valid=optical.valid, bands=kinds["s2-after"].bands, source=chip
                 ),
             },

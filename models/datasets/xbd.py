@@ -22,13 +22,13 @@ from rasterio.features import rasterize
 
 from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
-from models.datasets.base import ImageKind, Sample, as_raster, read_codes, read_pixels
+from models.cards.inputs import UNCLASSIFIED
+from models.datasets.base import ImageKind, Sample, read_codes, read_pixels
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 GRADES = ("no-damage", "minor-damage", "major-damage", "destroyed")
 """The Joint Damage Scale, from 1 on in masks."""
-UNCLASSIFIED = 255
-"""In masks: a building that the annotators could not grade."""
 CODE_OF = {name: code for code, name in enumerate(GRADES, 1)} | {"un-classified": UNCLASSIFIED}
 PIXEL_M = 0.5
 """Nominal: the files as distributed lie nowhere on the Earth, and are 0.3 to 0.8 m by sensor."""
@@ -265,7 +265,9 @@ def _read_image(path: Path) -> Raster:
         raise DataInvalid(f"{path} has {len(stored.values)} bands, xbd has red, green and blue")
     # What the satellite did not cover is black in all three.
     seen = stored.valid & (stored.values > 0).any(axis=0)
-    return as_raster(stored.values, valid=seen, bands=BANDS, source=path.stem, pixel_m=PIXEL_M)
+    return raster_without_location(
+        stored.values, valid=seen, bands=BANDS, source=path.stem, pixel_m=PIXEL_M
+    )
 
 
 def _read_labels(path: Path) -> tuple[ObjectArray, CodeArray]:

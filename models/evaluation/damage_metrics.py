@@ -8,7 +8,8 @@ import numpy.typing as npt
 from scipy.stats import mannwhitneyu
 
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
-from models.datasets.xbd import GRADES, UNCLASSIFIED
+from models.cards.inputs import UNCLASSIFIED
+from models.datasets.xbd import GRADES
 from models.evaluation.metrics import Counts, Reliability
 
 DAMAGED_FROM = 3

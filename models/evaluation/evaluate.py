@@ -13,10 +13,11 @@ import numpy as np
 from geo.raster.classify import Finding
 from geo.types import BoolArray, CodeArray, Float64Array, FloatArray
 from models.cards.card import ModelCard
+from models.cards.inputs import UNCLASSIFIED
 from models.damage.detection import damaged_ground, labelled_ground
 from models.damage.grader import Finder, Grader, graded_mask
 from models.datasets.base import LabelledSet, Sample, fill_slots, inputs_of
-from models.datasets.xbd import GRADES, PIXEL_M, UNCLASSIFIED, DamageTile, GradedTiles
+from models.datasets.xbd import GRADES, PIXEL_M, DamageTile, GradedTiles
 from models.errors import DataInvalid, InputsMismatch
 from models.evaluation.damage_metrics import BuildingGrades, PixelGrades, auc
 from models.evaluation.metrics import (

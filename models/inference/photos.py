@@ -9,10 +9,9 @@ from geo.imagery.photo import Photo
 from geo.raster.classify import REASONS, Label
 from geo.types import BoolArray, CodeArray, FloatArray
 from models.cards.card import ModelCard
-from models.datasets.base import as_raster
 from models.errors import InputsMismatch
 from models.inference.model import Model
-from models.networks.tensors import in_domain
+from models.networks.tensors import in_domain, raster_without_location
 
 SENSOR = "drone-rgb"
 BANDS = ("red", "green", "blue")
@@ -92,7 +91,7 @@ def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str
     if not valid.any():
         return nothing, None
     slot = model.card.inputs[0].name
-    raster = as_raster(pixels, valid=valid, bands=BANDS, source=name)
+    raster = raster_without_location(pixels, valid=valid, bands=BANDS, source=name)
     try:
         statistics = model.scene_statistics([{slot: raster}])
     except InputsMismatch as error:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from geo.raster.classify import Label
 from geo.raster.indices import GaussianPair, lee_decibel
@@ -392,3 +394,38 @@ def _level(values: FloatArray) -> Level:
     inner = np.clip(values, *np.percentile(values, _TAILS))
     # A constant band carries nothing: with a spread of 1 it becomes 0 everywhere.
     return Level(float(inner.mean()), float(inner.std()) or 1.0)
+
+
+def raster_without_location(
+    pixels: FloatArray,
+    *,
+    valid: BoolArray,
+    bands: tuple[str, ...],
+    source: str,
+    pixel_m: float = 1.0,
+) -> Raster:
+    """Return physical pixels that are not georeferenced as a raster.
+
+    Its grid only says that the images of a sample belong together and, where a model asks for it,
+    the size of a pixel.
+
+    Args:
+        pixels: (bands, rows, cols).
+        valid: (rows, cols).
+        bands: common names.
+        source: name of the sample or the photo.
+        pixel_m: side of a pixel, metres.
+    """
+    usable = valid & np.isfinite(pixels).all(axis=0)
+    return Raster(
+        pixels=np.where(usable, pixels, np.float32(np.nan)),
+        valid=usable,
+        geobox=GeoBox(valid.shape, Affine.scale(pixel_m, -pixel_m), _ARBITRARY_CRS),
+        bands=bands,
+        sources=(source,),
+        origin=usable.astype(np.uint8),
+        reason=np.where(usable, 0, np.uint8(Label.NO_DATA)).astype(np.uint8),
+    )
+
+
+_ARBITRARY_CRS = "EPSG:3857"

@@ -20,9 +20,8 @@ from geo.raster.classify import Finding
 from geo.raster.indices import mndwi, ndwi
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.card import ModelCard
-from models.cards.inputs import DAMAGE_STEPS, BandStatistics, CardInput, InputPhase
+from models.cards.inputs import DAMAGE_STEPS, UNCLASSIFIED, BandStatistics, CardInput, InputPhase
 from models.datasets.base import LabelledSet, Sample, fill_slots, inputs_of
-from models.datasets.xbd import UNCLASSIFIED
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.tensors import (

@@ -19,12 +19,12 @@ from geo.raster.classify import Finding
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
 from models.cards.architecture import FeatureScale, Logit, Part, RegressionArchitecture
 from models.cards.card import CardClass, ModelCard
-from models.cards.inputs import CardInput, InputPhase, Physical, Task
+from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
 from models.cards.registry import read_fields, read_part
 from models.cards.training_record import Calibration, TemperatureParameters
 from models.damage.features import FEATURES, Measured, Pair, measure
 from models.damage.regression import balanced, fit_logistic, log_loss, standardised
-from models.datasets.xbd import ALL, BANDS, UNCLASSIFIED, DamageTile
+from models.datasets.xbd import ALL, BANDS, DamageTile
 from models.errors import DataInvalid, TrainingInvalid
 from models.evaluation.damage_metrics import DAMAGED_FROM
 from models.evaluation.metrics import Reliability

@@ -10,11 +10,11 @@ import numpy as np
 from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import Float64Array, FloatArray
 from models.cards.card import CARD_NAME, ModelCard, Score, card_bytes
-from models.cards.inputs import BandStatistics
+from models.cards.inputs import UNCLASSIFIED, BandStatistics
 from models.cards.training_record import Training
 from models.damage.regression import grades_of, logits, regression_of, standardised
 from models.datasets.base import data_digest
-from models.datasets.xbd import UNCLASSIFIED, Xbd
+from models.datasets.xbd import Xbd
 from models.evaluation.damage_metrics import BuildingGrades
 from models.inference.map_scenes import ProgressReceiver
 from models.training.fit_regression import GradedTile, GradingPlan, fit_card, measure_tile

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from geo.types import Float64Array
+from models.cards.inputs import UNCLASSIFIED
 from models.cards.registry import find
 from models.damage.grader import Grader, load_grader
-from models.datasets.xbd import UNCLASSIFIED, DamageTile, Xbd
+from models.datasets.xbd import DamageTile, Xbd
 from models.evaluation.damage_metrics import BuildingGrades
 from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
 from models.training.train_regression import graded

@@ -13,11 +13,12 @@ from geo.imagery.mosaic import Preference
 from geo.scenes.scene import Phase
 from geo.vector.area_of_interest import parse_area
 from models.adaptation.adapt import Town, learn_regression
-from models.adaptation.labels import DAMAGE, NONE, read_labels
+from models.adaptation.labels import NONE, read_labels
 from models.cards.registry import CardRef, find
 from models.damage.buildings import Buildings, pair_of
 from models.damage.grade_buildings import grade_all
 from models.damage.grader import load_grader
+from models.datasets.vocabulary import DAMAGE
 from models.errors import LabelsInvalid
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import SIDE_PX, make_town

@@ -10,15 +10,8 @@ import shapely
 
 from geo.errors import FootprintsInvalid
 from geo.vector.buildings import read_footprints
-from models.adaptation.labels import (
-    DAMAGE,
-    FLOOD,
-    NONE,
-    Labels,
-    on_buildings,
-    read_labels,
-    require_enough,
-)
+from models.adaptation.labels import NONE, Labels, on_buildings, read_labels, require_enough
+from models.datasets.vocabulary import DAMAGE, FLOOD
 from models.errors import LabelsInvalid
 from tests.models.adaptation.made import area, square, write_labels
 from tests.rasters import UTM

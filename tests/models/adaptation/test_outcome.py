@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from models.adaptation.adapt import Outcome, grades_reached, keep, label_file, require_free
-from models.adaptation.labels import DAMAGE, FLOOD, Labels, read_labels
+from models.adaptation.labels import Labels, read_labels
 from models.cards.registry import CardRef, find
 from models.damage.network_grader import within
+from models.datasets.vocabulary import DAMAGE, FLOOD
 from models.errors import NameTaken
 from tests.models.adaptation.made import area, write_labels
 from tests.models.damage.made_card import dark_is_destroyed

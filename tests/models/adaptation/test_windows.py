@@ -16,9 +16,10 @@ from geo.scenes.scene import Phase
 from geo.vector.area_of_interest import parse_area
 from models.adaptation.adapt import Town
 from models.adaptation.label_tiles import LabelledTile, Lessons, damage_lessons, flood_lessons
-from models.adaptation.labels import DAMAGE, WATER, read_labels
+from models.adaptation.labels import read_labels
 from models.cards.registry import CardRef, find
 from models.damage.buildings import pair_of
+from models.datasets.vocabulary import DAMAGE, WATER
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 from tests.models.adaptation.made import write_labels

@@ -3,8 +3,8 @@
 import pytest
 
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, LAYERS
-from models.adaptation.labels import DAMAGE, FLOOD, WATER, Vocabulary, vocabulary_of
 from models.cards.registry import find
+from models.datasets.vocabulary import DAMAGE, FLOOD, WATER, Vocabulary, vocabulary_of
 from models.errors import InputsMismatch
 
 

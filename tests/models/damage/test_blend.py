@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.cards.card import ModelCard
-from models.datasets.xbd import UNCLASSIFIED, Xbd
+from models.cards.inputs import UNCLASSIFIED
+from models.datasets.xbd import Xbd
 from models.training.fit_regression import fit_card, measure_tile
 from models.training.train_regression import graded
 from tests.benchmarks.blended_graders import SHARES, blends

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from models.datasets.base import Sample, as_raster, fold_in_blocks, in_fold
+from models.datasets.base import Sample, fold_in_blocks, in_fold
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 
 
 class Single:
@@ -16,7 +17,7 @@ class Single:
     def __getitem__(self, index):
         known = np.ones((50, 70), bool)
         known[:9, :9] = False
-        image = as_raster(
+        image = raster_without_location(
             np.ones((1, 50, 70), np.float32), valid=known, bands=("red",), source="made"
         )
         return Sample("made", "one", {"image": image}, known, known)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from models.datasets.base import Sample, as_raster
+from models.datasets.base import Sample
 from models.errors import DataInvalid
+from models.networks.tensors import raster_without_location
 from models.training.config import Doubt
 from models.training.dataset import believed
 
@@ -15,7 +16,7 @@ def sample(*, wet, bands=BANDS, valid=True):
     water, ground, between = (0.10, 0.05, 0.02), (0.10, 0.30, 0.30), (0.10, 0.12, 0.08)
     pixels = np.array([water, ground, between], np.float32).T[:, None][: len(bands)]
     seen = np.full((1, 3), valid)
-    image = as_raster(pixels, valid=seen, bands=bands, source="made")
+    image = raster_without_location(pixels, valid=seen, bands=bands, source="made")
     return Sample("made", "0", {"image": image}, np.full((1, 3), wet), np.ones((1, 3), bool))
 
 

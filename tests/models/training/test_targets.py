@@ -3,8 +3,9 @@ import pytest
 
 from geo.raster.classify import Finding
 from models.cards.inputs import DAMAGE_STEPS
-from models.datasets.base import Sample, as_raster
+from models.datasets.base import Sample
 from models.errors import InputsMismatch
+from models.networks.tensors import raster_without_location
 from models.training.dataset import targets
 
 MASK = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
@@ -13,7 +14,9 @@ ALL = (Finding.BUILDING, *DAMAGE_STEPS)
 
 def sample(grades=MASK):
     known = np.ones(MASK.shape, bool)
-    image = as_raster(np.ones((1, 1, 6), np.float32), valid=known, bands=("red",), source="made")
+    image = raster_without_location(
+        np.ones((1, 1, 6), np.float32), valid=known, bands=("red",), source="made"
+    )
     return Sample("made", "0", {"image": image}, MASK > 0, known, grades)
 
 
