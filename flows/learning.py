@@ -16,7 +16,7 @@ from flows.mapping.plan import Plan, find_scenes, make_plan
 from flows.reports.progress import Meter, Progress
 from flows.request import MapRequest, Spec, make_request
 from geo.imagery.dataset import fixed_block_cache
-from geo.imagery.mosaic import Preference
+from geo.scenes.source import Preference
 from models.adaptation.adapt import Outcome, Town, keep, label_file, learn_regression, require_free
 from models.adaptation.labels import Labels, on_buildings, read_labels, require_enough, require_file
 from models.cards.architecture import RegressionArchitecture

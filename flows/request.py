@@ -17,9 +17,8 @@ from pydantic import (
 )
 
 from flows.config import RequestInvalid, Settings
-from geo.imagery.mosaic import Preference
 from geo.scenes.sensors import SENSORS, Backscatter, Units
-from geo.scenes.source import Rows, Source, expanded
+from geo.scenes.source import Preference, Rows, Source, expanded
 from geo.vector.hazards import Hazard
 from models.inference.clouds import Clouds
 

@@ -4,13 +4,15 @@ Blocks: a window cut into parts of about one size.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from odc.geo.geobox import GeoBox
 
 from geo.errors import BandsMissing, GridMismatch
+
+if TYPE_CHECKING:  # this module is read by every command; odc.geo takes half a second
+    from odc.geo.geobox import GeoBox
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -30,10 +32,10 @@ class Raster:
     """
 
     pixels: FloatArray
-    """(bands, rows, cols), float32, in the units of `geo.scenes.sensors`; NaN where not valid."""
+    """(bands, rows, cols), in the physical units of `geo.scenes.sensors`; NaN where not valid."""
     valid: BoolArray
     """(rows, cols); True means observed."""
-    geobox: GeoBox
+    geobox: "GeoBox"
     """CRS, transform and shape of the grid."""
     bands: tuple[str, ...]
     """Names of the bands in the order of `pixels`."""
@@ -42,7 +44,7 @@ class Raster:
     origin: CodeArray
     """(rows, cols); k means that the pixel came from `sources[k - 1]`, 0 from none."""
     reason: CodeArray
-    """(rows, cols); a `geo.raster.classify.Label` where a pixel is not valid, 0 where it is."""
+    """(rows, cols); the `geo.raster.classify.Label` why a pixel is not valid, 0 where it is."""
 
     def __post_init__(self) -> None:
         shape = tuple(self.geobox.shape)

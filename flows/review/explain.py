@@ -19,8 +19,8 @@ from flows.review.inputs import (
     surveys_of,
 )
 from geo.imagery.dataset import fixed_block_cache
-from geo.imagery.mosaic import Preference
 from geo.raster.grid import crs_of
+from geo.scenes.source import Preference
 from geo.store.atomic_io import making
 from geo.store.manifest import Product
 from geo.types import FloatArray

@@ -37,10 +37,11 @@ from flows.review.inputs import (
     scenes_again,
 )
 from geo.imagery.dataset import fixed_block_cache
-from geo.imagery.mosaic import Preference, SceneMosaic, for_eye, quicklook_scenes, shown_bands
+from geo.imagery.mosaic import SceneMosaic, for_eye, quicklook_scenes, shown_bands
 from geo.imagery.reader import Masking
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Phase, Scene
+from geo.scenes.source import Preference
 from geo.store.atomic_io import make_folder, replace_file, write_file, writing
 from geo.store.manifest import Product
 from geo.types import Raster

@@ -32,8 +32,9 @@ from rasterio.windows import Window
 from shapely.geometry import Polygon
 
 from geo.errors import MissingCRS, SceneUnreadable, SourceInvalid
-from geo.imagery.georeferencing import NOTHING_TOLD, Georeference, PlacedImage, by_control_points
+from geo.imagery.georeferencing import PlacedImage, by_control_points
 from geo.imagery.xyz_tiles import TileLevel
+from geo.scenes.source import NOTHING_TOLD, Georeference
 from geo.types import BoolArray, FloatArray
 from geo.vector.area_files import Polygonal, cut, polygons_only, unwrap
 

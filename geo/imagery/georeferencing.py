@@ -3,19 +3,17 @@
 Images placed by what their transform does not say: a world file, a told CRS, or points.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import rasterio.crs
 from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS as RasterioCRS  # noqa: N811 - the class is named in capitals
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
@@ -24,38 +22,10 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from geo.errors import MissingCRS, SourceInvalid
-from geo.scenes.source import Rows, Source, beside, world_file
+from geo.scenes.source import Georeference, Source, beside, world_file
 
 _ESRI_CRS_BYTES = 1_000_000
 """A .prj is a line or two; what is larger is something else."""
-
-
-@dataclass(frozen=True)
-class Georeference:
-    """What is told of an image's position; the image's own word goes before it."""
-
-    crs: str | None = None
-    """Authority code or WKT, for an image that states none."""
-    transform: Affine | None = None
-    """Of a world file, for an image that has no position of its own."""
-    rows: Rows | None = None
-    """How a tile tree counts its rows; None: nobody said."""
-    notes: tuple[str, ...] = ()
-    """Where it was found, as sentences."""
-
-    @property
-    def moves(self) -> bool:
-        """Whether anything is told."""
-        return (self.crs, self.transform, self.rows) != (None, None, None)
-
-    @property
-    def sha256(self) -> str:
-        """Changes with everything that moves the image."""
-        told = (self.crs, self.transform and tuple(self.transform), self.rows)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
-
-
-NOTHING_TOLD = Georeference()
 
 
 def georeference_of(source: Source, path: Path) -> Georeference:
@@ -124,7 +94,7 @@ class PlacedImage:
     """A dataset with a CRS or a transform that it does not state itself; else as it is."""
 
     def __init__(
-        self, dataset: DatasetReader, *, crs: RasterioCRS | None, transform: Affine
+        self, dataset: DatasetReader, *, crs: rasterio.crs.CRS | None, transform: Affine
     ) -> None:
         self._dataset = dataset
         self.crs: Any = crs  # None until it is checked, as of any dataset
@@ -135,7 +105,7 @@ class PlacedImage:
         """Return a dataset with what it lacks; the dataset itself where that is nothing."""
         crs, transform = dataset.crs, dataset.transform
         if crs is None and told.crs is not None:
-            crs = RasterioCRS.from_user_input(told.crs)
+            crs = rasterio.crs.CRS.from_user_input(told.crs)
         if transform == Affine.identity() and told.transform is not None:
             transform = told.transform
         if (crs, transform) == (dataset.crs, dataset.transform):
@@ -188,7 +158,7 @@ def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) ->
             "do not lie on one line are needed to place it; add some, for example with QGIS's "
             "Georeferencer"
         )
-    there = own or RasterioCRS.from_user_input(crs)
+    there = own or rasterio.crs.CRS.from_user_input(crs)
     has_alpha = ColorInterp.alpha in dataset.colorinterp
     try:
         return WarpedVRT(

@@ -5,7 +5,6 @@ A small picture of the imagery, for the eye only: stretched, never measured on.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -14,6 +13,7 @@ from geo.errors import SourceInvalid
 from geo.imagery.reader import ALL_OF_PROVIDER, Masking, SceneReader
 from geo.scenes.scene import Scene
 from geo.scenes.sensors import Family
+from geo.scenes.source import Preference
 from geo.types import BoolArray, FloatArray, Raster
 
 MAX_SCENES = 254
@@ -77,13 +77,6 @@ class SceneMosaic:
             origin=origin,
             reason=reason.astype(np.uint8),
         )
-
-
-class Preference(StrEnum):
-    """Which scene a pixel is taken from where several saw it."""
-
-    NEWEST = "newest"
-    LEAST_CLOUDY = "least-cloudy"
 
 
 def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:

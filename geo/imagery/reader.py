@@ -19,12 +19,12 @@ from shapely.geometry.base import BaseGeometry
 
 from geo.errors import BandsMissing
 from geo.imagery.dataset import Image, open_image, unreadable
-from geo.imagery.georeferencing import Georeference
 from geo.imagery.warp import Take, place
 from geo.raster.classify import Label
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Asset, Scene
 from geo.scenes.sensors import Family, to_decibel, to_physical
+from geo.scenes.source import Georeference
 from geo.types import BoolArray, CodeArray, FloatArray
 
 _SCL: dict[int, Label] = {

@@ -32,7 +32,7 @@ from geo.imagery.dataset import (
     read_stored,
     unreadable,
 )
-from geo.imagery.georeferencing import NOTHING_TOLD, Georeference, georeference_of, points_note
+from geo.imagery.georeferencing import georeference_of, points_note
 from geo.imagery.xyz_tiles import TileLevel, check_side, deepest_level, is_tree, side_of
 from geo.scenes.metadata import (
     Header,
@@ -48,7 +48,7 @@ from geo.scenes.metadata import (
 from geo.scenes.radiometry import RGB, Colours, check_units, colours_of, sentinel2_offset
 from geo.scenes.scene import Asset, Phase, Scene
 from geo.scenes.sensors import Family, Sensor, Units
-from geo.scenes.source import Rows, Source, expanded, files_of
+from geo.scenes.source import NOTHING_TOLD, Georeference, Rows, Source, expanded, files_of
 from geo.types import FloatArray
 from geo.vector.area_files import Polygonal, polygons_only
 

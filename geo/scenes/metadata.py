@@ -26,8 +26,26 @@ from geo.scenes.source import Source
 _PARENTS = 5
 """Folders above a file that are asked: in a .SAFE of Sentinel-2 the image lies five deep."""
 
-_TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})T(\d{6})(?!\d)", re.IGNORECASE)
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d{6})(?!\d)")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR, _DAY = r"(?P<year>(?:19|20)\d\d)", r"(?P<day>\d\d?)"
+_MONTH = (
+    r"(?<![a-z])(?P<word>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
+    r"|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?![a-z])"
+)
+_DATES = tuple(
+    re.compile(rf"(?<!\d){form}(?!\d)", re.IGNORECASE)
+    for form in (
+        rf"{_YEAR}(?P<month>\d\d)(?P<day>\d\d)",
+        rf"{_YEAR}(?P<mark>[-_./: ])(?P<month>\d\d?)(?P=mark){_DAY}",
+        rf"(?P<first>\d\d?)(?P<mark>[-_./ ])(?P<second>\d\d?)(?P=mark){_YEAR}",
+        rf"{_DAY}(?:st|nd|rd|th)?[-_. ]*{_MONTH}[-_., ]*{_YEAR}",
+        rf"{_MONTH}[-_. ]*{_DAY}(?:st|nd|rd|th)?[-_., ]*{_YEAR}",
+        rf"{_YEAR}[-_. ]*{_MONTH}[-_. ]*{_DAY}",
+    )
+)
+"""Dates as people write them."""
+_CLOCK_IN_NAME = re.compile(r"T\d{6}(?!\d)", re.IGNORECASE)
+_DATE_FORM = "write it as 2019-07-23 or 2019-07-23T17:38:00Z"
 
 _BANDS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -72,17 +90,57 @@ def band_in_name(path: Path, sensor: Sensor) -> tuple[str, str] | None:
     return None
 
 
+def parse_time(text: str) -> datetime:
+    """Return the time that a text states, UTC; midnight where it states a date alone.
+
+    The year has four digits and stands first or last; the month is a number or its English name:
+    2019-07-23, 20190723, 23.07.2019, 23Jul2019, "July 23, 2019", 2019-07-23T17:38:00+02:00.
+
+    Raises:
+        TimeUnknown: where it is no date, or the day and the month cannot be told apart.
+    """
+    text = text.strip()
+    for match in (form.match(text) for form in _DATES):
+        readings = _readings(match, text[match.end() :]) if match else []
+        if len(readings) > 1:
+            days = " or ".join(f"{reading:%Y-%m-%d}" for reading in readings)
+            raise TimeUnknown(f"{text!r} may be {days}; {_DATE_FORM}")
+        if readings:
+            return readings[0]
+    raise TimeUnknown(f"{text!r} is no date; {_DATE_FORM}")
+
+
 def time_in(name: str) -> datetime | None:
-    """Return the first time, or else the first date, in a name, UTC; None where there is none."""
-    times = (_parsed("".join(match.groups()), "%Y%m%d%H%M%S") for match in _TIME.finditer(name))
-    dates = (_parsed(match.group(1), "%Y%m%d") for match in _DATE.finditer(name))
-    return next((found for found in (*times, *dates) if found is not None), None)
+    """Return the first time, or else the first date, in a name, UTC; None where there is none.
+
+    A date whose day and month cannot be told apart is none.
+    """
+    matches = sorted((m for form in _DATES for m in form.finditer(name)), key=lambda m: m.start())
+    clocks = [_CLOCK_IN_NAME.match(name, match.end()) for match in matches]
+    timed = [
+        _readings(match, clock[0]) for match, clock in zip(matches, clocks, strict=True) if clock
+    ]
+    dated = [_readings(match, "") for match in matches]
+    return next((readings[0] for readings in (*timed, *dated) if len(readings) == 1), None)
 
 
-def _parsed(digits: str, form: str) -> datetime | None:
-    """Return the time, or None where digits that look like a date are none."""
+def _readings(match: re.Match[str], clock: str) -> list[datetime]:
+    """Return the times that a date with what follows it may be: of 05-06-2019 there are two."""
+    date = match.groupdict()
+    if "first" in date:
+        days = {(date["first"], date["second"]), (date["second"], date["first"])}
+    elif "word" in date:
+        days = {(str(_MONTHS.index(date["word"][:3].lower()) + 1), date["day"])}
+    else:
+        days = {(date["month"], date["day"])}
+    clock = re.sub(r"\s*UTC$", "Z", re.sub(r"^[T,_ ]+", "T", clock))
+    found = (_parsed(f"{date['year']}-{int(m):02d}-{int(d):02d}{clock}") for m, d in sorted(days))
+    return [time for time in found if time is not None]
+
+
+def _parsed(text: str) -> datetime | None:
     try:
-        return datetime.strptime(digits, form).replace(tzinfo=UTC)
+        return _in_utc(datetime.fromisoformat(text))
     except ValueError:
         return None
 
@@ -315,20 +373,14 @@ def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | Non
     text = header.tags.get("TIFFTAG_DATETIME", "")
     if not re.search("[1-9]", text):  # writers that do not know leave it blank, or all zeros
         return None, None
-    return _time_of_tag(text, header.path), (
+    try:
+        taken = parse_time(text)
+    except TimeUnknown as error:
+        raise TimeUnknown(f"the DateTime tag of {header.path.name}: {error}") from error
+    return taken, (
         f"the time of {header.path.name} is that of its DateTime tag, {text}, which some programs "
         "set when they write the file; its date in the request says otherwise"
     )
-
-
-def _time_of_tag(text: str, path: Path) -> datetime:
-    try:
-        # TIFF 6.0 writes "YYYY:MM:DD HH:MM:SS", many writers ISO 8601.
-        return _in_utc(datetime.fromisoformat(re.sub(r"^(\d{4}):(\d\d):", r"\1-\2-", text)))
-    except ValueError as error:
-        raise TimeUnknown(
-            f"{path.name} says it was taken {text!r}, which is no date; give the date of the image"
-        ) from error
 
 
 def _in_utc(told: datetime) -> datetime:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from geo.imagery.georeferencing import NOTHING_TOLD, Georeference
 from geo.scenes.metadata import acquisition_key
 from geo.scenes.radiometry import Colours
 from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
+from geo.scenes.source import NOTHING_TOLD, Georeference
 
 
 class Phase(StrEnum):

@@ -1,10 +1,13 @@
-"""Source: what the user says of a file, a folder or a glob of imagery."""
+"""Source: what the user says of a file, a folder or a glob of imagery, and which files it names."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+from affine import Affine
 
 from geo.errors import SourceInvalid
 from geo.scenes.sensors import Backscatter, Units
@@ -22,6 +25,13 @@ class Rows(StrEnum):
     """XYZ, as web maps do."""
     SOUTH = "south"
     """TMS, OSGeo Tile Map Service 1.0."""
+
+
+class Preference(StrEnum):
+    """Which scene a pixel is taken from where several saw it."""
+
+    NEWEST = "newest"
+    LEAST_CLOUDY = "least-cloudy"
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,34 @@ class Source:
     """CRS of the images that state none."""
     rows: Rows | None = None
     """How a tile tree counts its rows; None: as it says itself, or from the north."""
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """What is told of an image's position; the image's own word goes before it."""
+
+    crs: str | None = None
+    """Authority code or WKT, for an image that states none."""
+    transform: Affine | None = None
+    """Of a world file, for an image that has no position of its own."""
+    rows: Rows | None = None
+    """How a tile tree counts its rows; None: nobody said."""
+    notes: tuple[str, ...] = ()
+    """Where it was found, as sentences."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything is told."""
+        return (self.crs, self.transform, self.rows) != (None, None, None)
+
+    @property
+    def sha256(self) -> str:
+        """Changes with everything that moves the image."""
+        told = (self.crs, self.transform and tuple(self.transform), self.rows)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+NOTHING_TOLD = Georeference()
 
 
 def files_of(source: Source) -> tuple[Path, ...]:

@@ -15,9 +15,10 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.features import rasterize
 
-from geo.imagery.mosaic import Preference, SceneMosaic
+from geo.imagery.mosaic import SceneMosaic
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Phase, Scene
+from geo.scenes.source import Preference
 from geo.types import Float64Array, Int32Array, IntArray, ObjectArray
 from models.cards.card import ModelCard
 from models.cards.selection import require_fit

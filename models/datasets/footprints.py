@@ -20,11 +20,11 @@ import shapely
 from odc.geo.geobox import GeoBox
 
 from geo.errors import GeoError
-from geo.imagery.mosaic import Preference, SceneMosaic, ordered
+from geo.imagery.mosaic import SceneMosaic, ordered
 from geo.raster.grid import GridChoice, lay_grid
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene
-from geo.scenes.source import Source
+from geo.scenes.source import Preference, Source
 from geo.types import CodeArray, Float64Array
 from geo.vector.area_of_interest import AreaOfInterest, parse_area
 from geo.vector.buildings import read_footprints

@@ -20,10 +20,9 @@ from shapely import box
 
 from flows.reports.progress import QuietProgress
 from geo.imagery.dataset import fixed_block_cache
-from geo.imagery.mosaic import Preference
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase
-from geo.scenes.source import Source
+from geo.scenes.source import Preference, Source
 from geo.types import FloatArray
 from models.cards.card import ModelCard
 from models.cards.registry import find

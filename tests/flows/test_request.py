@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from flows.config import RequestInvalid
 from flows.request import MapRequest, SourceSpec, make_request, read_request
-from geo.imagery.mosaic import Preference
 from geo.scenes.sensors import SENSORS, Units
+from geo.scenes.source import Preference
 from geo.vector.hazards import Hazard
 
 SMALL: dict[str, Any] = {"event": "ebro-2019", "hazard": "flood", "after": ["a.tif"]}

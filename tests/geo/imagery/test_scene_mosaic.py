@@ -13,10 +13,11 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry import box
 
 from geo.errors import BandsMissing, SourceInvalid
-from geo.imagery.mosaic import MAX_SCENES, Preference, SceneMosaic, ordered
+from geo.imagery.mosaic import MAX_SCENES, SceneMosaic, ordered
 from geo.raster.classify import Label
 from geo.scenes.scene import Phase, Scene
 from geo.scenes.sensors import Units
+from geo.scenes.source import Preference
 from tests.rasters import UTM, WEST, counts, north_up, scene_of, write_image
 
 GRID = GeoBox((20, 40), north_up(), UTM)

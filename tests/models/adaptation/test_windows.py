@@ -11,8 +11,8 @@ import shapely
 from odc.geo.geobox import GeoBox
 
 from flows.reports.progress import QuietProgress
-from geo.imagery.mosaic import Preference
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from geo.vector.area_of_interest import parse_area
 from models.adaptation.adapt import Town
 from models.adaptation.label_tiles import LabelledTile, Lessons, damage_lessons, flood_lessons

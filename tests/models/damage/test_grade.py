@@ -11,9 +11,9 @@ from odc.geo.geobox import GeoBox
 
 from flows.reports.progress import QuietProgress
 from geo.errors import NotAligned, NotOverlapping
-from geo.imagery.mosaic import Preference
 from geo.raster.coregistration import BlockShift
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from geo.vector.area_of_interest import parse_area
 from geo.vector.buildings import GRADES, read_footprints
 from models.cards.selection import require_suited

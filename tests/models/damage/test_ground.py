@@ -8,10 +8,10 @@ import pytest
 from odc.geo.geobox import GeoBox
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from geo.imagery.mosaic import Preference
 from geo.raster.classify import Finding, Label, Observation, classify
 from geo.raster.windows import lattice
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from models.cards.card import ModelCard
 from models.damage.buildings import pair_of
 from models.damage.detection import LEAST_BUILT, DamagedGround, damaged_ground, labelled_ground

@@ -9,9 +9,9 @@ import rasterio
 from odc.geo.geobox import GeoBox
 
 from flows.reports.progress import QuietProgress
-from geo.imagery.mosaic import Preference
 from geo.raster.coregistration import BlockShift, ShiftField
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from models.damage.buildings import pair_of
 from models.damage.detection import search
 from tests.models.damage.finder import SeesRoofs

@@ -10,11 +10,11 @@ from odc.geo.geobox import GeoBox
 from scipy import ndimage
 from shapely.geometry import mapping
 
-from geo.imagery.mosaic import Preference
 from geo.imagery.reader import Masking
 from geo.raster.classify import Label
 from geo.raster.grid import GridChoice, lay_grid
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from geo.vector.area_of_interest import parse_area
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
-from geo.imagery.mosaic import Preference
 from geo.raster.classify import Label
 from geo.scenes.scene import Phase
+from geo.scenes.source import Preference
 from geo.types import block_numbers
 from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard

@@ -14,6 +14,7 @@ from geo.scenes.metadata import (
     acquisition_key,
     band_in_name,
     band_names,
+    parse_time,
     product_folder,
     sensor_of,
     taken_at,
@@ -292,6 +293,10 @@ def test_a_band_that_is_described_twice_is_refused() -> None:
         ("m_4709963_se_14_1_20120731.tif", datetime(2012, 7, 31, tzinfo=UTC)),
         ("20209999_20200229.tif", datetime(2020, 2, 29, tzinfo=UTC)),
         ("20191301T000000_20190917T175506.tif", datetime(2019, 9, 17, 17, 55, 6, tzinfo=UTC)),
+        ("before 17.05.2023.tif", datetime(2023, 5, 17, tzinfo=UTC)),
+        ("kakhovka_2023_06_07_v2.tif", datetime(2023, 6, 7, tzinfo=UTC)),
+        ("kakhovka-7Jun2023.tif", datetime(2023, 6, 7, tzinfo=UTC)),
+        ("kakhovka_06-07-2023.tif", None),  # June or July?
         ("20209999.tif", None),
         ("20190230.tif", None),
         ("tile_20190917123.tif", None),
@@ -309,6 +314,39 @@ def test_dates_in_names(name: str, expected: datetime | None) -> None:
 def test_any_time_in_a_name_comes_back(moment: datetime) -> None:
     name = f"tile_77_{moment:%Y%m%dT%H%M%S}_v2"
     assert time_in(name) == moment.replace(microsecond=0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2023-05-17", "17-05-2023", "17.05.2023", "05/17/2023", "20230517", "2023_05_17",
+        "2023-5-17", "17May2023", "17 may 2023", "17-MAY-2023", "17th May, 2023", "May 17, 2023",
+        "2023May17",
+    ],
+)  # fmt: skip
+def test_dates_are_understood_as_people_write_them(text: str) -> None:
+    assert parse_time(text) == datetime(2023, 5, 17, tzinfo=UTC)
+    for clock in ("T10:15:07Z", " 10:15:07", " 12:15:07+02:00", "T101507", ", 10:15:07 UTC"):
+        assert parse_time(f" {text}{clock} ") == datetime(2023, 5, 17, 10, 15, 7, tzinfo=UTC)
+
+
+def test_a_day_that_equals_its_month_needs_no_order() -> None:
+    assert parse_time("05.05.2023") == datetime(2023, 5, 5, tzinfo=UTC)
+
+
+def test_a_day_that_may_be_the_month_is_refused() -> None:
+    with pytest.raises(TimeUnknown, match="may be 2023-05-06 or 2023-06-05; write it as"):
+        parse_time("05-06-2023")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "17 May", "17-05-23", "31.02.2023", "2023-13-01", "2023-05-17 noon",
+     "1684318500", "2023-05-17 25:00", "2023-W20", "17.05-2023", "1850-01-01"],
+)  # fmt: skip
+def test_what_is_no_date_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(TimeUnknown, match="is no date; write it as 2019-07-23 or"):
+        parse_time(text)
 
 
 @pytest.mark.parametrize(
