@@ -16,7 +16,7 @@ from flows.mapping.plan import Plan, find_scenes, make_plan
 from flows.reports.progress import Meter, Progress
 from flows.request import MapRequest, Spec, make_request
 from geo.imagery.dataset import fixed_block_cache
-from geo.scenes.source import Preference
+from geo.scenes.source import Clouds, Preference
 from models.adaptation.adapt import Outcome, Town, keep, label_file, learn_regression, require_free
 from models.adaptation.labels import Labels, on_buildings, read_labels, require_enough, require_file
 from models.cards.architecture import RegressionArchitecture
@@ -30,7 +30,7 @@ from models.datasets.catalog import ALL, GRADED, PICTURES, Kind, SetOptions, ope
 from models.datasets.vocabulary import vocabulary_of
 from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, split_for, together
 from models.evaluation.metrics import Detail
-from models.inference.clouds import Clouds, maskings
+from models.inference.clouds import maskings
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for

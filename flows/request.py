@@ -18,9 +18,8 @@ from pydantic import (
 
 from flows.config import RequestInvalid, Settings
 from geo.scenes.sensors import SENSORS, Backscatter, Units
-from geo.scenes.source import Preference, Rows, Source, expanded
+from geo.scenes.source import Clouds, Preference, Rows, Source, expanded
 from geo.vector.hazards import Hazard
-from models.inference.clouds import Clouds
 
 # No `from __future__ import annotations` here: it breaks `flow.serve()`.
 

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from geo.scenes.source import Rows
-from models.inference.clouds import Clouds
+from geo.scenes.source import Clouds, Rows
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

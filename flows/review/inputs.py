@@ -28,6 +28,7 @@ from geo.errors import SourceInvalid
 from geo.raster.classify import NOTATION, REASONS, Label
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene
+from geo.scenes.source import Clouds
 from geo.store.manifest import Product, read_origins
 from geo.vector.hazards import DAMAGED
 from geo.vector.schema import LAYERS
@@ -36,7 +37,7 @@ from models.cards.registry import CardRef, all_cards, find
 from models.errors import ModelUnknown
 from models.evaluation.attribution import Asked
 from models.evaluation.interval import Design, Draw, digest_of
-from models.inference.clouds import Clouds, CloudSource, cloud_sources
+from models.inference.clouds import CloudSource, cloud_sources
 from models.networks.tensors import SceneStatistics
 
 _SURVEYS = TypeAdapter(dict[str, SceneStatistics])

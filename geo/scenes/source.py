@@ -34,6 +34,19 @@ class Preference(StrEnum):
     LEAST_CLOUDY = "least-cloudy"
 
 
+class Clouds(StrEnum):
+    """Which mask of clouds and their shadows is wanted."""
+
+    AUTO = "auto"
+    """The provider's own where the scene has one, or else a network where its bands suffice."""
+    PROVIDER = "provider"
+    """The provider's own, and none where a scene has none."""
+    NETWORK = "network"
+    """A network, whether the provider has a mask or not."""
+    OFF = "off"
+    """None."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where imagery lies, and what its files cannot say of themselves."""

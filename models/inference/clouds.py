@@ -5,7 +5,6 @@ CloudSquares: clouds of one scene, found square by square, the same for whoever 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +17,7 @@ from geo.raster.classify import Finding, Label
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Scene
 from geo.scenes.sensors import Family
+from geo.scenes.source import Clouds
 from geo.types import CodeArray, FloatArray, Raster
 from models.cards.inputs import Task
 from models.cards.registry import CardRef
@@ -123,19 +123,6 @@ class CloudSquares:
             origin=valid.astype(np.uint8),
             reason=reason,
         )
-
-
-class Clouds(StrEnum):
-    """Which mask of clouds and their shadows is wanted."""
-
-    AUTO = "auto"
-    """The provider's own where the scene has one, or else a network where its bands suffice."""
-    PROVIDER = "provider"
-    """The provider's own, and none where a scene has none."""
-    NETWORK = "network"
-    """A network, whether the provider has a mask or not."""
-    OFF = "off"
-    """None."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from geo.imagery.reader import Masking
 from geo.raster.classify import Label
 from geo.raster.grid import GridChoice, lay_grid
 from geo.scenes.scene import Phase
-from geo.scenes.source import Preference
+from geo.scenes.source import Clouds, Preference
 from geo.vector.area_of_interest import parse_area
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.errors import InputsMismatch
-from models.inference.clouds import Clouds, CloudSquares, cloud_sources, maskings, unmasked_notes
+from models.inference.clouds import CloudSquares, cloud_sources, maskings, unmasked_notes
 from models.inference.scene_inputs import read, reader_for
 from models.networks.tensors import NO_STATISTICS, SceneStatistics, stack
 from tests.models.conftest import network_card
