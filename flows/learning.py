@@ -28,7 +28,7 @@ from models.damage.buildings import pair_of
 from models.damage.grader import load_grader
 from models.datasets.catalog import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
 from models.datasets.vocabulary import vocabulary_of
-from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, split_for, together
+from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, pooled_json, split_for
 from models.evaluation.metrics import Detail
 from models.inference.clouds import maskings
 from models.inference.map_scenes import ProgressReceiver
@@ -151,7 +151,7 @@ def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
         return {"dataset": request.dataset.value, **_assess_damage(refs, request, progress)}
     splits = [split_for(ref.card, request.split) for ref in refs]
     each = [_assess(*pair, request, progress) for pair in zip(refs, splits, strict=True)]
-    scores = each[0].as_json(request.by) if len(each) == 1 else together(each, request.by)
+    scores = each[0].as_json(request.by) if len(each) == 1 else pooled_json(each, request.by)
     return {"dataset": request.dataset.value, **scores}
 
 
@@ -181,22 +181,15 @@ def present(request: PageRequest, progress: Progress) -> Path:
     Raises:
         ModelError, StoreError: see `models.page`.
     """
-    from models.evaluation.model_page import write_page  # noqa: PLC0415 (matplotlib)
-    from models.evaluation.model_page_measure import (  # noqa: PLC0415 (matplotlib)
-        PLAN_NAME,
-        Trainings,
-        measure,
-        read_plan,
-    )
+    from models.evaluation import model_page  # noqa: PLC0415 (matplotlib)
 
     ref = find(request.model, extra=Settings().models)
-    measured = measure(
-        Trainings.load(ref, seeds=request.seeds, folds=request.folds, device=request.device),
-        read_plan(request.plan or ref.folder / PLAN_NAME),
-        root=request.root,
-        progress=progress,
+    plan = model_page.read_plan(request.plan or ref.folder / model_page.PLAN_NAME)
+    trainings = model_page.Trainings.load(
+        ref, seeds=request.seeds, folds=request.folds, device=request.device
     )
-    return write_page(measured, ref, request.out or ref.folder)
+    sets = model_page.measure(trainings, plan, root=request.root, progress=progress)
+    return model_page.write_page(plan, sets, ref, request.out or ref.folder)
 
 
 class AdaptRequest(BaseModel):

@@ -12,7 +12,7 @@ from flows.mapping.records import find_product
 from flows.reports.progress import progress_on
 from geo.store.manifest import Product
 from geo.store.store import LocalStore
-from models.evaluation.interval import Design
+from models.evaluation.sample_design import Design
 
 
 def register(app: typer.Typer) -> None:

@@ -19,8 +19,16 @@ from geo.store.atomic_io import replace_file, writing
 from geo.store.manifest import Product
 from geo.vector.schema import DAMAGE_GRA
 from models.errors import SampleInvalid
-from models.evaluation.accuracy import Agreement, Amount, Counts, Estimate, Share, estimate
-from models.evaluation.interval import GRADES, seen_grade, tabulate
+from models.evaluation.accuracy import (
+    BuildingCounts,
+    CountEstimate,
+    Estimate,
+    GradeAccuracy,
+    ShareEstimate,
+    estimate,
+    tabulate,
+)
+from models.evaluation.sample_design import GRADES, parse_grade
 
 COLUMNS = ("number", "id", "lon", "lat", "seen_grade")
 _NEEDED = ("id", "seen_grade")
@@ -80,7 +88,7 @@ def read_answers(path: Path, ids: Sequence[str]) -> Answers:
             )
         told[name] = line
         try:
-            grade = seen_grade(word)
+            grade = parse_grade(word)
         except SampleInvalid as error:
             raise RequestInvalid(f"{path} line {line}: {error}") from error
         if grade is not None:
@@ -213,7 +221,7 @@ def headline(validation: Validation) -> str:
     return "\n".join(lines)
 
 
-def _agreed(agreement: Agreement, graded: int) -> str:
+def _agreed(agreement: GradeAccuracy, graded: int) -> str:
     if graded == 0:
         return "The product grades no building: there is no accuracy."
     return (
@@ -272,18 +280,18 @@ def confusion_rows(validation: Validation) -> list[Row]:
     ]
 
 
-def _counted(of: str, counts: Counts) -> str:
+def _counted(of: str, counts: BuildingCounts) -> str:
     return (
         f"Damaged or destroyed, {of}: {_number(counts.damaged.estimate)} of "
         f"{counts.buildings:,} (95 % interval {_ends(counts.damaged)})."
     )
 
 
-def _ends(amount: Amount) -> str:
+def _ends(amount: CountEstimate) -> str:
     return f"{amount.low:,} to {amount.high:,}"
 
 
-def _share(share: Share) -> str:
+def _share(share: ShareEstimate) -> str:
     return f"{_figure(share.estimate)} ({share.low:.3f} to {share.high:.3f})"
 
 

@@ -36,7 +36,7 @@ from models.cards.card import CARD_NAME
 from models.cards.registry import CardRef, all_cards, find
 from models.errors import ModelUnknown
 from models.evaluation.attribution import Asked
-from models.evaluation.interval import Design, Draw, digest_of
+from models.evaluation.sample_design import Design, Draw, digest_of
 from models.inference.clouds import CloudSource, cloud_sources
 from models.networks.tensors import SceneStatistics
 

@@ -45,7 +45,7 @@ from geo.scenes.source import Preference
 from geo.store.atomic_io import make_folder, replace_file, write_file, writing
 from geo.store.manifest import Product
 from geo.types import Raster
-from models.evaluation.interval import GRADES, Design, draw
+from models.evaluation.sample_design import GRADES, Design, draw
 from models.inference.map_scenes import ProgressReceiver
 
 SIDE_PX = 400

@@ -26,7 +26,7 @@ from models.damage.alignment import Placed, View, place
 from models.damage.buildings import Buildings, Pair
 from models.damage.regression import RegressionGrader, grades_of, logits, regression_of
 from models.errors import NameTaken
-from models.evaluation.damage_metrics import BuildingGrades, auc
+from models.evaluation.damage_metrics import BuildingPredictions, auc
 from models.inference.map_scenes import ProgressReceiver
 
 Stage: TypeAlias = Literal["none", "regression", "head", "all"]
@@ -93,12 +93,12 @@ def grades_reached(reached: Float64Array) -> Float64Array:
 
 
 def _of_grades(truth: CodeArray, values: Float64Array) -> dict[str, float | None]:
-    found = BuildingGrades((truth + 1).astype(np.uint8), values)
+    scores = BuildingPredictions((truth + 1).astype(np.uint8), values).scores
     return {
-        "accuracy": found.accuracy,
-        "macro_f1_two": found.macro_f1_two,
-        "macro_f1_four": found.macro_f1_four,
-        "auc_damaged": found.auc_damaged,
+        "accuracy": scores["accuracy_buildings"],
+        "macro_f1_two": scores["macro_f1_two"],
+        "macro_f1_four": scores["macro_f1_four"],
+        "auc_damaged": scores["auc_damaged"],
         "log_loss": _log_loss(truth, values),
     }
 

@@ -42,7 +42,7 @@ from models.cards.inputs import UNCLASSIFIED
 from models.damage.alignment import Placement
 from models.damage.buildings import Pair
 from models.damage.grader import Finder
-from models.evaluation.damage_metrics import DAMAGED_FROM
+from models.damage.grades import DAMAGED_FROM
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.scene_inputs import Answer, CoverageOnly, SceneInput, Seen
 from models.networks.tensors import SceneStatistics

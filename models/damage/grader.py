@@ -2,9 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
-from geo.types import CodeArray, Float64Array, FloatArray, Int32Array
+from geo.types import Float64Array, FloatArray, Int32Array
 from models.cards.architecture import NetworkArchitecture, RegressionArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
@@ -75,21 +73,6 @@ class Finder(Protocol):
         one of the images was not seen.
         """
         ...
-
-
-def graded_mask(card: ModelCard, answer: FloatArray) -> CodeArray:
-    """Return a mask as those of xBD, (rows, cols): 0 no building, or not seen; 1 to 4 a grade.
-
-    The grade of a pixel is the worst that it more likely reaches than not.
-
-    Args:
-        card: of a finder.
-        answer: its probabilities, (classes, rows, cols).
-    """
-    thresholds = [entry.threshold for entry in card.classes]
-    reached = [part >= least for part, least in zip(answer[1:], thresholds[1:], strict=True)]
-    grades = 1 + np.sum(reached, axis=0)
-    return np.where(answer[0] >= thresholds[0], grades, 0).astype(np.uint8)
 
 
 def load_finder(ref: CardRef, *, device: str = "auto") -> Finder:

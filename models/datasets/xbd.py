@@ -23,12 +23,11 @@ from rasterio.features import rasterize
 from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
 from models.cards.inputs import UNCLASSIFIED
+from models.damage.grades import GRADES
 from models.datasets.base import ImageKind, Sample, read_codes, read_pixels
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
-GRADES = ("no-damage", "minor-damage", "major-damage", "destroyed")
-"""The Joint Damage Scale, from 1 on in masks."""
 CODE_OF = {name: code for code, name in enumerate(GRADES, 1)} | {"un-classified": UNCLASSIFIED}
 PIXEL_M = 0.5
 """Nominal: the files as distributed lie nowhere on the Earth, and are 0.3 to 0.8 m by sensor."""

@@ -1,19 +1,16 @@
-"""Damage grades against labels, by pixel and by building: count once, score many."""
+"""Scores of damage grades against labels, by pixel and by building."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import mannwhitneyu
 
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
 from models.cards.inputs import UNCLASSIFIED
-from models.datasets.xbd import GRADES
-from models.evaluation.metrics import Counts, Reliability
+from models.damage.grades import DAMAGED_FROM, GRADES
+from models.evaluation.metrics import Counts, Reliability, f1_scores, mean_of_known
 
-DAMAGED_FROM = 3
-"""Major damage and destroyed are damaged."""
 _CODES = len(GRADES) + 2
 """Background, four grades, un-classified."""
 _EPSILON = 1e-6
@@ -22,7 +19,7 @@ _EPSILON = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class PixelGrades:
-    """Pixels by truth (rows) and answer (columns): 0 none, 1 to 4 a grade, 5 un-classified."""
+    """Pixels by label (rows) and prediction (columns): 0 none, 1 to 4 a grade, 5 un-classified."""
 
     table: IntArray
 
@@ -32,12 +29,10 @@ class PixelGrades:
         return cls(np.zeros((_CODES, _CODES), np.int64))
 
     @classmethod
-    def of(cls, answer: CodeArray, truth: CodeArray) -> "PixelGrades":
+    def of(cls, prediction: CodeArray, labels: CodeArray) -> "PixelGrades":
         """Count two masks of xBD of one shape."""
-        last = np.uint8(_CODES - 1)
-        rows, cols = (np.where(m == UNCLASSIFIED, last, m).astype(int) for m in (truth, answer))
-        pairs = np.bincount((rows * _CODES + cols).ravel(), minlength=_CODES**2)
-        return cls(pairs.reshape(_CODES, _CODES))
+        rows, cols = (np.where(m == UNCLASSIFIED, _CODES - 1, m) for m in (labels, prediction))
+        return cls(_confusion(rows, cols, _CODES))
 
     def __add__(self, other: "PixelGrades") -> "PixelGrades":
         """Return the pixels of both."""
@@ -53,15 +48,16 @@ class PixelGrades:
     @property
     def f1_per_grade(self) -> tuple[float | None, ...]:
         """By grade, on pixels whose building has a grade in the labels, as xView2 scores them."""
-        graded = self.table[1:-1]
-        return tuple(_of_class(graded, row, grade).f1 for row, grade in enumerate(range(1, 5)))
+        graded = self.table.copy()
+        graded[[0, -1]] = 0
+        return tuple(f1_scores(graded)[1:-1])
 
     @property
     def xview2(self) -> float | None:
         """0.3 F1 of localisation and 0.7 harmonic mean of the grades' F1.
 
-        github.com/DIUx-xView/xView2_scoring. None where there is no building, or the labels and
-        the answer lack a grade altogether.
+        github.com/DIUx-xView/xView2_scoring. None where there is no building, or labels and
+        prediction both lack a grade.
         """
         found, each = self.localisation.f1, self.f1_per_grade
         known = [f1 for f1 in each if f1 is not None]
@@ -72,34 +68,37 @@ class PixelGrades:
 
 
 @dataclass(frozen=True, eq=False)
-class BuildingGrades:
-    """Buildings that the labels grade, and the probabilities that they were given."""
+class BuildingPredictions:
+    """Buildings that the labels grade, and the probabilities that a model gives them."""
 
-    truth: CodeArray
+    labels: CodeArray
     """(buildings,) 1 to 4."""
     probabilities: Float64Array
-    """(buildings, 4); NaN where the model has no answer."""
+    """(buildings, 4); NaN where the model gives none."""
 
     @classmethod
-    def together(cls, parts: Sequence["BuildingGrades"]) -> "BuildingGrades":
+    def together(cls, parts: Sequence["BuildingPredictions"]) -> "BuildingPredictions":
         """Return the buildings of several tiles."""
         return cls(
-            np.concatenate([np.zeros(0, np.uint8), *(part.truth for part in parts)]),
+            np.concatenate([np.zeros(0, np.uint8), *(part.labels for part in parts)]),
             np.concatenate([np.zeros((0, 4)), *(part.probabilities for part in parts)]),
         )
 
     @property
-    def graded(self) -> "BuildingGrades":
-        """Those with an answer."""
-        there = np.isfinite(self.probabilities).all(axis=1)
-        return BuildingGrades(self.truth[there], self.probabilities[there])
+    def has_grade(self) -> BoolArray:
+        """(buildings,); True where the model gives a grade."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
 
     @property
-    def answer(self) -> CodeArray:
-        """The likeliest grade of each, 1 to 4; 0 where there is no answer."""
-        there = np.isfinite(self.probabilities).all(axis=1)
+    def graded(self) -> "BuildingPredictions":
+        """Those with a grade of the model."""
+        return BuildingPredictions(self.labels[self.has_grade], self.probabilities[self.has_grade])
+
+    @property
+    def grades(self) -> CodeArray:
+        """The likeliest grade of each, 1 to 4; 0 where there is none."""
         likeliest = np.nan_to_num(self.probabilities).argmax(axis=1) + 1
-        return np.where(there, likeliest, 0).astype(np.uint8)
+        return np.where(self.has_grade, likeliest, 0).astype(np.uint8)
 
     @property
     def damaged(self) -> Float64Array:
@@ -107,62 +106,55 @@ class BuildingGrades:
         return np.asarray(self.probabilities[:, DAMAGED_FROM - 1 :].sum(axis=1))
 
     @property
-    def auc_damaged(self) -> float | None:
-        """Area under the ROC curve of damaged, of those with an answer; None for one class."""
-        graded = self.graded
-        return auc(graded.damaged, graded.truth >= DAMAGED_FROM)
+    def confusion(self) -> IntArray:
+        """(5, 5): buildings by label and by likeliest grade, 0 being none."""
+        return _confusion(self.labels, self.grades, len(GRADES) + 1)
 
     @property
-    def macro_f1_two(self) -> float | None:
-        """Mean F1 of damaged, from a probability of one half on, and of the rest.
+    def scores(self) -> dict[str, float | None]:
+        """Scores per building, by the names of `aftermap evaluate`.
 
-        A building without an answer is a fault of both.
+        `auc_damaged` is of the buildings with a grade. In the others a building without a grade
+        counts as wrong: `macro_f1_two` is the mean F1 of damaged, from a probability of one half
+        on, and of the rest; `macro_f1_four` that of the four grades.
         """
-        there = self.answer > 0
-        said = np.where(there, 1 + (np.nan_to_num(self.damaged) >= 0.5), 0)
-        return _macro_f1(said, 1 + (self.truth >= DAMAGED_FROM), classes=2)
+        graded, damaged = self.graded, np.nan_to_num(self.damaged) >= 0.5
+        two = np.where(self.has_grade, 1 + damaged, 0)
+        pairs = _confusion(1 + (self.labels >= DAMAGED_FROM), two, 3)
+        right = (self.grades == self.labels).mean() if len(self.labels) else None
+        return {
+            "auc_damaged": auc(graded.damaged, graded.labels >= DAMAGED_FROM),
+            "macro_f1_two": mean_of_known(f1_scores(pairs)[1:]),
+            "macro_f1_four": mean_of_known(f1_scores(self.confusion)[1:]),
+            "accuracy_buildings": None if right is None else float(right),
+        }
 
     @property
-    def macro_f1_four(self) -> float | None:
-        """Mean F1 of the four grades, the likeliest one being the answer."""
-        return _macro_f1(self.answer, self.truth, classes=4)
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share whose likeliest grade is that of the label; no answer is none."""
-        return float((self.answer == self.truth).mean()) if len(self.truth) else None
-
-    @property
-    def reliability(self) -> Reliability:
-        """Of the probability of damaged."""
+    def ece(self) -> float | None:
+        """Expected calibration error of the probability of damaged; None without a grade."""
         graded = self.graded
-        return Reliability.of(graded.damaged, graded.truth >= DAMAGED_FROM)
+        if not len(graded.labels):
+            return None
+        return Reliability.of(graded.damaged, graded.labels >= DAMAGED_FROM).ece
 
 
 def auc(scores: Float64Array, positive: BoolArray) -> float | None:
-    """Return how often a positive scores above a negative, ties by half (Mann and Whitney 1947)."""
-    ones, zeros = scores[positive], scores[~positive]
-    if not len(ones) or not len(zeros):
+    """Return how often a positive scores above a negative, ties by half (Mann and Whitney 1947).
+
+    None where all are of one class.
+    """
+    from scipy.stats import rankdata  # noqa: PLC0415 - half a second that only this function needs
+
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if not ones or not zeros:
         return None
-    # The test's probability is not asked for: the asymptotic one is the quick one.
-    above = mannwhitneyu(ones, zeros, method="asymptotic").statistic
-    return float(above / (len(ones) * len(zeros)))
+    above = rankdata(scores)[positive].sum() - ones * (ones + 1) / 2
+    return float(above / (ones * zeros))
 
 
-def _macro_f1(answer: npt.NDArray[np.integer], truth: npt.NDArray[np.integer], *, classes: int
-) -> float | None:  # fmt: skip
-    """Return the mean F1 of classes 1 on that occur in truth or answer; None without any."""
-    size = classes + 1
-    table = np.bincount(truth.astype(int) * size + answer, minlength=size * size)
-    table = table.reshape(size, size)
-    each = [_of_class(table, number, number).f1 for number in range(1, size)]
-    known = [f1 for f1 in each if f1 is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _of_class(table: IntArray, row: int, column: int) -> Counts:
-    """Return the counts of one class of a table of truth and answer."""
-    right = int(table[row, column])
-    missed = int(table[row].sum()) - right
-    wrong = int(table[:, column].sum()) - right
-    return Counts(right, wrong, missed, int(table.sum()) - right - missed - wrong)
+def _confusion(
+    labels: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int
+) -> IntArray:
+    """Return counts by label (rows) and prediction (columns), (classes, classes)."""
+    pairs = labels.astype(np.int64).ravel() * classes + prediction.ravel()
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)

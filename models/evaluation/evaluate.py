@@ -1,8 +1,6 @@
-"""Models held against labels: one on a set, or several whose figures are put together.
+"""Models compared with labels: networks and detectors pixel by pixel, graders by building.
 
-A grader of buildings held against xBD, in the labels' own footprints.
-
-Damaged ground held against labels: ground near damaged buildings, and near sound ones.
+Several models of pixels are scored together: their pixels are pooled.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,40 +13,42 @@ from geo.types import BoolArray, CodeArray, Float64Array, FloatArray
 from models.cards.card import ModelCard
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.detection import damaged_ground, labelled_ground
-from models.damage.grader import Finder, Grader, graded_mask
+from models.damage.grader import Finder, Grader
+from models.damage.grades import GRADES, graded_mask
 from models.datasets.base import LabelledSet, Sample, fill_slots, inputs_of
-from models.datasets.xbd import GRADES, PIXEL_M, DamageTile, GradedTiles
+from models.datasets.xbd import PIXEL_M, DamageTile, GradedTiles
 from models.errors import DataInvalid, InputsMismatch
-from models.evaluation.damage_metrics import BuildingGrades, PixelGrades, auc
+from models.evaluation.damage_metrics import BuildingPredictions, PixelGrades, auc
 from models.evaluation.metrics import (
-    Agreement,
     Detail,
     Number,
+    PixelScores,
     Reliability,
     TileCounts,
     count,
-    spread,
+    mean_of_known,
+    sample_deviation,
 )
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model
 
 LEFT_OUT = "left-out"
-"""The split that a model's card says it did not learn from."""
+"""The split that a model's card names as not used in its training."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model is worth on one split, with one choice of its inputs."""
+    """The scores of a model on one split, with one choice of its images."""
 
     card: ModelCard
     split: str
     filled: tuple[str, ...]
     """The images of the set that it was given."""
-    agreement: Agreement
+    scores: PixelScores
 
     def as_json(self, by: Detail | None = None) -> dict[str, object]:
-        """Return it as plain numbers, with a list of the groups or the tiles where asked."""
-        scores: dict[str, Number] = {
+        """Return it as plain numbers, with a list of the groups or the tiles where requested."""
+        named: dict[str, Number] = {
             "split": self.split,
             "model": self.card.name,
             "version": self.card.version,
@@ -57,41 +57,51 @@ class Evaluation:
             "threshold": self.card.classes[0].threshold,
             "inputs": list(self.filled),
         }
-        return scores | self.agreement.as_json() | _detail(self.agreement, by)
+        return named | self.scores.as_json() | _detail(self.scores, by)
 
 
-def together(each: Sequence[Evaluation], by: Detail | None = None) -> dict[str, object]:
-    """Return several models as one object: their pixels pooled, mean and spread, and each.
+def pooled_json(each: Sequence[Evaluation], by: Detail | None = None) -> dict[str, object]:
+    """Return several models as one object: their pixels pooled, mean and deviation, and each.
 
-    For models that left out another fold each, the pooled figures are those of the whole set;
-    for models of several seeds the mean and the spread (standard deviation) are.
+    For models that left out another fold each, the pooled scores are those of the whole set;
+    for models of several seeds the mean and the standard deviation say more.
 
     Raises:
-        DataInvalid: where two models were scored on parts of each other's split.
+        DataInvalid: where two splits differ and have tiles in common.
         InputsMismatch: where they look for different things.
     """
     findings = sorted({evaluation.card.classes[0].name.value for evaluation in each})
     if len(findings) > 1:
         raise InputsMismatch(f"these models look for {' and '.join(findings)}; score them apart")
-    _check_parts(each)
-    agreement = sum((evaluation.agreement for evaluation in each), Agreement.empty())
-    scores = [iou for e in each if (iou := e.agreement.pooled.iou) is not None]
+    scores = sum((evaluation.scores for evaluation in each), PixelScores())
+    splits = [evaluation.split for evaluation in each]
+    names = [tile.name for tile in scores.tiles]
+    if len(set(splits)) > 1 and len(set(names)) < len(names):
+        raise DataInvalid(
+            f"the splits {', '.join(splits)} share tiles, which would count twice; "
+            "give one model for each fold, or all of them for one split"
+        )
+    ious = [iou for e in each if (iou := e.scores.pooled.iou) is not None]
     return {
-        "split": ", ".join(dict.fromkeys(evaluation.split for evaluation in each)),
+        "split": ", ".join(dict.fromkeys(splits)),
         "models": len(each),
-        **agreement.as_json(),
-        "iou_mean": float(np.mean(scores)) if scores else None,
-        "iou_spread": spread(scores),
+        **scores.as_json(),
+        "iou_mean": mean_of_known(ious),
+        "iou_spread": sample_deviation(ious),
         "each": [evaluation.as_json() for evaluation in each],
-        **_detail(agreement, by),
+        **_detail(scores, by),
     }
+
+
+def _detail(scores: PixelScores, by: Detail | None) -> dict[str, object]:
+    return {f"{by}s": scores.rows(by)} if by else {}
 
 
 def split_for(card: ModelCard, split: str) -> str:
     """Return a split by its name in the set; `LEFT_OUT` is looked up on the card.
 
     Raises:
-        DataInvalid: where the card does not say what the model did not learn from.
+        DataInvalid: where the card does not say what the model was not trained on.
     """
     if split != LEFT_OUT:
         return split
@@ -111,36 +121,36 @@ def evaluate(
     drop: Collection[str] = (),
     progress: ProgressReceiver,
 ) -> Evaluation:
-    """Hold the first class of a model against the labels of a set; each sample is a scene.
+    """Compare the first class of a model with the labels of a set; each sample is a scene.
 
     Args:
         model: network or detector.
         labelled: what to score it on.
         split: what that is called, for the record.
         drop: names of images of the set that it is not given.
-        progress: told the samples.
+        progress: counts the samples.
 
     Raises:
         InputsMismatch: where `drop` names no image of the set, or what is left does not fill
-            the model's slots.
+            the model's inputs.
         DataInvalid: where the set is empty, or a sample cannot be read.
     """
     if not len(labelled):
         raise DataInvalid("the split holds no sample; there is nothing to score")
     filled = images_for(model.card, labelled, drop)
-    agreement = Agreement.empty()
+    scores = PixelScores()
     progress.start(f"{model.card.name} on labelled tiles", len(labelled))
     try:
         for index in range(len(labelled)):
-            agreement += _agreement(model, labelled[index], filled)
+            scores += _scores(model, labelled[index], filled)
             progress.advance(1)
     finally:
         progress.finish()
-    return Evaluation(model.card, split, tuple(filled.values()), agreement)
+    return Evaluation(model.card, split, tuple(filled.values()), scores)
 
 
 def images_for(card: ModelCard, labelled: LabelledSet, drop: Collection[str]) -> dict[str, str]:
-    """Return, by slot of a model, the name of the images that it is given; see `evaluate`."""
+    """Return, by input of a model, the name of the image that it is given; see `evaluate`."""
     unknown = sorted(set(drop) - labelled.kinds.keys())
     if unknown:
         raise InputsMismatch(
@@ -151,7 +161,7 @@ def images_for(card: ModelCard, labelled: LabelledSet, drop: Collection[str]) ->
     return fill_slots(card.inputs, kinds, model=card.name)
 
 
-def answer(model: Model, sample: Sample, filled: Mapping[str, str]) -> FloatArray:
+def predict_sample(model: Model, sample: Sample, filled: Mapping[str, str]) -> FloatArray:
     """Return the probability of the first class, (rows, cols); NaN where there is none."""
     inputs = inputs_of(sample, filled)
     statistics = model.scene_statistics([inputs])
@@ -159,62 +169,47 @@ def answer(model: Model, sample: Sample, filled: Mapping[str, str]) -> FloatArra
     return probability
 
 
-def _agreement(model: Model, sample: Sample, filled: Mapping[str, str]) -> Agreement:
-    probability = answer(model, sample, filled)
+def _scores(model: Model, sample: Sample, filled: Mapping[str, str]) -> PixelScores:
+    probability = predict_sample(model, sample, filled)
     usable = sample.known & np.isfinite(probability)
     found = usable & (probability >= model.card.classes[0].threshold)
     counts = count(found[sample.known], sample.target[sample.known])
-    return Agreement(
+    return PixelScores(
         (TileCounts(sample.name, sample.group, counts),),
         int(usable.sum()),
         Reliability.of(probability[usable], sample.target[usable]),
     )
 
 
-def _check_parts(each: Sequence[Evaluation]) -> None:
-    """Check that the splits are all the same, or have no tile in common."""
-    tiles = [tile.name for evaluation in each for tile in evaluation.agreement.tiles]
-    if len({evaluation.split for evaluation in each}) > 1 and len(set(tiles)) < len(tiles):
-        raise DataInvalid(
-            f"the splits {', '.join(e.split for e in each)} share tiles, which would count twice; "
-            "give one model for each fold, or all of them for one split"
-        )
-
-
-def _detail(agreement: Agreement, by: Detail | None) -> dict[str, object]:
-    return {f"{by}s": agreement.rows(by)} if by else {}
-
-
 STEP_PX = 8
-"""Every eighth pixel of every eighth row is scored: what lies between is smoothed of them."""
+"""Every eighth pixel of every eighth row is scored: damaged ground is smooth in between."""
 
 
 @dataclass(frozen=True, eq=False)
 class GroundScore:
-    """Probabilities of ground that the labels know."""
+    """Probabilities of damaged ground where the labels know the ground."""
 
     probability: Float64Array
     """(places,); 0 where the ground was not judged: no damage is published there."""
     damaged: BoolArray
-    """(places,), what the labels say."""
-    least: float
-    """Probability from which ground is called damaged."""
+    """(places,), by the labels."""
+    threshold: float
 
     @classmethod
-    def of(cls, card: ModelCard, answer: FloatArray, mask: CodeArray) -> "GroundScore":
+    def of(cls, card: ModelCard, probabilities: FloatArray, mask: CodeArray) -> "GroundScore":
         """Score a tile.
 
         Args:
             card: of a model that finds buildings.
-            answer: its probabilities, (classes, rows, cols).
+            probabilities: of its classes, (classes, rows, cols).
             mask: as those of xBD.
         """
-        damage = answer[card.class_names.index(Finding.DAMAGED)]
-        ground = damaged_ground(answer[0], damage, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]
-        truth = labelled_ground(mask, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]
-        known = (truth <= 1) & np.isfinite(damage[::STEP_PX, ::STEP_PX])
+        damage = probabilities[card.class_names.index(Finding.DAMAGED)]
+        ground = damaged_ground(probabilities[0], damage, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]
+        labels = labelled_ground(mask, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]
+        known = (labels <= 1) & np.isfinite(damage[::STEP_PX, ::STEP_PX])
         probability = np.nan_to_num(ground[known]).astype(np.float64)
-        return cls(probability, truth[known] == 1, card.threshold(Finding.DAMAGED))
+        return cls(probability, labels[known] == 1, card.threshold(Finding.DAMAGED))
 
     @classmethod
     def together(cls, parts: Sequence["GroundScore"]) -> "GroundScore":
@@ -222,7 +217,7 @@ class GroundScore:
         return cls(
             np.concatenate([part.probability for part in parts]),
             np.concatenate([part.damaged for part in parts]),
-            parts[0].least,
+            parts[0].threshold,
         )
 
     @property
@@ -233,9 +228,7 @@ class GroundScore:
     @property
     def iou(self) -> float | None:
         """Intersection over union of damaged ground; None where there is none."""
-        called = self.probability >= self.least
-        union = int((called | self.damaged).sum())
-        return int((called & self.damaged).sum()) / union if union else None
+        return count(self.probability >= self.threshold, self.damaged).iou
 
 
 FOOTPRINTS_GIVEN = (
@@ -246,7 +239,7 @@ FOOTPRINTS_GIVEN = (
 
 @dataclass(frozen=True, eq=False)
 class DamageEvaluation:
-    """What a grader is worth on one split."""
+    """The scores of a grader on one split."""
 
     card: ModelCard
     split: str
@@ -254,46 +247,35 @@ class DamageEvaluation:
     pixels: PixelGrades
     """The mask of a model that finds buildings; of another the likeliest grade, drawn in the
     labels' footprints."""
-    buildings: BuildingGrades
+    buildings: BuildingPredictions
     ground: GroundScore | None = None
     """Ground beside the buildings, where the model finds buildings itself."""
 
     def as_json(self) -> dict[str, object]:
         """Return it as plain numbers."""
-        graded = len(self.buildings.graded.truth)
         return {
             "split": self.split,
             "model": self.card.name,
             "version": self.card.version,
             "digest": self.card.digest,
             "n": self.tiles,
-            "buildings": len(self.buildings.truth),
-            "buildings_graded": graded,
+            "buildings": len(self.buildings.labels),
+            "buildings_graded": int(self.buildings.has_grade.sum()),
             "f1_localisation": self.pixels.localisation.f1 if self.ground else None,
             "f1_per_grade": dict(zip(GRADES, self.pixels.f1_per_grade, strict=True)),
             "xview2": self.pixels.xview2 if self.ground else None,
             "auc_ground": self.ground.auc if self.ground else None,
             "iou_ground": self.ground.iou if self.ground else None,
-            **self.building_scores,
-            "ece": self.buildings.reliability.ece if graded else None,
+            **self.buildings.scores,
+            "ece": self.buildings.ece,
             "note": None if self.ground else FOOTPRINTS_GIVEN,
-        }
-
-    @property
-    def building_scores(self) -> Mapping[str, float | None]:
-        """Per building, by the names of `aftermap evaluate`."""
-        return {
-            "auc_damaged": self.buildings.auc_damaged,
-            "macro_f1_two": self.buildings.macro_f1_two,
-            "macro_f1_four": self.buildings.macro_f1_four,
-            "accuracy_buildings": self.buildings.accuracy,
         }
 
 
 def evaluate_damage(
     grader: Grader, labelled: GradedTiles, *, split: str = "", progress: ProgressReceiver
 ) -> DamageEvaluation:
-    """Hold a grader against the labels of xBD; each tile is a scene.
+    """Compare a grader with the labels of xBD, in their footprints; each tile is a scene.
 
     Raises:
         DataInvalid: where a tile cannot be read, or no building has a grade.
@@ -303,32 +285,26 @@ def evaluate_damage(
     try:
         for index in range(len(labelled)):
             tile = labelled[index]
-            count = len(tile.polygons)
-            probabilities = grader.grade(*tile.images, tile.buildings, count=count)
+            grades = grader.grade(*tile.images, tile.buildings, count=len(tile.polygons))
+            predictions = BuildingPredictions(tile.grades, grades.astype(np.float64))
             if isinstance(grader, Finder):
-                answer = grader.probabilities(*tile.images)
-                pixels += PixelGrades.of(graded_mask(grader.card, answer), tile.mask)
-                ground.append(GroundScore.of(grader.card, answer, tile.mask))
+                probabilities = grader.probabilities(*tile.images)
+                pixels += PixelGrades.of(graded_mask(grader.card, probabilities), tile.mask)
+                ground.append(GroundScore.of(grader.card, probabilities, tile.mask))
             else:
-                pixels += _on_pixels(tile, probabilities.astype(np.float64))
-            parts.append(_by_building(tile, probabilities.astype(np.float64)))
+                pixels += _on_pixels(tile, predictions)
+            known = tile.grades != UNCLASSIFIED
+            parts.append(BuildingPredictions(tile.grades[known], predictions.probabilities[known]))
             progress.advance(1)
     finally:
         progress.finish()
-    buildings = BuildingGrades.together(parts)
-    if not len(buildings.truth):
+    buildings = BuildingPredictions.together(parts)
+    if not len(buildings.labels):
         raise DataInvalid(f"the split {split} holds no graded building; there is nothing to score")
     scored = GroundScore.together(ground) if ground else None
     return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings, scored)
 
 
-def _by_building(tile: DamageTile, probabilities: Float64Array) -> BuildingGrades:
-    known = tile.grades != UNCLASSIFIED
-    return BuildingGrades(tile.grades[known], probabilities[known])
-
-
-def _on_pixels(tile: DamageTile, probabilities: Float64Array) -> PixelGrades:
-    answer = BuildingGrades(tile.grades, probabilities).answer
-    codes = np.concatenate([[0], answer]).astype(np.uint8)
-    drawn: CodeArray = codes[tile.buildings]
-    return PixelGrades.of(drawn, tile.mask)
+def _on_pixels(tile: DamageTile, predictions: BuildingPredictions) -> PixelGrades:
+    codes = np.concatenate([[0], predictions.grades]).astype(np.uint8)
+    return PixelGrades.of(codes[tile.buildings], tile.mask)

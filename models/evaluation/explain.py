@@ -1,8 +1,7 @@
 """Why a polygon: what the model saw there, and which images and bands moved its answer.
 
-A network is asked by integrated gradients and by leaving things out
-(`models.evaluation.attribution`);
-a detector is transparent: it shows its features and their thresholds.
+A network is explained by integrated gradients and by occlusion
+(`models.evaluation.attribution`); a detector shows its features and their thresholds.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How many of a finite population: an interval from a stratified random sample.
+"""How many of a finite population: a 95 % interval from a stratified random sample.
 
 In one stratum the interval is the exact one of the hypergeometric distribution: the numbers of
 damaged buildings that the sample does not reject, 2.5 % on each side. Its ends are quantiles of
@@ -12,29 +12,15 @@ beta-binomial (negative hypergeometric) distribution. So
 
 Strata are independent, and their distributions are added ("melded": Fay, Proschan and Brittain,
 Biometrics 71, 2015, 146-156, doi:10.1111/biom.12231, who do it for two samples). The finite
-population correction is inside: a stratum that was drawn whole adds no doubt. Nothing is
+population correction is inside: a stratum that was drawn whole adds no uncertainty. Nothing is
 estimated from a variance, which is 0 where all or none of a stratum are damaged, and where the
 textbook interval (Cochran, Sampling Techniques, 1977, 5.4 and 5.15) fails.
-`tests/models/validation/test_interval.py` and `python -m tests.benchmarks coverage` measure
-how often it holds the truth.
-
-Table: what the product says of the buildings that were seen, against what the eye says.
-
-Grades as the eye writes them: in the words of Copernicus EMS or of xBD.
-
-Which buildings are looked at: a random sample, by published grade or of all alike.
-
-A sample by grade ("stratified") looks at rare grades as well: half of it is shared equally
-among the grades that there are, half in proportion to their buildings. Olofsson et al. (Remote
-Sensing of Environment 148, 2014, 42-57, doi:10.1016/j.rse.2014.02.015, 5.1.1) advise such a
-middle: equal parts serve the accuracy of each grade, proportional ones the total. Within a
-grade every building has the same chance, and the estimate weighs by the inverse of that chance.
+`tests/models/evaluation/test_interval.py` and `python -m tests.benchmarks coverage` measure
+how often it contains the true number.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -43,42 +29,40 @@ import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import betaln, gammaln
 
-from geo.types import BoolArray, Float64Array, IntArray
-from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD
-from models.errors import SampleInvalid
+from geo.types import Float64Array
 
 Spectrum: TypeAlias = npt.NDArray[np.complex128]
 
 TAIL = 0.025
-"""Of the truth, at most on each side."""
-MOST_STEPS = 4096
+"""Probability outside the interval, at most on each side."""
+MAX_STEPS = 4096
 """Distributions over more buildings than this are rounded outwards to as many steps, which
 widens the interval by at most a step a stratum and side."""
 
 
 @dataclass(frozen=True)
-class Counted:
+class StratumCount:
     """What a random sample of one stratum showed."""
 
     buildings: int
     """In the stratum."""
     drawn: int
-    """Drawn without replacement, and told."""
+    """Drawn without replacement, and answered."""
     counted: int
     """Of those, how many are what is counted."""
 
     @property
-    def rest(self) -> int:
-        """Buildings that nobody looked at."""
+    def not_drawn(self) -> int:
+        """Buildings outside of the sample."""
         return self.buildings - self.drawn
 
     @property
-    def others(self) -> "Counted":
+    def complement(self) -> "StratumCount":
         """The same sample, counting those that are not what was counted."""
-        return Counted(self.buildings, self.drawn, self.drawn - self.counted)
+        return StratumCount(self.buildings, self.drawn, self.drawn - self.counted)
 
 
-def interval_of(strata: Sequence[Counted]) -> tuple[int, int]:
+def count_interval(strata: Sequence[StratumCount]) -> tuple[int, int]:
     """Return the 95 % interval of how many there are in all strata together.
 
     A stratum without a sample may hold none or all of its buildings; without a stratum there
@@ -87,263 +71,35 @@ def interval_of(strata: Sequence[Counted]) -> tuple[int, int]:
     if not strata:
         return 0, 0
     buildings = sum(stratum.buildings for stratum in strata)
-    most = buildings - _lowest([stratum.others for stratum in strata])
-    return _lowest(strata), most
+    return _lower_end(strata), buildings - _lower_end([s.complement for s in strata])
 
 
-def _lowest(strata: Sequence[Counted]) -> int:
+def _lower_end(strata: Sequence[StratumCount]) -> int:
     """Return the lower end: every smaller total is rejected by the sample."""
-    step = -(-sum(stratum.rest for stratum in strata) // MOST_STEPS) or 1
-    cells = next_fast_len(1 + sum(stratum.rest // step for stratum in strata), real=True)
+    step = -(-sum(stratum.not_drawn for stratum in strata) // MAX_STEPS) or 1
+    cells = next_fast_len(1 + sum(stratum.not_drawn // step for stratum in strata), real=True)
     total = irfft(np.prod([_spectrum(stratum, step, cells) for stratum in strata], axis=0), cells)
     above = np.flatnonzero(np.cumsum(total) > TAIL)
     return sum(stratum.counted for stratum in strata) + step * int(above[0])
 
 
 @lru_cache(maxsize=1024)
-def _spectrum(stratum: Counted, step: int, cells: int) -> Spectrum:
+def _spectrum(stratum: StratumCount, step: int, cells: int) -> Spectrum:
     """Return the Fourier transform of `_lower`: sums of independent numbers are its products."""
     spectrum: Spectrum = rfft(_lower(stratum, step), cells)
     return spectrum
 
 
-def _lower(stratum: Counted, step: int) -> Float64Array:
+def _lower(stratum: StratumCount, step: int) -> Float64Array:
     """Return the lower confidence distribution of one stratum, in steps, rounded down.
 
     Returns:
-        (rest // step + 1,), probabilities of how many there are among those nobody looked at.
+        (not_drawn // step + 1,), probabilities of how many there are among those not drawn.
     """
-    n, a, b = stratum.rest, stratum.counted, stratum.drawn - stratum.counted + 1
+    n, a, b = stratum.not_drawn, stratum.counted, stratum.drawn - stratum.counted + 1
     if n == 0 or a == 0:
         return np.ones(1)
     k = np.arange(n + 1.0)
     choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     exact: Float64Array = np.exp(choose + betaln(k + a, n - k + b) - betaln(a, b))
     return np.add.reduceat(exact, np.arange(0, n + 1, step))
-
-
-NOT_ANALYSED = DAMAGE_GRA[-1]
-GRADES = DAMAGE_GRA[:-1]
-"""What a building can be seen to be, the worst first."""
-DAMAGED = GRADES[:2]
-"""Destroyed or Damaged: what counts as a damaged building; `Possibly damaged` does not."""
-
-_UNTOLD = ("", "?", NOT_ANALYSED, DAMAGE_XBD[-1])
-"""What says that the pictures do not tell."""
-
-
-def seen_grade(text: str) -> str | None:
-    """Return the grade that a word stands for, or None where the eye could not tell.
-
-    Case, spaces, hyphens and underscores make no difference.
-
-    Raises:
-        SampleInvalid: where it is no such word.
-    """
-    word = _plain(text)
-    if word not in _MEANING:
-        known = ", ".join((*GRADES, *DAMAGE_XBD[:-1]))
-        raise SampleInvalid(f"{text.strip()!r} is no grade; write one of {known}, or ?")
-    return _MEANING[word]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().replace("-", " ").replace("_", " ").split())
-
-
-_MEANING: dict[str, str | None] = {
-    **{_plain(word): grade for word, grade in zip(DAMAGE_XBD, DAMAGE_GRA, strict=True)},
-    **{_plain(grade): grade for grade in GRADES},
-    **{_plain(word): None for word in _UNTOLD},
-}
-
-
-ALL = "all buildings"
-"""The only stratum of a simple sample."""
-
-
-class Design(StrEnum):
-    """How buildings are drawn."""
-
-    STRATIFIED = "stratified"
-    """So many of each published grade."""
-    SIMPLE = "simple"
-    """Of all alike."""
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Buildings of which a random sample is drawn."""
-
-    name: str
-    """A published grade, or `ALL`."""
-    buildings: int
-    drawn: int
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A random sample of buildings."""
-
-    strata: tuple[Stratum, ...]
-    """Those that have a building."""
-    ids: tuple[str, ...]
-    """In the order in which they are looked at, which is random: whoever stops early has looked
-    at a random sample still."""
-
-
-def digest_of(graded: Mapping[str, str]) -> str:
-    """Return the sha256 of buildings and their grades, in whatever order they come.
-
-    Args:
-        graded: published grade by building id.
-    """
-    lines = (f"{name}\t{grade}\n" for name, grade in sorted(graded.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def draw(graded: Mapping[str, str], *, total: int, design: Design, seed: int) -> Draw:
-    """Draw buildings without replacement; the same seed and buildings give the same draw.
-
-    Args:
-        graded: published grade by building id.
-        total: how many; all of them where there are fewer.
-        design: by grade, or of all alike.
-        seed: another one draws others.
-
-    Raises:
-        SampleInvalid: where that is too few to look at every grade.
-    """
-    members = _members(graded, design)
-    sizes = [len(names) for names in members.values()]
-    if total < 2 * len(sizes):
-        raise SampleInvalid(
-            f"{total} buildings cannot be drawn from {len(sizes)} grades ({', '.join(members)}); "
-            f"draw at least {2 * len(sizes)}"
-        )
-    shares = allocate(sizes, total)
-    random = np.random.default_rng([seed, int(digest_of(graded), 16)])
-    chosen = [
-        str(name)
-        for names, share in zip(members.values(), shares, strict=True)
-        for name in random.choice(names, share, replace=False)
-    ]
-    strata = zip(members, sizes, shares, strict=True)
-    ordered = tuple(chosen[i] for i in random.permutation(len(chosen)))
-    return Draw(tuple(Stratum(*stratum) for stratum in strata), ordered)
-
-
-def allocate(sizes: Sequence[int], total: int) -> list[int]:
-    """Return how many are drawn of each stratum, `total` together or all where that is fewer.
-
-    Args:
-        sizes: buildings of each stratum, at least one.
-        total: at least two a stratum, so that each gets one.
-    """
-    size = np.array(sizes)
-    missing = total * (0.5 / len(size) + 0.5 * size / size.sum())
-    drawn = np.zeros_like(size)
-    for _ in range(min(total, int(size.sum()))):
-        neediest = int(np.argmax(np.where(drawn < size, missing, -np.inf)))
-        drawn[neediest] += 1
-        missing[neediest] -= 1
-    return [int(number) for number in drawn]
-
-
-def _members(graded: Mapping[str, str], design: Design) -> dict[str, list[str]]:
-    """Return the sorted ids of each stratum, by its name."""
-    members: dict[str, list[str]] = {}
-    for name, grade in sorted(graded.items()):
-        members.setdefault(grade if design is Design.STRATIFIED else ALL, []).append(name)
-    return dict(sorted(members.items()))
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Answers by published and by seen grade, and the buildings that they stand for."""
-
-    counts: IntArray
-    """(published grades, seen grades), answers; in the order of `DAMAGE_GRA` and `GRADES`."""
-    buildings: IntArray
-    """(published grades,), of the whole product."""
-    design: Design
-
-    @property
-    def graded(self) -> "Table":
-        """The same of the buildings that the product grades."""
-        return Table(self.counts[: len(GRADES)], self.buildings[: len(GRADES)], self.design)
-
-    @property
-    def answered(self) -> int:
-        """How many answers."""
-        return int(self.counts.sum())
-
-    @property
-    def complete(self) -> bool:
-        """Whether every stratum has an answer, so that all buildings are spoken for."""
-        return all(stratum.drawn for stratum in self.strata(self.cells()))
-
-    def cells(
-        self, *, published: Iterable[str] = DAMAGE_GRA, seen: Iterable[str] = ()
-    ) -> BoolArray:
-        """Return where answers count, (published grades, seen grades)."""
-        rows = np.isin(DAMAGE_GRA[: len(self.buildings)], list(published))
-        return rows[:, None] & np.isin(GRADES, list(seen))
-
-    def strata(self, cells: BoolArray) -> list[Counted]:
-        """Return what the sample of each stratum showed, counting the answers of some cells.
-
-        A simple sample has one stratum. So it has where only a part of the buildings is asked
-        for: those that were drawn of a part are a simple random sample of that part.
-        """
-        counted = np.where(cells, self.counts, 0).sum(axis=1)
-        rows = np.stack([self.buildings, self.counts.sum(axis=1), counted])
-        if self.design is Design.SIMPLE:
-            rows = rows.sum(axis=1, keepdims=True)
-        return [Counted(*map(int, row)) for row in rows.T if row[0]]
-
-    @property
-    def weights(self) -> Float64Array:
-        """(published grades,), buildings that an answer stands for; NaN without an answer.
-
-        The inverse of the chance to be drawn (Horvitz and Thompson 1952), as Olofsson et al.
-        (2014, equation 4) weigh a confusion matrix by the size of the classes of a map.
-        """
-        drawn = self.counts.sum(axis=1)
-        if self.design is Design.SIMPLE:
-            drawn = np.full_like(drawn, drawn.sum())
-            return _ratio(np.full_like(drawn, self.buildings.sum()), drawn)
-        return _ratio(self.buildings, drawn)
-
-    @property
-    def estimated(self) -> Float64Array:
-        """(published grades, seen grades), of all buildings; NaN where nothing was answered."""
-        stratified = self.counts * self.weights[:, None]
-        return np.where((self.buildings == 0)[:, None], 0.0, stratified)
-
-
-def tabulate(
-    published: Mapping[str, str],
-    seen: Mapping[str, str],
-    *,
-    sizes: Mapping[str, int],
-    design: Design,
-) -> Table:
-    """Return the table of some answers.
-
-    Args:
-        published: grade by building id, of the buildings that were drawn.
-        seen: grade by building id, of those that the eye could tell.
-        sizes: buildings of the whole product by published grade.
-        design: how they were drawn.
-    """  # fmt: skip
-    counts = np.zeros((len(DAMAGE_GRA), len(GRADES)), np.int64)
-    for name, grade in seen.items():
-        counts[DAMAGE_GRA.index(published[name]), GRADES.index(grade)] += 1
-    buildings = np.array([sizes.get(grade, 0) for grade in DAMAGE_GRA], np.int64)
-    return Table(counts, buildings, design)
-
-
-def _ratio(above: IntArray, below: IntArray) -> Float64Array:
-    ratio: Float64Array = np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
-    return ratio

@@ -1,16 +1,11 @@
-"""A product held against the truth of its event.
-
-The graded buildings of a product held against labelled buildings of the same place.
-"""
+"""A product compared with a reference: classes by pixel, graded buildings one by one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
-import pyogrio
 import rasterio
 import shapely
 from rasterio.errors import RasterioIOError
@@ -21,122 +16,20 @@ from geo.errors import NotOverlapping
 from geo.raster.classify import Label
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray, ObjectArray
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES
+from models.damage.grades import GRADES
 from models.errors import TruthInvalid
-from models.evaluation.damage_metrics import BuildingGrades
+from models.evaluation.damage_metrics import BuildingPredictions
 from models.evaluation.metrics import Counts, count
 
-GRADES = DAMAGE_XBD[3::-1]
+if TYPE_CHECKING:
+    import geopandas as gpd
+
 GRADE_COLUMNS = ("damage_xbd", "subtype", "damage_gra")
-"""Where labels say the grade: our own word, that of xBD, that of Copernicus EMS."""
+"""Where labels hold the grade: our own field, that of xBD, that of Copernicus EMS."""
 _CODE = {name: code for names in (GRADES, DAMAGE_GRA[3::-1]) for code, name in enumerate(names, 1)}
-_LEAST_SHARED = 0.5
+_MIN_SHARED = 0.5
 """Share of a labelled building that a building of the product must cover to be it."""
-
-
-@dataclass(frozen=True, eq=False)
-class BuildingScore:
-    """Buildings with a grade in the labels, and what the product says of each."""
-
-    grades: BuildingGrades
-    """Without an answer: not analysed, or not in the product."""
-    matched: int
-    """Labelled buildings that the product has."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain numbers; a building without a grade counts as wrong."""
-        truth, answer = self.grades.truth, self.grades.answer
-        table = np.zeros((len(GRADES), len(GRADES) + 1), np.int64)
-        np.add.at(table, (truth - 1, answer), 1)
-        return {
-            "buildings": len(truth),
-            "matched": self.matched,
-            "graded": int((answer > 0).sum()),
-            "auc_damaged": self.grades.auc_damaged,
-            "macro_f1_two": self.grades.macro_f1_two,
-            "macro_f1_four": self.grades.macro_f1_four,
-            "accuracy_buildings": self.grades.accuracy,
-            "confusion": {
-                name: dict(zip((DAMAGE_XBD[-1], *GRADES), map(int, row), strict=True))
-                for name, row in zip(GRADES, table, strict=True)
-            },
-        }
-
-
-def grade_column(truth: Path) -> str | None:
-    """Return the column of a vector file that says how buildings fared; None where it has none.
-
-    Raises:
-        TruthInvalid: where the file cannot be read.
-    """
-    if truth.suffix.lower() in {".tif", ".tiff"}:
-        return None
-    there = set(_read(truth).columns)
-    return next((column for column in GRADE_COLUMNS if column in there), None)
-
-
-def score_buildings(built_up: Path, truth: Path, *, column: str) -> BuildingScore:
-    """Hold graded buildings against labelled ones, each with the one that covers most of it.
-
-    Args:
-        built_up: the layer of a product, with its probabilities.
-        truth: polygons with a grade.
-        column: of the truth, as `grade_column` returns it.
-
-    Raises:
-        TruthInvalid: where the labels cannot be read or hold no grade.
-        NotOverlapping: where no labelled building is in the product.
-    """
-    found = gpd.read_file(built_up).to_crs("EPSG:6933")
-    labels = _read(truth)
-    if labels.crs is None:
-        raise TruthInvalid(f"the truth {truth} has no CRS; give polygons in longitude and latitude")
-    labels = labels[labels[column].isin(_CODE)].to_crs("EPSG:6933")
-    if labels.empty:
-        raise TruthInvalid(
-            f"no building of {truth} has a grade in {column}; the grades are {', '.join(_CODE)}"
-        )
-    match = covering(labels.geometry.to_numpy(), found.geometry.to_numpy())
-    if (match < 0).all():
-        raise NotOverlapping(
-            f"no building of {truth.name} is among the {len(found)} of the product; give the "
-            "labels of the same place"
-        )
-    codes = labels[column].map(_CODE).to_numpy(np.uint8)
-    answers = np.where((match >= 0)[:, None], _probabilities(found)[match], np.nan)
-    return BuildingScore(BuildingGrades(codes, answers), int((match >= 0).sum()))
-
-
-def _read(truth: Path) -> gpd.GeoDataFrame:
-    try:
-        return gpd.read_file(truth)
-    except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise TruthInvalid(f"the truth {truth} cannot be read as polygons: {error}") from error
-
-
-def _probabilities(found: gpd.GeoDataFrame) -> Float64Array:
-    """Return (buildings, 4), NaN where no grade was published."""
-    values = found[list(GRADE_PROBABILITIES)].to_numpy(np.float64) / 100
-    published = (found["damage_xbd"] != DAMAGE_XBD[-1]).to_numpy()
-    return np.where(published[:, None], values, np.nan)
-
-
-def covering(labels: ObjectArray, found: ObjectArray) -> IntArray:
-    """Return for each label the number of the building that covers most of it, -1 for none.
-
-    Args:
-        labels: (labels,) polygons.
-        found: (buildings,) polygons in the same coordinates.
-    """
-    match = np.full(len(labels), -1, np.int64)
-    shared = np.full(len(labels), _LEAST_SHARED)
-    one, other = shapely.STRtree(found).query(labels, predicate="intersects")
-    share = shapely.area(shapely.intersection(labels[one], found[other])) / np.maximum(
-        shapely.area(labels[one]), 1e-9
-    )
-    for label, building, part in zip(one, other, share, strict=True):
-        if part >= shared[label]:
-            match[label], shared[label] = building, part
-    return match
+_EQUAL_AREA = "EPSG:6933"
 
 
 class Positive(StrEnum):
@@ -155,18 +48,13 @@ _POSITIVE = {
 
 
 @dataclass(frozen=True)
-class Score:
-    """Agreement of a product with a truth, on the truth's own pixels."""
+class ProductScore:
+    """Agreement of a product with a reference, on the reference's own pixels."""
 
     whole: Counts
-    """Every pixel that the truth knows; what was not analysed counts as not found."""
+    """Every pixel that the reference knows; what was not analysed counts as not found."""
     analysed: Counts
     """The pixels that the product analysed."""
-
-    @property
-    def analysed_share(self) -> float:
-        """Share of the truth's pixels that the product analysed."""
-        return self.analysed.n / self.whole.n if self.whole.n else 0.0
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return it as plain numbers."""
@@ -176,81 +64,189 @@ class Score:
             "precision": self.whole.precision,
             "recall": self.whole.recall,
             "f1": self.whole.f1,
-            "analysed_share": self.analysed_share,
+            "analysed_share": self.analysed.n / self.whole.n if self.whole.n else 0.0,
             "iou_analysed": self.analysed.iou,
         }
 
 
 def score_product(
-    class_raster: Path, truth: Path, *, positive: Positive, values: frozenset[int]
-) -> Score:
-    """Hold the class raster of a product against a truth.
+    class_raster: Path, reference: Path, *, positive: Positive, values: frozenset[int]
+) -> ProductScore:
+    """Compare the class raster of a product with a reference.
 
-    A truth raster is compared on its own grid, to which the product is brought by nearest
+    A reference raster is compared on its own grid, to which the product is brought by nearest
     neighbour; polygons are drawn on the product's grid.
 
     Args:
         class_raster: `rasters/class.tif` of the product.
-        truth: a single-band raster of labels, negative values and its nodata unknown, or
-            vector polygons of the truth.
+        reference: a single-band raster of labels, negative values and its nodata unknown, or
+            vector polygons.
         values: labels of the raster that count as positive.
 
     Raises:
-        TruthInvalid: where the truth cannot be read, or the product maps no pixels.
+        TruthInvalid: where the reference cannot be read, or the product maps no pixels.
         NotOverlapping: where the two do not meet.
     """
-    if truth.suffix.lower() in {".tif", ".tiff"}:
-        labels, known, answer = _on_truth_grid(class_raster, truth)
+    if _is_raster(reference):
+        labels, known, classes = _on_reference_grid(class_raster, reference)
         true = np.isin(labels, list(values))
     else:
-        answer, true = _on_product_grid(class_raster, truth)
+        classes, true = _on_product_grid(class_raster, reference)
         known = np.ones_like(true)
-    known = known & (answer != Label.OUTSIDE)
+    known = known & (classes != Label.OUTSIDE)
+    product = class_raster.parent.parent.name
     if not known.any():
         raise NotOverlapping(
-            f"the product {class_raster.parent.parent.name} and the truth {truth.name} do not "
-            "overlap; give the truth of the same place"
+            f"the product {product} and the reference {reference.name} do not overlap; give the "
+            "reference of the same place"
         )
-    if (answer[known] == Label.COMPARED).any():
+    if (classes[known] == Label.COMPARED).any():
         raise TruthInvalid(
-            f"the product {class_raster.parent.parent.name} grades buildings and maps no pixels; "
-            f"give buildings with their grade in a column {', '.join(GRADE_COLUMNS)}"
+            f"the product {product} grades buildings and maps no pixels; give buildings with their "
+            f"grade in a column {', '.join(GRADE_COLUMNS)}"
         )
-    found = np.isin(answer, _POSITIVE[positive])
-    analysed = known & (answer < Label.NO_IMAGERY)
-    return Score(count(found[known], true[known]), count(found[analysed], true[analysed]))
+    found = np.isin(classes, _POSITIVE[positive])
+    analysed = known & (classes < Label.NO_IMAGERY)
+    return ProductScore(count(found[known], true[known]), count(found[analysed], true[analysed]))
 
 
-def _on_truth_grid(class_raster: Path, truth: Path) -> tuple[IntArray, BoolArray, CodeArray]:
+def _is_raster(reference: Path) -> bool:
+    return reference.suffix.lower() in {".tif", ".tiff"}
+
+
+def _on_reference_grid(class_raster: Path, path: Path) -> tuple[IntArray, BoolArray, CodeArray]:
     """Return labels, where they are known, and the product on the grid of the labels."""
     try:
-        with rasterio.open(truth) as dataset:
+        with rasterio.open(path) as dataset:
             labels = dataset.read(1).astype(np.int64)
             nodata, transform, crs = dataset.nodata, dataset.transform, dataset.crs
     except RasterioIOError as error:
-        raise TruthInvalid(f"the truth {truth} cannot be read as a raster: {error}") from error
+        raise TruthInvalid(f"the reference {path} cannot be read as a raster: {error}") from error
     if crs is None:
-        raise TruthInvalid(f"the truth {truth} has no CRS; georeference it")
+        raise TruthInvalid(f"the reference {path} has no CRS; georeference it")
     known = labels >= 0
     if nodata is not None:
         known &= labels != nodata
-    answer = np.zeros(labels.shape, np.uint8)
+    classes = np.zeros(labels.shape, np.uint8)
     with rasterio.open(class_raster) as dataset:
         reproject(
-            rasterio.band(dataset, 1), answer, dst_transform=transform, dst_crs=crs,
+            rasterio.band(dataset, 1), classes, dst_transform=transform, dst_crs=crs,
             dst_nodata=int(Label.OUTSIDE), resampling=Resampling.nearest,
         )  # fmt: skip
-    return labels, known, answer
+    return labels, known, classes
 
 
-def _on_product_grid(class_raster: Path, truth: Path) -> tuple[CodeArray, BoolArray]:
-    """Return the product, and the polygons of the truth on its grid."""
-    try:
-        polygons = gpd.read_file(truth)
-    except (pyogrio.errors.DataSourceError, OSError) as error:
-        raise TruthInvalid(f"the truth {truth} cannot be read as polygons: {error}") from error
+def _on_product_grid(class_raster: Path, reference: Path) -> tuple[CodeArray, BoolArray]:
+    """Return the product, and the polygons of the reference on its grid."""
+    polygons = _read_polygons(reference)
     with rasterio.open(class_raster) as dataset:
-        answer: CodeArray = dataset.read(1)
+        classes: CodeArray = dataset.read(1)
         shapes = list(polygons.to_crs(dataset.crs).geometry)
-        outside = geometry_mask(shapes, out_shape=answer.shape, transform=dataset.transform)
-    return answer, ~outside
+        outside = geometry_mask(shapes, out_shape=classes.shape, transform=dataset.transform)
+    return classes, ~outside
+
+
+def _read_polygons(path: Path) -> "gpd.GeoDataFrame":
+    import geopandas as gpd  # noqa: PLC0415 - a second that a reference raster does not need
+    from pyogrio.errors import DataSourceError  # noqa: PLC0415 - the same
+
+    try:
+        polygons = gpd.read_file(path)
+    except (DataSourceError, OSError) as error:
+        raise TruthInvalid(f"the reference {path} cannot be read as polygons: {error}") from error
+    if getattr(polygons, "crs", None) is None:
+        raise TruthInvalid(
+            f"the reference {path} has no CRS; give polygons in longitude and latitude"
+        )
+    return polygons
+
+
+@dataclass(frozen=True, eq=False)
+class BuildingScore:
+    """Buildings with a grade in the reference, and the grades of the product."""
+
+    grades: BuildingPredictions
+    """Without a grade: not analysed, or not in the product."""
+    matched: int
+    """Labelled buildings that the product has."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain numbers; a building without a grade counts as wrong."""
+        return {
+            "buildings": len(self.grades.labels),
+            "matched": self.matched,
+            "graded": int(self.grades.has_grade.sum()),
+            **self.grades.scores,
+            "confusion": {
+                name: dict(zip((DAMAGE_XBD[-1], *GRADES), row, strict=True))
+                for name, row in zip(GRADES, self.grades.confusion[1:].tolist(), strict=True)
+            },
+        }
+
+
+def grade_column(reference: Path) -> str | None:
+    """Return the column of a vector file that holds grades of buildings; None where none does.
+
+    Raises:
+        TruthInvalid: where the file cannot be read.
+    """
+    if _is_raster(reference):
+        return None
+    there = set(_read_polygons(reference).columns)
+    return next((column for column in GRADE_COLUMNS if column in there), None)
+
+
+def score_buildings(built_up: Path, reference: Path, *, column: str) -> BuildingScore:
+    """Compare graded buildings with labelled ones, each with the one that covers most of it.
+
+    Args:
+        built_up: the layer of a product, with its probabilities.
+        reference: polygons with a grade.
+        column: of the reference, as `grade_column` returns it.
+
+    Raises:
+        TruthInvalid: where the labels cannot be read or hold no grade.
+        NotOverlapping: where no labelled building is in the product.
+    """
+    found = _read_polygons(built_up).to_crs(_EQUAL_AREA)
+    labels = _read_polygons(reference)
+    labels = labels[labels[column].isin(_CODE)].to_crs(_EQUAL_AREA)
+    if labels.empty:
+        raise TruthInvalid(
+            f"no building of {reference} has a grade in {column}; the grades are {', '.join(_CODE)}"
+        )
+    match = covering(labels.geometry.to_numpy(), found.geometry.to_numpy())
+    matched = match >= 0
+    if not matched.any():
+        raise NotOverlapping(
+            f"no building of {reference.name} is among the {len(found)} of the product; give the "
+            "labels of the same place"
+        )
+    codes = labels[column].map(_CODE).to_numpy(np.uint8)
+    probabilities = np.where(matched[:, None], _probabilities(found)[match], np.nan)
+    return BuildingScore(BuildingPredictions(codes, probabilities), int(matched.sum()))
+
+
+def _probabilities(found: "gpd.GeoDataFrame") -> Float64Array:
+    """Return (buildings, 4), NaN where no grade was published."""
+    values = found[list(GRADE_PROBABILITIES)].to_numpy(np.float64) / 100
+    published = (found["damage_xbd"] != DAMAGE_XBD[-1]).to_numpy()
+    return np.where(published[:, None], values, np.nan)
+
+
+def covering(labels: ObjectArray, found: ObjectArray) -> IntArray:
+    """Return for each label the number of the building that covers most of it, -1 for none.
+
+    Args:
+        labels: (labels,) polygons.
+        found: (buildings,) polygons in the same coordinates.
+    """
+    match = np.full(len(labels), -1, np.int64)
+    shared = np.full(len(labels), _MIN_SHARED)
+    one, other = shapely.STRtree(found).query(labels, predicate="intersects")
+    overlap = shapely.area(shapely.intersection(labels[one], found[other]))
+    share = overlap / np.maximum(shapely.area(labels[one]), 1e-9)
+    for label, building, part in zip(one, other, share, strict=True):
+        if part >= shared[label]:
+            match[label], shared[label] = building, part
+    return match

@@ -23,10 +23,10 @@ from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, T
 from models.cards.registry import read_fields, read_part
 from models.cards.training_record import Calibration, TemperatureParameters
 from models.damage.features import FEATURES, Measured, Pair, measure
+from models.damage.grades import DAMAGED_FROM
 from models.damage.regression import balanced, fit_logistic, log_loss, standardised
 from models.datasets.xbd import ALL, BANDS, DamageTile
 from models.errors import DataInvalid, TrainingInvalid
-from models.evaluation.damage_metrics import DAMAGED_FROM
 from models.evaluation.metrics import Reliability
 
 KIND = "building-regression"

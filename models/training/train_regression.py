@@ -15,7 +15,7 @@ from models.cards.training_record import Training
 from models.damage.regression import grades_of, logits, regression_of, standardised
 from models.datasets.base import data_digest
 from models.datasets.xbd import Xbd
-from models.evaluation.damage_metrics import BuildingGrades
+from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.map_scenes import ProgressReceiver
 from models.training.fit_regression import GradedTile, GradingPlan, fit_card, measure_tile
 
@@ -70,25 +70,19 @@ def crossed_scores(plan: GradingPlan, tiles: Sequence[GradedTile]) -> tuple[Scor
     for tile in tiles:
         others = [other for other in tiles if other is not tile]
         found = graded(fit_card(plan, others), tile)
-        values = {
-            "auc_damaged": found.auc_damaged,
-            "macro_f1_two": found.macro_f1_two,
-            "macro_f1_four": found.macro_f1_four,
-            "accuracy_buildings": found.accuracy,
-            "ece": found.reliability.ece,
-        }
+        values = {**found.scores, "ece": found.ece}
         scores += [_score(tile, others, name, value) for name, value in values.items()]
     return tuple(score for score in scores if score is not None)
 
 
-def graded(card: ModelCard, tile: GradedTile) -> BuildingGrades:
+def graded(card: ModelCard, tile: GradedTile) -> BuildingPredictions:
     """Return what a regression says of the graded buildings of a tile."""
     architecture = regression_of(card)
     probabilities = grades_of(
         logits(card, architecture, standardised(architecture, tile.measured))
     ).astype(np.float64)
     known = tile.grades != UNCLASSIFIED
-    return BuildingGrades(tile.grades[known], probabilities[known])
+    return BuildingPredictions(tile.grades[known], probabilities[known])
 
 
 def _read(

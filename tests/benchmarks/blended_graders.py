@@ -17,7 +17,7 @@ from models.cards.inputs import UNCLASSIFIED
 from models.cards.registry import find
 from models.damage.grader import Grader, load_grader
 from models.datasets.xbd import DamageTile, Xbd
-from models.evaluation.damage_metrics import BuildingGrades
+from models.evaluation.damage_metrics import BuildingPredictions
 from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
 from models.training.train_regression import graded
 from tests.benchmarks.learning_curve import PLAN
@@ -30,7 +30,7 @@ _EVEN = 0.25
 
 def blends(
     plan: GradingPlan, network: Grader, *, learned_from: DamageTile, new: DamageTile
-) -> Iterator[tuple[float, BuildingGrades]]:
+) -> Iterator[tuple[float, BuildingPredictions]]:
     """Yield the grades of a new tile for each of `SHARES`.
 
     Probabilities are averaged; a building that one of them has no answer for is even in that.
@@ -50,7 +50,7 @@ def blends(
     theirs = _even(answers[new.grades != UNCLASSIFIED].astype(np.float64))
     for share in SHARES:
         mixed = share * theirs + (1 - share) * _even(regression.probabilities)
-        yield share, BuildingGrades(regression.truth, mixed)
+        yield share, BuildingPredictions(regression.labels, mixed)
 
 
 def _even(probabilities: Float64Array) -> Float64Array:
@@ -72,7 +72,7 @@ def main(root: str, model: str, learned: str, new: str) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("share_of_network", "auc_damaged", "macro_f1_two", "macro_f1_four", "ece"))
     for share, found in blends(plan, network, learned_from=tiles[0], new=tiles[1]):
-        scores = (found.auc_damaged, found.macro_f1_two, found.macro_f1_four, found.reliability.ece)
+        scores = (*list(found.scores.values())[:3], found.ece)
         writer.writerow((share, *(f"{score:.3f}" for score in scores)))
 
 

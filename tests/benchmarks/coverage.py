@@ -13,7 +13,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.interval import Counted, allocate, interval_of
+from models.evaluation.interval import StratumCount, count_interval
+from models.evaluation.sample_design import allocate
 from tests.benchmarks.table import table
 
 Numbers = npt.NDArray[np.int64]
@@ -102,7 +103,7 @@ def simulate(event: Event, *, samples: int, seed: int) -> Coverage:
     random = np.random.default_rng(seed)
     counted = random.hypergeometric(damaged, sizes - damaged, drawn, (samples, len(sizes)))
     unique, which = np.unique(counted, axis=0, return_inverse=True)
-    ends = np.array([interval_of(_strata(sizes, drawn, row)) for row in unique])[which.ravel()]
+    ends = np.array([count_interval(_strata(sizes, drawn, row)) for row in unique])[which.ravel()]
     textbook = _textbook(sizes, drawn, counted)
     truth, whole = damaged.sum(), sizes.sum()
     return Coverage(
@@ -145,8 +146,8 @@ def _event(name: str, sizes: Numbers, damaged: Numbers, drawn: int, *, by_grade:
     return Event(name, tuple(sizes.tolist()), tuple(damaged.tolist()), drawn, by_grade)
 
 
-def _strata(sizes: Numbers, drawn: Numbers, counted: Numbers) -> list[Counted]:
-    return [Counted(*map(int, one)) for one in zip(sizes, drawn, counted, strict=True)]
+def _strata(sizes: Numbers, drawn: Numbers, counted: Numbers) -> list[StratumCount]:
+    return [StratumCount(*map(int, one)) for one in zip(sizes, drawn, counted, strict=True)]
 
 
 def _holds(ends: npt.NDArray[np.generic], truth: int) -> npt.NDArray[np.bool_]:

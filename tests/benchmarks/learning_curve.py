@@ -18,7 +18,7 @@ from models.cards.card import ModelCard
 from models.damage.regression import grades_of, logits, regression_of
 from models.datasets.xbd import Xbd
 from models.errors import DataInvalid
-from models.evaluation.damage_metrics import BuildingGrades
+from models.evaluation.damage_metrics import BuildingPredictions
 from models.training.fit_regression import (
     GradedTile,
     GradingPlan,
@@ -72,22 +72,26 @@ def learning_curve(
                 tile=tile.name,
                 labels=labels,
                 scored=len(lesson.grades) - labels,
-                auc_damaged=tuple(f.auc_damaged for f in found if f.auc_damaged is not None),
-                macro_f1_two=tuple(f.macro_f1_two for f in found if f.macro_f1_two is not None),
-                macro_f1_four=tuple(f.macro_f1_four for f in found if f.macro_f1_four is not None),
+                auc_damaged=_known(found, "auc_damaged"),
+                macro_f1_two=_known(found, "macro_f1_two"),
+                macro_f1_four=_known(found, "macro_f1_four"),
             )
+
+
+def _known(found: Sequence[BuildingPredictions], name: str) -> tuple[float, ...]:
+    return tuple(score for each in found if (score := each.scores[name]) is not None)
 
 
 def _scored(
     parent: ModelCard, lesson: Lesson, order: npt.NDArray[np.integer], labels: int
-) -> BuildingGrades:
+) -> BuildingPredictions:
     """Return what a regression says of the buildings that gave no label."""
     known, rest = order[:labels], order[labels:]
     card = parent
     if labels:
         card = adapt_regression(parent, lesson.design[known], lesson.grades[known]).card
     three = logits(card, regression_of(card), lesson.design[rest])
-    return BuildingGrades(lesson.grades[rest], grades_of(three).astype(np.float64))
+    return BuildingPredictions(lesson.grades[rest], grades_of(three).astype(np.float64))
 
 
 def main(root: str) -> None:

@@ -38,8 +38,8 @@ def test_a_blend_goes_from_the_regression_to_the_network(tmp_path):
     found = dict(blends(settings, Oracle(card, answers), learned_from=learned, new=new))
     assert tuple(found) == SHARES
     alone = graded(card, measure_tile(new, settings))
-    assert found[0.0].auc_damaged == alone.auc_damaged < 1
-    assert found[0.0].macro_f1_four == alone.macro_f1_four
+    assert found[0.0].scores["auc_damaged"] == alone.scores["auc_damaged"] < 1
+    assert found[0.0].scores == alone.scores
     np.testing.assert_allclose(found[1.0].probabilities[:-1].max(axis=1), 1)
     np.testing.assert_allclose(found[1.0].probabilities[-1], 0.25)
     halves = (found[0.0].probabilities + found[1.0].probabilities) / 2

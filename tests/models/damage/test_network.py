@@ -8,9 +8,9 @@ from scipy.ndimage import mean
 
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.damage.grader import Finder, Grader, graded_mask, load_grader
+from models.damage.grader import Finder, Grader, load_grader
+from models.damage.grades import GRADES, graded_mask
 from models.damage.network_grader import LEAST_PX, NetworkGrader, within
-from models.datasets.xbd import GRADES
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model
 from tests.models.conftest import network_card

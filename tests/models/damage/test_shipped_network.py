@@ -17,7 +17,8 @@ from geo.scenes.scene import Phase
 from geo.scenes.source import Source
 from geo.vector.area_of_interest import parse_area
 from models.cards.registry import find
-from models.damage.grader import graded_mask, load_finder, load_grader
+from models.damage.grader import load_finder, load_grader
+from models.damage.grades import graded_mask
 from models.datasets.xbd import Xbd
 from models.evaluation.evaluate import evaluate_damage
 

@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.metrics import Agreement, Counts, Reliability, TileCounts, pooled, spread
+from models.evaluation.metrics import (
+    Counts,
+    PixelScores,
+    Reliability,
+    TileCounts,
+    pooled,
+    sample_deviation,
+)
 
 COUNTS = st.builds(Counts, *(st.integers(0, 50) for _ in range(4)))
 TILES = st.lists(st.builds(TileCounts, st.text("ab", max_size=2), st.sampled_from("xyz"), COUNTS))
 
 
 def agreement(tiles):
-    return Agreement(tuple(tiles), 0, Reliability.empty())
+    return PixelScores(tuple(tiles), 0, Reliability.empty())
 
 
 @given(tiles=TILES)
@@ -33,23 +40,23 @@ def test_agreements_add_up(one, other):
     both = agreement(one) + agreement(other)
     assert both.tiles == (*one, *other)
     assert both.pooled == agreement(one).pooled + agreement(other).pooled
-    assert (agreement(one) + Agreement.empty()).tiles == tuple(one)
+    assert (agreement(one) + PixelScores()).tiles == tuple(one)
 
 
-def test_reliability_and_answered_pixels_add_up():
+def test_reliability_and_predicted_pixels_add_up():
     rng = np.random.default_rng(1)
     probability, label = rng.random(900), rng.random(900) < 0.4
 
     def part(where):
-        return Agreement((), int(where.sum()), Reliability.of(probability[where], label[where]))
+        return PixelScores((), int(where.sum()), Reliability.of(probability[where], label[where]))
 
     first = np.arange(900) < 250
     both = part(first) + part(~first)
-    assert both.answered_pixels == 900
+    assert both.predicted_pixels == 900
     assert both.ece == pytest.approx(Reliability.of(probability, label).ece)
-    assert Agreement.empty().ece is None
+    assert PixelScores().ece is None
 
 
 def test_the_spread_is_the_standard_deviation_of_a_sample():
-    assert spread([0.7, 0.75, 0.71]) == pytest.approx(statistics.stdev([0.7, 0.75, 0.71]))
-    assert spread([0.7]) is None
+    assert sample_deviation([0.7, 0.75, 0.71]) == pytest.approx(statistics.stdev([0.7, 0.75, 0.71]))
+    assert sample_deviation([0.7]) is None

@@ -2,23 +2,23 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from models.evaluation.damage_metrics import BuildingGrades, PixelGrades, auc
+from models.evaluation.damage_metrics import BuildingPredictions, PixelGrades, auc
 
 RNG = np.random.default_rng(4)
 TRUTH = RNG.integers(1, 5, 60).astype(np.uint8)
 PROBABILITIES = RNG.dirichlet(np.ones(4), 60)
-BUILDINGS = BuildingGrades(TRUTH, PROBABILITIES)
+BUILDINGS = BuildingPredictions(TRUTH, PROBABILITIES)
 
 
 def test_scores_by_building_are_those_of_another_implementation():
     likeliest = PROBABILITIES.argmax(axis=1) + 1
     damaged = PROBABILITIES[:, 2:].sum(axis=1)
-    assert BUILDINGS.auc_damaged == pytest.approx(roc_auc_score(TRUTH >= 3, damaged))
+    assert BUILDINGS.scores["auc_damaged"] == pytest.approx(roc_auc_score(TRUTH >= 3, damaged))
     two = f1_score(TRUTH >= 3, damaged >= 0.5, average="macro")
-    assert BUILDINGS.macro_f1_two == pytest.approx(two)
+    assert BUILDINGS.scores["macro_f1_two"] == pytest.approx(two)
     four = f1_score(TRUTH, likeliest, average="macro")
-    assert BUILDINGS.macro_f1_four == pytest.approx(four)
-    assert BUILDINGS.accuracy == pytest.approx(accuracy_score(TRUTH, likeliest))
+    assert BUILDINGS.scores["macro_f1_four"] == pytest.approx(four)
+    assert BUILDINGS.scores["accuracy_buildings"] == pytest.approx(accuracy_score(TRUTH, likeliest))
 
 
 def test_ties_count_by_half():
@@ -30,25 +30,25 @@ def test_ties_count_by_half():
 def test_a_building_without_an_answer_is_no_right_one():
     probabilities = PROBABILITIES.copy()
     probabilities[:10] = np.nan
-    found = BuildingGrades(TRUTH, probabilities)
+    found = BuildingPredictions(TRUTH, probabilities)
     likeliest = np.concatenate([np.zeros(10, int), PROBABILITIES[10:].argmax(axis=1) + 1])
-    assert len(found.graded.truth) == 50
-    assert found.accuracy == pytest.approx(accuracy_score(TRUTH, likeliest))
+    assert len(found.graded.labels) == 50
+    assert found.scores["accuracy_buildings"] == pytest.approx(accuracy_score(TRUTH, likeliest))
     four = f1_score(TRUTH, likeliest, labels=[1, 2, 3, 4], average="macro")
-    assert found.macro_f1_four == pytest.approx(four)
-    assert found.auc_damaged == pytest.approx(
+    assert found.scores["macro_f1_four"] == pytest.approx(four)
+    assert found.scores["auc_damaged"] == pytest.approx(
         roc_auc_score(TRUTH[10:] >= 3, PROBABILITIES[10:, 2:].sum(axis=1))
     )
 
 
 def test_perfect_and_absent_answers():
     sure = np.eye(4)[TRUTH - 1]
-    perfect = BuildingGrades(TRUTH, sure)
-    scores = (perfect.auc_damaged, perfect.macro_f1_two, perfect.macro_f1_four, perfect.accuracy)
-    assert scores == (1, 1, 1, 1)
-    assert perfect.reliability.ece == 0
-    empty = BuildingGrades.together([])
-    assert (empty.auc_damaged, empty.macro_f1_four, empty.accuracy) == (None, None, None)
+    perfect = BuildingPredictions(TRUTH, sure)
+    assert set(perfect.scores.values()) == {1}
+    assert perfect.ece == 0
+    empty = BuildingPredictions.together([])
+    assert set(empty.scores.values()) == {None}
+    assert empty.ece is None
 
 
 def masks(seed):

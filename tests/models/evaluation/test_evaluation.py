@@ -12,7 +12,7 @@ from models.cards.registry import find
 from models.datasets.base import ImageKind, Sample
 from models.datasets.catalog import Kind, open_set
 from models.errors import DataInvalid, InputsMismatch
-from models.evaluation.evaluate import LEFT_OUT, evaluate, split_for, together
+from models.evaluation.evaluate import LEFT_OUT, evaluate, pooled_json, split_for
 from models.inference.model import load_model
 from models.networks.tensors import SceneStatistics
 from tests.models.conftest import make_raster, network_card
@@ -139,22 +139,22 @@ def scored(model, names, split):
 
 def test_folds_together_are_scored_as_one_set(model):
     folds = [scored(model, ["a1", "a2"], "fold-0-of-2"), scored(model, ["b1"], "fold-1-of-2")]
-    scores = together(folds, "group")
-    counts = folds[0].agreement.pooled + folds[1].agreement.pooled
+    scores = pooled_json(folds, "group")
+    counts = folds[0].scores.pooled + folds[1].scores.pooled
     assert (scores["n"], scores["models"], scores["iou"]) == (3, 2, counts.iou)
     assert scores["split"] == "fold-0-of-2, fold-1-of-2"
     each = [fold["iou"] for fold in scores["each"]]
-    assert each == [fold.agreement.pooled.iou for fold in folds]
+    assert each == [fold.scores.pooled.iou for fold in folds]
     assert scores["iou_mean"] == pytest.approx(np.mean(each))
     assert scores["iou_spread"] == pytest.approx(np.std(each, ddof=1))
     assert [(row["group"], row["n"]) for row in scores["groups"]] == [("a", 2), ("b", 1)]
 
 
 def test_seeds_may_share_a_split_and_folds_may_not_share_a_tile(model):
-    assert together([scored(model, ["a1"], "test")] * 3)["iou_spread"] == pytest.approx(0)
+    assert pooled_json([scored(model, ["a1"], "test")] * 3)["iou_spread"] == pytest.approx(0)
     for folds in (("fold-0-of-2", "fold-1-of-2"), ("test", "train")):
         with pytest.raises(DataInvalid, match="share tiles"):
-            together([scored(model, ["a1"], fold) for fold in folds])
+            pooled_json([scored(model, ["a1"], fold) for fold in folds])
 
 
 def test_models_that_look_for_different_things_are_not_put_together(model):
@@ -162,7 +162,7 @@ def test_models_that_look_for_different_things_are_not_put_together(model):
     other = evaluate(model, MadeSet([sample(4)]), split="x", progress=QuietProgress())
     other = dataclasses.replace(other, card=water.card)
     with pytest.raises(InputsMismatch, match="look for flood and water"):
-        together([scored(model, ["a1"], "test"), other])
+        pooled_json([scored(model, ["a1"], "test"), other])
 
 
 def test_what_was_left_out_is_looked_up_on_the_card(model):

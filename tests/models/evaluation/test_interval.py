@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
 from models.evaluation import interval
-from models.evaluation.interval import Counted, interval_of
+from models.evaluation.interval import StratumCount, count_interval
 from tests.benchmarks.coverage import Event, events, simulate
 
 
 @st.composite
-def stratum(draw: st.DrawFn, largest: int = 60) -> Counted:
+def stratum(draw: st.DrawFn, largest: int = 60) -> StratumCount:
     """Any sample of one stratum."""
     buildings = draw(st.integers(1, largest))
     drawn = draw(st.integers(0, buildings))
-    return Counted(buildings, drawn, draw(st.integers(0, drawn)))
+    return StratumCount(buildings, drawn, draw(st.integers(0, drawn)))
 
 
 @pytest.mark.parametrize(("buildings", "drawn"), [(1, 1), (7, 3), (30, 8), (60, 60), (200, 20)])
@@ -28,7 +28,7 @@ def test_one_stratum_has_the_exact_hypergeometric_interval(buildings: int, drawn
         at_least = hypergeom.sf(counted - 1, buildings, there, drawn)
         at_most = hypergeom.cdf(counted, buildings, there, drawn)
         kept = there[(at_least > 0.025) & (at_most > 0.025)]
-        found = interval_of([Counted(buildings, drawn, counted)])
+        found = count_interval([StratumCount(buildings, drawn, counted)])
         assert found == (kept.min(), kept.max())
 
 
@@ -36,7 +36,7 @@ def test_two_small_strata_hold_the_truth_whatever_it_is() -> None:
     sizes, drawn = (12, 20), (4, 6)
     samples = list(product(range(5), range(7)))
     ends = {
-        (a, b): interval_of([Counted(12, 4, a), Counted(20, 6, b)]) for a, b in samples
+        (a, b): count_interval([StratumCount(12, 4, a), StratumCount(20, 6, b)]) for a, b in samples
     }  # fmt: skip
     for damaged in product(range(13), range(21)):
         chance = [
@@ -74,37 +74,37 @@ def test_good_grades_narrow_the_interval() -> None:
 
 @given(st.lists(stratum(), min_size=1, max_size=5))
 def test_the_ends_hold_what_was_counted_and_turn_with_what_is_counted(
-    strata: list[Counted],
+    strata: list[StratumCount],
 ) -> None:
-    low, high = interval_of(strata)
+    low, high = count_interval(strata)
     whole = sum(each.buildings for each in strata)
     least = sum(each.counted for each in strata)
     most = whole - sum(each.drawn - each.counted for each in strata)
     assert least <= low <= high <= most
-    assert interval_of([each.others for each in strata]) == (whole - high, whole - low)
+    assert count_interval([each.complement for each in strata]) == (whole - high, whole - low)
 
 
 @given(st.lists(stratum(), max_size=3), st.integers(0, 9), st.integers(0, 9))
 def test_a_stratum_drawn_whole_adds_its_count_and_no_doubt(
-    strata: list[Counted], counted: int, others: int
+    strata: list[StratumCount], counted: int, others: int
 ) -> None:
-    low, high = interval_of(strata)
-    known = Counted(counted + others, counted + others, counted)
-    assert interval_of([*strata, known]) == (low + counted, high + counted)
+    low, high = count_interval(strata)
+    known = StratumCount(counted + others, counted + others, counted)
+    assert count_interval([*strata, known]) == (low + counted, high + counted)
 
 
 def test_a_stratum_that_nobody_looked_at_may_hold_none_or_all() -> None:
-    low, high = interval_of([Counted(100, 20, 5)])
-    assert interval_of([Counted(100, 20, 5), Counted(40, 0, 0)]) == (low, high + 40)
+    low, high = count_interval([StratumCount(100, 20, 5)])
+    assert count_interval([StratumCount(100, 20, 5), StratumCount(40, 0, 0)]) == (low, high + 40)
 
 
 @settings(max_examples=30)
 @given(st.lists(stratum(largest=400), min_size=1, max_size=4))
-def test_rounding_to_steps_only_widens(strata: list[Counted]) -> None:
-    low, high = interval_of(strata)
+def test_rounding_to_steps_only_widens(strata: list[StratumCount]) -> None:
+    low, high = count_interval(strata)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interval, "MOST_STEPS", 50)
-        coarse_low, coarse_high = interval_of(strata)
-    step = -(-sum(each.rest for each in strata) // 50)
+        patch.setattr(interval, "MAX_STEPS", 50)
+        coarse_low, coarse_high = count_interval(strata)
+    step = -(-sum(each.not_drawn for each in strata) // 50)
     assert low - step * len(strata) <= coarse_low <= low
     assert high <= coarse_high <= high + step * len(strata)

@@ -15,9 +15,16 @@ from models.cards.card import ModelCard, read_card
 from models.cards.registry import find
 from models.datasets.catalog import open_set
 from models.errors import PageInvalid
-from models.evaluation.model_page import write_page
-from models.evaluation.model_page_content import draw_calibration, draw_places, draw_worst
-from models.evaluation.model_page_measure import Trainings, measure, read_plan, scored
+from models.evaluation.model_page import (
+    Trainings,
+    draw_calibration,
+    draw_groups,
+    draw_worst,
+    measure,
+    read_plan,
+    with_scores,
+    write_page,
+)
 from models.inference.model import load_model
 from models.networks.detectors import DetectorModel
 from tests.models.datasets.made import write_ombria
@@ -65,16 +72,20 @@ def root(tmp_path_factory):
 
 
 def measured(root, *, seeds=(), model=None):
-    plan = read_plan(root / "page.toml")
     trainings = Trainings(model or water(), tuple(seeds))
-    return measure(trainings, plan, root=root, progress=QuietProgress())
+    return measure(trainings, read_plan(root / "page.toml"), root=root, progress=QuietProgress())
+
+
+def written(root, folder, **how):
+    plan = read_plan(root / "page.toml")
+    return write_page(plan, measured(root, **how), find("ndwi-water"), folder)
 
 
 @pytest.fixture(scope="module")
 def page(root, tmp_path_factory):
     """The folder of a page, and its text."""
     folder = tmp_path_factory.mktemp("page")
-    path = write_page(measured(root), find("ndwi-water"), folder)
+    path = written(root, folder)
     return folder, path.read_text()
 
 
@@ -114,17 +125,17 @@ def test_every_command_of_a_page_prints_its_figures(page, root, capsys):
 
 def test_the_same_measurements_give_the_same_bytes(page, root, tmp_path):
     folder, _ = page
-    write_page(measured(root), find("ndwi-water"), tmp_path)
+    written(root, tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_scores_of_other_seeds_are_shown_and_remembered_while_they_hold(page, root, tmp_path):
     seeds = [water(above=0.1), water(above=-0.2)]
-    first = write_page(measured(root, seeds=seeds), find("ndwi-water"), tmp_path)
+    first = written(root, tmp_path, seeds=seeds)
     card = read_card(tmp_path / "card.json")
     each = [
-        [row.agreement.pooled.iou for row in measured(root, model=model).sets[0].rows]
+        [row[0].scores.pooled.iou for row in measured(root, model=model)[0].rows]
         for model in (water(), *seeds)
     ]
     iou = next(score for score in card.scores if score.measure == "iou")
@@ -132,67 +143,69 @@ def test_scores_of_other_seeds_are_shown_and_remembered_while_they_hold(page, ro
     ious = np.array(iou.trainings)
     assert f"3 seeds {ious.mean():.3f} ± {ious.std(ddof=1):.3f}" in first.read_text()
     # The shipped weights alone, measured again: the figures of the other seeds stay.
-    assert scored(card, measured(root)).scores == card.scores
+    assert with_scores(card, measured(root)).scores == card.scores
     # Another model: they are of no use any more.
     moved = measured(root, model=water(above=0.3))
-    assert moved.sets[0].rows[0].agreement.pooled.iou != pytest.approx(ious[0], abs=1e-3)
-    assert scored(card, moved).scores[0].trainings == ()
+    assert moved[0].scores.pooled.iou != pytest.approx(ious[0], abs=1e-3)
+    assert with_scores(card, moved).scores[0].trainings == ()
 
 
 def test_folds_are_pooled_into_one_score_that_is_remembered(root):
     card = find("ndwi-water").card
     whole = measured(root)
-    part = whole.sets[0]
-    folds = (part.rows[0].evaluation, part.rows[1].evaluation)
-    with_folds = dataclasses.replace(whole, sets=(dataclasses.replace(part, folds=folds),))
-    done = scored(card, with_folds)
+    part = whole[0]
+    folds = (part.rows[0][0], part.rows[1][0])
+    with_folds = (dataclasses.replace(part, folds=folds),)
+    done = with_scores(card, with_folds)
     score = done.scores[-1]
     assert score.trainings_differ_in == "fold"
     assert score.n == 18
-    pooled = folds[0].agreement.pooled + folds[1].agreement.pooled
+    pooled = folds[0].scores.pooled + folds[1].scores.pooled
     assert score.value == pytest.approx(pooled.iou, abs=1e-4)
-    assert score.trainings == pytest.approx([f.agreement.pooled.iou for f in folds], abs=1e-4)
-    assert scored(done, whole).scores[-1] == score
+    assert score.trainings == pytest.approx([f.scores.pooled.iou for f in folds], abs=1e-4)
+    assert with_scores(done, whole).scores[-1] == score
 
 
 def test_the_worst_tiles_are_those_of_least_iou(root):
-    part = measured(root).sets[0]
-    ious = {tile.name: tile.counts.iou for tile in part.rows[0].agreement.tiles}
-    shown = [entry.tile.name for entry in part.worst]
+    part = measured(root)[0]
+    ious = {tile.name: tile.counts.iou for tile in part.scores.tiles}
+    shown = [entry.counts.name for entry in part.worst]
     assert [ious[name] for name in shown] == sorted(ious.values())[:6]
     labelled = open_set(part.plan.kind, root / "tiles", split="test")
     samples = {sample.name: sample for sample in labelled}
     for entry in part.worst:
-        assert list(entry.images) == ["s2-after"]
-        np.testing.assert_array_equal(entry.target, samples[entry.tile.name].target)
+        assert [image.bands for image in entry.images] == [
+            samples[shown[0]].images["s2-after"].bands
+        ]
+        np.testing.assert_array_equal(entry.sample.target, samples[entry.counts.name].target)
 
 
-def test_without_leave_no_picture_shows_a_pixel_of_the_imagery(root):
-    part = measured(root).sets[0]
-    blank = [
-        dataclasses.replace(
-            shown,
-            images={
-                name: dataclasses.replace(raster, pixels=np.zeros_like(raster.pixels))
-                for name, raster in shown.images.items()
-            },
-        )
-        for shown in part.worst
-    ]
-
-    def drawn(shown, imagery):
-        return draw_worst(shown, threshold=0.5, imagery=imagery)
-
-    assert drawn(blank, imagery=False) == drawn(part.worst, imagery=False)
-    assert drawn(blank, imagery=True) != drawn(part.worst, imagery=True)
+@pytest.mark.parametrize(
+    ("line", "images"), [("thumbnails = false", 0), ("pictures = false", None)]
+)
+def test_a_plan_leaves_out_images_or_pictures_of_tiles(root, tmp_path, line, images):
+    plan = tmp_path / "page.toml"
+    plan.write_text(PLAN.replace("thumbnails = true", line))
+    trainings = Trainings(water())
+    sets = measure(trainings, read_plan(plan), root=root, progress=QuietProgress())
+    text = write_page(read_plan(plan), sets, find("ndwi-water"), tmp_path).read_text()
+    if images is None:
+        assert not sets[0].worst
+        assert not [path for path in tmp_path.iterdir() if path.suffix == ".jpg"]
+        assert "worst.jpg" not in text and "calibration.png" in text
+        return
+    assert [len(tile.images) for tile in sets[0].worst] == [images] * len(sets[0].worst)
+    assert "the images are not shown" in text
 
 
 def test_pictures_follow_their_figures(root):
-    both, after = (row.agreement for row in measured(root, model=water(above=0.2)).sets[0].rows)
-    other = measured(root).sets[0].rows[0].agreement
+    moved, part = measured(root, model=water(above=0.2))[0], measured(root)[0]
+    both, after = (row[0].scores for row in moved.rows)
+    other = part.scores
     assert draw_calibration(both, "water") == draw_calibration(after, "water")
     assert draw_calibration(both, "water") != draw_calibration(other, "water")
-    assert draw_places(both) != draw_places(other)
+    assert draw_groups(moved) != draw_groups(part)
+    assert draw_worst(moved.worst, threshold=0.5) != draw_worst(part.worst, threshold=0.5)
 
 
 def test_a_training_with_another_seed_must_be_the_same_training(save_network, tmp_path):

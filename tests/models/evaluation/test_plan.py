@@ -1,7 +1,7 @@
 import pytest
 
 from models.errors import PageInvalid
-from models.evaluation.model_page_measure import read_plan
+from models.evaluation.model_page import read_plan
 
 SET = """
 [[sets]]

@@ -9,7 +9,7 @@ from models.cards.card import Score
 from models.cards.registry import CardRef, all_cards
 from models.datasets.catalog import open_set
 from models.evaluation.evaluate import evaluate, split_for
-from models.evaluation.model_page_measure import PLAN_NAME, SetPlan, read_plan
+from models.evaluation.model_page import PLAN_NAME, SetPlan, read_plan
 from models.inference.model import load_model
 from tests.models.network_fixtures import shipped
 

@@ -116,7 +116,7 @@ def test_the_scores_of_the_card_are_those_of_the_evaluation(trained, root):
     for drop, score in zip(((), ("s1-before", "s2-after")), ref.card.scores, strict=True):
         found = evaluate(model, left_out, drop=drop, progress=QuietProgress())
         # Tiles are kept at half precision while training.
-        assert found.agreement.pooled.iou == pytest.approx(score.value, abs=0.005)
+        assert found.scores.pooled.iou == pytest.approx(score.value, abs=0.005)
 
 
 def test_a_checkpoint_of_another_training_is_refused(trained, root):
