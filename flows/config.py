@@ -3,8 +3,7 @@
 What can be wrong with a request, as nouns.
 
 FlowError
-├── RequestInvalid     the request cannot be read, or a field is wrong
-└── NothingFits        no model can map this imagery for this hazard
+└── RequestInvalid     the request cannot be read, or a field is wrong
 """
 
 from pathlib import Path
@@ -31,10 +30,6 @@ class FlowError(Exception):
 
 class RequestInvalid(FlowError):
     """The request cannot be read, or a field is wrong."""
-
-
-class NothingFits(FlowError):
-    """No model can map this imagery for this hazard."""
 
 
 class HomeUnwritable(FlowError):

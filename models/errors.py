@@ -2,14 +2,15 @@
 
     ModelError
     ├── ModelUnknown      no model of that name or at that path
-    ├── NameTaken         two models on the shelf share a name
+    ├── NameTaken         two models share a name
+    ├── NoModelFits       no model can map this imagery for this hazard
     ├── CardInvalid       the card cannot be read, or contradicts itself
     ├── WeightsMismatch   the weights are not the ones that the card describes
     ├── InputsMismatch    the imagery is not what the card wants
     ├── DeviceMissing     the device that was asked for is not there
-    ├── TruthInvalid      the truth that a product is held against cannot be used
+    ├── ReferenceInvalid  the reference that a product is compared with cannot be used
     ├── DataInvalid       a labelled data set cannot be read, or has no such split
-    ├── LabelsInvalid     labels of a new event cannot be learned from
+    ├── LabelsInvalid     the labels of a new event cannot be read or trained on
     ├── SampleInvalid     a sample of buildings cannot be drawn, or its answers be used
     ├── TrainingInvalid   a training's config or its checkpoint cannot be used
     └── PageInvalid       the plan of a model's page cannot be used
@@ -27,7 +28,11 @@ class ModelUnknown(ModelError):
 
 
 class NameTaken(ModelError):
-    """Two models on the shelf share a name."""
+    """Two models share a name."""
+
+
+class NoModelFits(ModelError):
+    """No model can map this imagery for this hazard."""
 
 
 class CardInvalid(ModelError):
@@ -46,12 +51,20 @@ class DeviceMissing(ModelError):
     """The device that was asked for is not there."""
 
 
-class TruthInvalid(ModelError):
-    """The truth that a product is held against cannot be used."""
+class ReferenceInvalid(ModelError):
+    """The reference that a product is compared with cannot be used."""
 
 
 class DataInvalid(ModelError):
     """A labelled data set cannot be read, or has no such split."""
+
+
+class LabelsInvalid(ModelError):
+    """The labels of a new event cannot be read or trained on."""
+
+
+class SampleInvalid(ModelError):
+    """A sample of buildings cannot be drawn, or its answers cannot be used."""
 
 
 class TrainingInvalid(ModelError):
@@ -60,11 +73,3 @@ class TrainingInvalid(ModelError):
 
 class PageInvalid(ModelError):
     """The plan of a model's page, or the trainings that it compares, cannot be used."""
-
-
-class LabelsInvalid(ModelError):
-    """The labels of a new event cannot be read, or nothing can be learned from them."""
-
-
-class SampleInvalid(ModelError):
-    """A sample of buildings cannot be drawn, or its answers cannot be used."""

@@ -21,7 +21,7 @@ from PIL import Image
 from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
-from flows.config import NothingFits, RequestInvalid, Settings
+from flows.config import RequestInvalid, Settings
 from flows.mapping.map_run import Step, direct
 from flows.mapping.plan import code_digest
 from flows.reports.progress import Meter
@@ -39,7 +39,9 @@ from geo.store.manifest import PHOTOS, Origins, Product
 from geo.store.stac import rebuild, write_item
 from geo.store.store import LocalStore, Workspace
 from models.cards.registry import CardRef, all_cards, find
-from models.cards.selection import TASKS_OF, Available, matching
+from models.cards.selection import TASKS_OF, matching
+from models.cards.suitability import Available
+from models.errors import NoModelFits
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model, load_model
 from models.inference.photos import (
@@ -214,7 +216,7 @@ def plan_photos(request: MapRequest, photos: Sequence[Path], settings: Settings)
 
     Raises:
         RequestInvalid: where it asks for what only a map has.
-        NothingFits, ModelUnknown, InputsMismatch: where no model answers for photos.
+        NoModelFits, ModelUnknown, InputsMismatch: where no model answers for photos.
     """
     fields = MapRequest.model_fields
     if said := [name for name in _OF_MAPS if getattr(request, name) != fields[name].default]:
@@ -264,7 +266,7 @@ def _choose(request: MapRequest, settings: Settings) -> tuple[CardRef, str]:
         return ref, f"{ref.card.name} is the first choice that fits photos"
     tasks = TASKS_OF[request.hazard]
     reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
-    raise NothingFits(
+    raise NoModelFits(
         f"no model can find a {request.hazard} in photos: "
         f"{'; '.join(dict.fromkeys(reasons)) or 'none looks for it'}; give a --model of your own"
     )

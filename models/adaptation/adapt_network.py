@@ -26,12 +26,13 @@ from models.adaptation.trial import Lesson, Stage, Trial, TrialOutcome, lesson_o
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
-from models.cards.registry import CardRef, read_content
+from models.cards.registry import CardRef
 from models.cards.training_record import Calibration, TemperatureParameters
 from models.errors import InputsMismatch
 from models.evaluation.metrics import Reliability
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.network import NetworkModel
+from models.networks.weights import read_content
 
 _SEED = 0
 

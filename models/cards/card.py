@@ -305,10 +305,10 @@ def read_card(path: Path) -> ModelCard:
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
-        raise CardInvalid(f"the card {path} is not valid: {_first_sentence(error)}") from error
+        raise CardInvalid(f"the card {path} is not valid: {first_error(error)}") from error
 
 
-def _first_sentence(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Return the first thing that is wrong, and how many more there are."""
     first, *others = error.errors(include_url=False)
     place = ".".join(str(part) for part in first["loc"])

@@ -1,29 +1,17 @@
-"""Which models fit the imagery, which of them goes first, and why the others do not.
-
-How large a pixel a network is given where its card leaves that to the image.
-
-Whether scenes hold the natural colours that a model learned from.
-
-Whether buildings can be graded in a pair of images: they overlap, and are fine enough.
-"""
+"""Which model maps the imagery of an event, and which finds buildings: the first that fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from pathlib import Path
 
-import shapely
-
-from geo.errors import NotOverlapping
-from geo.scenes.radiometry import RGB, Colours
-from geo.scenes.scene import Phase, Scene
-from geo.scenes.sensors import SENSORS, Backscatter, Family
-from geo.vector.area_of_interest import AreaOfInterest, extent_text
+from geo.scenes.scene import Phase
+from geo.scenes.sensors import SENSORS
 from geo.vector.hazards import HAZARDS, Hazard
-from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
-from models.cards.inputs import CardInput, InputPhase, Physical, Task
-from models.cards.registry import CardRef
-from models.errors import InputsMismatch
+from models.cards.inputs import Task
+from models.cards.registry import CardRef, all_cards, find
+from models.cards.suitability import Available, is_dated, misfit, reads, require_fit
+from models.errors import InputsMismatch, NoModelFits
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
     hazard: tuple(map(Task, entry.maps)) for hazard, entry in HAZARDS.items()
@@ -50,7 +38,7 @@ PREFERENCE = (
 """Shipped models, the first choice first.
 
 Who gives footprints wants them graded, where the imagery shows them; of the two graders
-damage-features is right more often on the tile that it did not learn from (AUC 0.95, 0.90).
+damage-features is right more often on the tile that it was not trained on (AUC 0.95, 0.90).
 Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
 MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
 NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
@@ -64,24 +52,11 @@ PREFERENCE_UNDATED = (
 """The same for models that find no image before the event.
 
 Without one all water is found, and none of it can be called flood: that is what a model of water
-answers, and what a model of flood learned to leave out. On the radar of the Spain chip of
+answers, and what a model of flood was trained to leave out. On the radar of the Spain chip of
 Sen1Floods11, where nearly all water is flood, they come out alike (`aftermap score`: IoU 0.585 by
 sar-water, 0.597 by flood-s1s2). Whatever can tell the two apart, because it finds an image before,
 goes before them.
 """
-
-
-@dataclass(frozen=True)
-class Available:
-    """What one scene can give."""
-
-    phase: Phase
-    sensor: str
-    """Name in `geo.scenes.sensors.SENSORS`."""
-    bands: tuple[str, ...]
-    """Common names."""
-    backscatter: Backscatter | None = None
-    """Of radar; None for other sensors, and where nobody knows it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +77,35 @@ class Matching:
     misfits: tuple[Misfit, ...]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The model of a product, and why it."""
+
+    ref: CardRef | None
+    """None where no model is run."""
+    why: str
+    """A sentence for the summary."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model, or "no model"."""
+        return self.ref.card.name if self.ref else "no model"
+
+    @property
+    def grader(self) -> CardRef | None:
+        """The model, where it is one that grades buildings."""
+        return self.ref if self.ref is not None and self.ref.card.task is Task.DAMAGE else None
+
+    @property
+    def label(self) -> str | None:
+        """Name and 12 digits of the digest, as in `model` of every feature."""
+        return f"{self.ref.card.name} {self.ref.card.digest[:12]}" if self.ref else None
+
+    def reads(self, scene: Available) -> bool:
+        """Whether the model takes the scene; without a model every scene is looked at."""
+        return self.ref is None or reads(self.ref.card, scene)
+
+
 def matching(
     cards: Sequence[CardRef],
     *,
@@ -117,12 +121,11 @@ def matching(
         available: one entry a scene.
         buildings: whether there are footprints to grade, or are to be found.
     """
-    tasks = TASKS_OF[hazard]
     fits: list[CardRef] = []
     misfits: list[Misfit] = []
     for ref in sorted(cards, key=lambda ref: _preference(ref, available)):
         reason = (
-            _off_task(ref.card, hazard=hazard, tasks=tasks)
+            _off_task(ref.card, hazard)
             or misfit(ref.card, available)
             or _without_footprints(ref.card, buildings=buildings)
         )
@@ -133,144 +136,140 @@ def matching(
     return Matching(tuple(fits), tuple(misfits))
 
 
-def finders(
-    cards: Sequence[CardRef], *, available: Sequence[Available], resolution_m: float | None
-) -> tuple[CardRef, ...]:
-    """Return the models that find buildings in the imagery, the first choice first.
+def choose_model(
+    available: Sequence[Available],
+    *,
+    hazard: Hazard,
+    name: str | None = None,
+    buildings: bool = False,
+    extra: Path | None = None,
+) -> Choice:
+    """Return the model that was named, or the first that fits the imagery.
 
     Args:
-        cards: as `all_cards` returns them.
         available: one entry a scene.
-        resolution_m: of the grid that they must want.
-    """
-    return tuple(
-        ref
-        for ref in sorted(cards, key=lambda ref: _preference(ref, available))
-        if ref.card.finds_buildings
-        and ref.card.resolution_m == resolution_m
-        and misfit(ref.card, available) is None
-    )
-
-
-def misfit(card: ModelCard, available: Sequence[Available]) -> str | None:
-    """Return why the imagery cannot fill the card's slots, or None where it can.
-
-    A required slot must be filled, and at least one slot after the event. A before image is
-    taken where there is one.
-    """
-    empty = _unfilled(card, available)
-    for entry in empty:
-        if entry.required:
-            return _said_of_empty(card, entry, available)
-    if all(entry in empty for entry in card.after_inputs):
-        return _said_of_empty(card, _nearest(card.after_inputs, available), available)
-    return None
-
-
-def is_dated(card: ModelCard, available: Sequence[Available]) -> bool:
-    """Whether a model is given an image before the event."""
-    return any(
-        scene.phase is Phase.BEFORE and accepts(entry, scene)
-        for entry in card.inputs
-        for scene in available
-    )
-
-
-def lacking(card: ModelCard, available: Sequence[Available]) -> tuple[str, ...]:
-    """Return, as sentences for the product, which optional images a model does without."""
-    return tuple(
-        f"mapped without {_shared_title(entry.sensors)} {entry.phase} the event: "
-        f"{_said_of_empty(card, entry, available)}"
-        for entry in _unfilled(card, available)
-        if not entry.required
-    )
-
-
-def require_fit(card: ModelCard, available: Sequence[Available]) -> None:
-    """Check that the imagery fills the card's slots.
+        hazard: decides what is looked for.
+        name: name or folder of a model, "none" for no model; None: the first that fits.
+        buildings: whether there are footprints to grade, or are to be found.
+        extra: folder of the user's own models.
 
     Raises:
-        InputsMismatch: with what the card wants and what is there.
+        NoModelFits: with the reason of every model of the hazard.
+        ModelUnknown, InputsMismatch: for a model that was named.
     """
-    reason = misfit(card, available)
-    if reason:
-        raise InputsMismatch(reason)
-
-
-def accepts(entry: CardInput, scene: Available) -> bool:
-    """Whether a scene can fill a slot: its phase, sensor, bands and kind of backscatter."""
-    return (
-        entry.phase.takes(scene.phase)
-        and scene.sensor in entry.sensors
-        and set(entry.bands) <= set(scene.bands)
-        and entry.backscatter in (None, scene.backscatter)
-    )
-
-
-def _fill(entry: CardInput, available: Sequence[Available]) -> list[Available]:
-    scenes = [scene for scene in available if accepts(entry, scene)]
-    if entry.phase is InputPhase.EACH and all(scene.phase is Phase.BEFORE for scene in scenes):
-        return []
-    return scenes
-
-
-def _unfilled(card: ModelCard, available: Sequence[Available]) -> list[CardInput]:
-    """Return the slots of a card that no scene fills."""
-    return [entry for entry in card.inputs if not _fill(entry, available)]
-
-
-def _nearest(entries: Sequence[CardInput], available: Sequence[Available]) -> CardInput:
-    """Return the slot whose sensor is there, or else the first: its lack says most."""
-    there = {scene.sensor for scene in available}
-    return next((entry for entry in entries if there & set(entry.sensors)), entries[0])
-
-
-def _shared_title(sensors: Sequence[str]) -> str:
-    """Return the words that the titles of sensors begin with, or all titles."""
-    titles = [SENSORS[name].title for name in sensors]
-    columns = zip(*(title.split() for title in titles), strict=False)
-    shared = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)]
-    return " ".join(shared) or " or ".join(titles)
-
-
-def _said_of_empty(card: ModelCard, entry: CardInput, available: Sequence[Available]) -> str:
-    """Return what a slot that no scene fills wants, and what is there."""
-    wanted = "after" if entry.phase is InputPhase.EACH else entry.phase.value
-    there = [_said_of(scene, entry) for scene in available if scene.phase.value == wanted]
-    return (
-        f"{card.name} wants, {wanted} the event, {' or '.join(entry.sensors)} with the bands "
-        f"{', '.join(entry.bands)}{f' in {entry.backscatter}' if entry.backscatter else ''}; there "
-        f"is {', '.join(dict.fromkeys(there)) or 'no image'}{_cure(entry, available)}"
-    )
-
-
-def _said_of(scene: Available, entry: CardInput) -> str:
-    """Return what a scene offers to a slot; its backscatter only where the slot asks for it."""
-    kind = f" in {scene.backscatter or 'sigma0 or gamma0'}" if entry.backscatter else ""
-    return f"{scene.sensor} ({', '.join(scene.bands)}{kind})"
-
-
-def _cure(entry: CardInput, available: Sequence[Available]) -> str:
-    """Return what to do where the kind of backscatter is all that is wrong."""
-    anyhow = entry.model_copy(update={"backscatter": None})
-    if not any(accepts(anyhow, scene) for scene in available):
-        return ""
-    return (
-        f"; the one does not become the other without the angle of incidence: give images in "
-        f"{entry.backscatter}, or say so with --backscatter if they are"
-    )
-
-
-def _off_task(card: ModelCard, *, hazard: Hazard, tasks: tuple[Task, ...]) -> str | None:
-    if card.task in tasks and hazard in (card.hazards or tuple(Hazard)):
-        return None
-    if card.task in tasks:
-        return (
-            f"{card.name} is taken unasked for {' and '.join(card.hazards or ())} only; name it "
-            f"with --model to use it for a {hazard}"
+    if name == "none":
+        return Choice(None, "no model was run, as asked")
+    if name is not None:
+        return _named(name, available, hazard=hazard, buildings=buildings, extra=extra)
+    match = matching(all_cards(extra), hazard=hazard, available=available, buildings=buildings)
+    if match.fits:
+        ref, *others = match.fits
+        passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
+        images = _images_text([scene for scene in available if reads(ref.card, scene)])
+        return Choice(
+            ref,
+            f"{ref.card.name} is the first choice that fits the imagery; it reads {images}{passed}",
         )
-    looked_for = " or ".join(tasks) or "none yet"
-    return f"{card.name} is for {card.task}; the task of the hazard {hazard} is {looked_for}"
+    tasks = set(TASKS_OF[hazard])
+    # A pair that could be graded is worth asking for footprints; other imagery is looked at.
+    gradable = any(
+        m.ref.card.task is Task.DAMAGE and misfit(m.ref.card, available) is None
+        for m in match.misfits
+    )
+    named = tasks if buildings or gradable or tasks <= {Task.DAMAGE} else tasks - {Task.DAMAGE}
+    reasons = "; ".join(dict.fromkeys(m.reason for m in match.misfits if m.ref.card.task in named))
+    if buildings or (tasks <= {Task.DAMAGE} and not gradable):
+        why = reasons or "there is no model for it"
+        return Choice(None, f"no model fits a {hazard} in this imagery: {why}")
+    raise NoModelFits(
+        f"no model can map a {hazard} here: {reasons}; give other imagery, a --model of your own, "
+        "or --model none for a product without analysis"
+    )
+
+
+def choose_finder(
+    choice: Choice, available: Sequence[Available], *, extra: Path | None = None
+) -> CardRef:
+    """Return what finds buildings and damaged ground: the grader itself where it can.
+
+    Args:
+        choice: the model of the product.
+        available: one entry a scene.
+        extra: folder of the user's own models.
+
+    Raises:
+        NoModelFits: where the model grades no damage, or no model finds buildings for it.
+    """
+    grader = choice.grader
+    if grader is None:
+        raise NoModelFits(
+            f"buildings and damaged areas are found to grade damage, and {choice.name} does not: "
+            f"{choice.why}; leave out --find-buildings and --damaged-areas, or name a grader with "
+            "--model"
+        )
+    if grader.card.finds_buildings:
+        return grader
+    card, given = grader.card, [scene for scene in available if reads(grader.card, scene)]
+    for ref in sorted(all_cards(extra), key=lambda ref: _preference(ref, given)):
+        if (
+            ref.card.finds_buildings
+            and ref.card.resolution_m == card.resolution_m
+            and misfit(ref.card, given) is None
+        ):
+            return ref
+    raise NoModelFits(
+        f"no model finds buildings in this imagery at the {card.resolution_m:g} m that {card.name} "
+        "grades them at; give footprints with --buildings, without --damaged-areas"
+    )
+
+
+def _named(
+    name: str,
+    available: Sequence[Available],
+    *,
+    hazard: Hazard,
+    buildings: bool,
+    extra: Path | None,
+) -> Choice:
+    """Return a model that was named, once it is known to fit."""
+    ref = find(name, extra=extra)
+    card = ref.card
+    if card.task is Task.CLOUD:
+        raise InputsMismatch(
+            f"{card.name} finds clouds, not a {hazard}; name another --model, and say with "
+            "--clouds how clouds are masked"
+        )
+    require_fit(card, available)
+    # Who names a model that finds buildings, and gives none, wants them found.
+    if card.task is Task.DAMAGE and not (buildings or card.finds_buildings):
+        raise InputsMismatch(
+            f"{card.name} grades buildings and finds none itself; give their footprints with "
+            "--buildings, or have another model find them with --find-buildings"
+        )
+    return Choice(ref, f"{card.name} was asked for")
+
+
+def _images_text(scenes: Sequence[Available]) -> str:
+    """Return which sensors took scenes, and when: "Sentinel-1 GRD before and after"."""
+    phases: dict[str, list[str]] = {}
+    for scene in sorted(scenes, key=lambda scene: scene.phase is Phase.AFTER):
+        phases.setdefault(SENSORS[scene.sensor].title, []).append(scene.phase.value)
+    return ", ".join(
+        f"{title} {' and '.join(dict.fromkeys(when))}" for title, when in sorted(phases.items())
+    )
+
+
+def _off_task(card: ModelCard, hazard: Hazard) -> str | None:
+    tasks = TASKS_OF[hazard]
+    if card.task not in tasks:
+        looked_for = " or ".join(tasks) or "none yet"
+        return f"{card.name} is for {card.task}; the task of the hazard {hazard} is {looked_for}"
+    if hazard in (card.hazards or tuple(Hazard)):
+        return None
+    return (
+        f"{card.name} is taken unasked for {' and '.join(card.hazards or ())} only; name it "
+        f"with --model to use it for a {hazard}"
+    )
 
 
 def _without_footprints(card: ModelCard, *, buildings: bool) -> str | None:
@@ -288,109 +287,3 @@ def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, boo
         return False, False, 0, name
     order = PREFERENCE if dated else PREFERENCE_UNDATED
     return True, not dated, order.index(name), name
-
-
-PHOTO_PIXEL_M = 0.2
-"""Networks of pictures learn from photos of some 640 pixels across. A common drone camera (84
-degrees across the diagonal) shows 130 m of ground from 90 m above it: 0.2 m a pixel. Chosen by
-that, and not measured: at centimetres a window holds one roof, or one shade of water."""
-
-
-def pixel_for(card: ModelCard, lead: Scene) -> float | None:
-    """Return the pixel that a model should be given, metres; None: the image's own.
-
-    Args:
-        card: of the model.
-        lead: the scene whose pixels matter most.
-    """
-    if card.resolution_m is not None:
-        return card.resolution_m
-    return PHOTO_PIXEL_M if _is_finer(card, lead) else None
-
-
-def pixel_note(card: ModelCard, lead: Scene) -> str | None:
-    """Return a sentence where `pixel_for` chose a pixel that the card does not name."""
-    if card.resolution_m is not None or not _is_finer(card, lead):
-        return None
-    return (
-        f"{lead.id} has pixels of {lead.gsd_m:.2g} m and was mapped at {PHOTO_PIXEL_M:g} m, as "
-        f"{card.name} learned from photos that show about so much; --resolution says otherwise"
-    )
-
-
-def _is_finer(card: ModelCard, lead: Scene) -> bool:
-    is_network = isinstance(card.architecture, NetworkArchitecture)
-    return is_network and lead.sensor.family is Family.PICTURE and lead.gsd_m < PHOTO_PIXEL_M
-
-
-_SAID = {
-    Colours.GREY: "is grey: its bands red, green and blue hold the same values",
-    Colours.INFRARED: "looks like near infrared, red and green stored as red, green and blue: "
-    "its plants are purple-red",
-}
-_CURE = {
-    Colours.GREY: "give the picture in colours",
-    Colours.INFRARED: "say --bands nir,red,green, or give the picture in natural colours; "
-    "--no-domain-check takes it as it is",
-}
-
-
-def require_natural(card: ModelCard, scenes: Sequence[Scene], *, checked: bool) -> None:
-    """Check that most scenes of a phase are in natural colours, where the model wants these.
-
-    One tile of many can be grey by what it shows, a roof say, and is no reason to refuse all.
-
-    Args:
-        checked: False lets those pass that only look as if they were not.
-
-    Raises:
-        InputsMismatch: where they are not.
-    """
-    if not any(e.units is Physical.BRIGHTNESS and set(RGB) <= set(e.bands) for e in card.inputs):
-        return
-    for phase in Phase:
-        told = [s for s in scenes if s.phase is phase and s.colours is not None]
-        for kind in (Colours.GREY, Colours.INFRARED) if checked else (Colours.GREY,):
-            odd = [scene for scene in told if scene.colours is kind]
-            if 2 * len(odd) > len(told):
-                raise InputsMismatch(
-                    f"{odd[0].id} {_SAID[kind]}; {card.name} wants natural colours; {_CURE[kind]}"
-                )
-
-
-COARSEST = 2.0
-"""Pixels that are so many times as large as those the grader learned from are too large."""
-
-
-def require_suited(card: ModelCard, scenes: Sequence[Scene], area: AreaOfInterest) -> None:
-    """Check the imagery that a grader is to read.
-
-    Raises:
-        InputsMismatch: where pixels are too large.
-        NotOverlapping: where no place of the area was seen before and after.
-    """
-    for scene in scenes:
-        _require_fine(card, scene)
-    _require_overlap(scenes, area)
-
-
-def _require_fine(card: ModelCard, scene: Scene) -> None:
-    limit = COARSEST * (card.resolution_m or scene.gsd_m)
-    if scene.gsd_m > limit * 1.001:
-        raise InputsMismatch(
-            f"{scene.id} has pixels of {scene.gsd_m:.3g} m, and {card.name} grades buildings in "
-            f"pixels of at most {limit:.3g} m; give finer images {scene.phase} the event"
-        )
-
-
-def _require_overlap(scenes: Sequence[Scene], area: AreaOfInterest) -> None:
-    before, after = (
-        shapely.union_all([scene.footprint for scene in scenes if scene.phase is phase])
-        for phase in Phase
-    )
-    if before.intersection(after).intersection(area.geometry).area > 0:
-        return
-    raise NotOverlapping(
-        f"no place of the area lies in the images before ({extent_text(before)}) and after "
-        f"({extent_text(after)}); give a pair of one place"
-    )

@@ -21,8 +21,8 @@ from geo.scenes.scene import Phase, Scene
 from geo.scenes.source import Preference
 from geo.types import Float64Array, Int32Array, IntArray, ObjectArray
 from models.cards.card import ModelCard
-from models.cards.selection import require_fit
-from models.inference.scene_inputs import CoverageOnly, available, scene_inputs_of
+from models.cards.suitability import available, require_fit
+from models.inference.scene_inputs import CoverageOnly, scene_inputs_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS
 from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.inputs import CardInput, InputPhase
-from models.cards.selection import Available, accepts
+from models.cards.suitability import Available, accepts
 from models.errors import DataInvalid, InputsMismatch
 from models.networks.tensors import Inputs
 

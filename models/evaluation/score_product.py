@@ -17,7 +17,7 @@ from geo.raster.classify import Label
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray, ObjectArray
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES
 from models.damage.grades import GRADES
-from models.errors import TruthInvalid
+from models.errors import ReferenceInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.evaluation.metrics import Counts, count
 
@@ -84,7 +84,7 @@ def score_product(
         values: labels of the raster that count as positive.
 
     Raises:
-        TruthInvalid: where the reference cannot be read, or the product maps no pixels.
+        ReferenceInvalid: where the reference cannot be read, or the product maps no pixels.
         NotOverlapping: where the two do not meet.
     """
     if _is_raster(reference):
@@ -101,7 +101,7 @@ def score_product(
             "reference of the same place"
         )
     if (classes[known] == Label.COMPARED).any():
-        raise TruthInvalid(
+        raise ReferenceInvalid(
             f"the product {product} grades buildings and maps no pixels; give buildings with their "
             f"grade in a column {', '.join(GRADE_COLUMNS)}"
         )
@@ -121,9 +121,9 @@ def _on_reference_grid(class_raster: Path, path: Path) -> tuple[IntArray, BoolAr
             labels = dataset.read(1).astype(np.int64)
             nodata, transform, crs = dataset.nodata, dataset.transform, dataset.crs
     except RasterioIOError as error:
-        raise TruthInvalid(f"the reference {path} cannot be read as a raster: {error}") from error
+        raise ReferenceInvalid(f"the reference {path} cannot be read as a raster: {error}") from error
     if crs is None:
-        raise TruthInvalid(f"the reference {path} has no CRS; georeference it")
+        raise ReferenceInvalid(f"the reference {path} has no CRS; georeference it")
     known = labels >= 0
     if nodata is not None:
         known &= labels != nodata
@@ -153,9 +153,9 @@ def _read_polygons(path: Path) -> "gpd.GeoDataFrame":
     try:
         polygons = gpd.read_file(path)
     except (DataSourceError, OSError) as error:
-        raise TruthInvalid(f"the reference {path} cannot be read as polygons: {error}") from error
+        raise ReferenceInvalid(f"the reference {path} cannot be read as polygons: {error}") from error
     if getattr(polygons, "crs", None) is None:
-        raise TruthInvalid(
+        raise ReferenceInvalid(
             f"the reference {path} has no CRS; give polygons in longitude and latitude"
         )
     return polygons
@@ -188,7 +188,7 @@ def grade_column(reference: Path) -> str | None:
     """Return the column of a vector file that holds grades of buildings; None where none does.
 
     Raises:
-        TruthInvalid: where the file cannot be read.
+        ReferenceInvalid: where the file cannot be read.
     """
     if _is_raster(reference):
         return None
@@ -205,14 +205,14 @@ def score_buildings(built_up: Path, reference: Path, *, column: str) -> Building
         column: of the reference, as `grade_column` returns it.
 
     Raises:
-        TruthInvalid: where the labels cannot be read or hold no grade.
+        ReferenceInvalid: where the labels cannot be read or hold no grade.
         NotOverlapping: where no labelled building is in the product.
     """
     found = _read_polygons(built_up).to_crs(_EQUAL_AREA)
     labels = _read_polygons(reference)
     labels = labels[labels[column].isin(_CODE)].to_crs(_EQUAL_AREA)
     if labels.empty:
-        raise TruthInvalid(
+        raise ReferenceInvalid(
             f"no building of {reference} has a grade in {column}; the grades are {', '.join(_CODE)}"
         )
     match = covering(labels.geometry.to_numpy(), found.geometry.to_numpy())

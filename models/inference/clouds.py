@@ -21,7 +21,7 @@ from geo.scenes.source import Clouds
 from geo.types import CodeArray, FloatArray, Raster
 from models.cards.inputs import Task
 from models.cards.registry import CardRef
-from models.cards.selection import Available, accepts
+from models.cards.suitability import Available, accepts
 from models.errors import InputsMismatch
 from models.inference.model import Model, load_model
 from models.networks.tensors import NO_STATISTICS

@@ -27,7 +27,8 @@ from models.cards.architecture import DetectorArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import CardInput
 from models.cards.registry import CardRef
-from models.cards.selection import Available, accepts, matching
+from models.cards.selection import matching
+from models.cards.suitability import Available, accepts, available
 from models.inference.model import load_model
 from models.inference.scene_inputs import (
     Answer,
@@ -37,7 +38,6 @@ from models.inference.scene_inputs import (
     SceneInput,
     Seen,
     SingleDate,
-    available,
 )
 from models.networks.tensors import SceneStatistics
 

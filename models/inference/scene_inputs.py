@@ -24,7 +24,7 @@ from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import CardInput
-from models.cards.selection import Available, accepts, require_fit
+from models.cards.suitability import accepts, available, require_fit
 from models.inference.model import Model
 from models.networks.tensors import SceneStatistics, in_domain, usable_pixels
 
@@ -156,11 +156,6 @@ def reader_for(
     require_fit(model.card, [available(scene) for scene in scenes])
     readings = scene_inputs_of(model.card, scenes, preference, maskings)
     return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
-
-
-def available(scene: Scene) -> Available:
-    """Return what a scene can give to a model."""
-    return Available(scene.phase, scene.sensor_name, scene.bands, scene.backscatter)
 
 
 @dataclass(frozen=True)

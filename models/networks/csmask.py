@@ -5,7 +5,6 @@ is loaded. The package's own `CSmask` is not used: it loads the network anew for
 takes 16 tiles where 9 cover it, and gives classes without their probability.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import CsmaskArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.errors import WeightsMismatch
 from models.networks.tensors import (
     NO_STATISTICS,
     Inputs,
@@ -29,6 +27,7 @@ from models.networks.tensors import (
     shape_of,
     usable_pixels,
 )
+from models.networks.weights import read_content
 
 _CLASSES = 3
 """Of the network: ground, cloud, cloud shadow, in this order (`ukis_csmask.mask.CSmask._csm`)."""
@@ -49,18 +48,9 @@ class CsmaskModel:
         Raises:
             WeightsMismatch: where the package is not there, or its network is another one.
         """
-        try:
-            content = ref.weights.read_bytes()
-        except OSError as error:
-            raise WeightsMismatch(
-                f"the network {ref.weights} cannot be read: {error.strerror}"
-            ) from error
-        there = hashlib.sha256(content).hexdigest()
-        if there != ref.card.weights_sha256:
-            raise WeightsMismatch(
-                f"the network {ref.weights} has the sha256 {there}, the card {ref.card.name} says "
-                f"{ref.card.weights_sha256}; install ukis-csmask 1.0.0"
-            )
+        # The card of a network always has a digest: `ModelCard` checks it.
+        digest = ref.card.weights_sha256 or ""
+        content = read_content(ref.weights, sha256=digest, cure="install ukis-csmask 1.0.0")
         options = onnxruntime.SessionOptions()
         # The threads that read ahead ask it side by side, and the model of the map computes.
         options.intra_op_num_threads = options.inter_op_num_threads = 1

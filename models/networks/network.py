@@ -22,7 +22,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from geo.types import FloatArray, IntArray
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
-from models.cards.registry import CardRef, fill, read_weights
+from models.cards.registry import CardRef
 from models.errors import CardInvalid, DeviceMissing
 from models.networks.domain_check import checked_statistics
 from models.networks.tensors import (
@@ -33,6 +33,7 @@ from models.networks.tensors import (
     stack,
     usable_pixels,
 )
+from models.networks.weights import fill, read_weights
 
 Features = list[torch.Tensor]
 

@@ -20,12 +20,12 @@ from geo.store.atomic_io import replace_file, writing
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import CARD_NAME, WEIGHTS_NAME, CardClass, ModelCard, Score, card_bytes
 from models.cards.inputs import BandStatistics, CardInput
-from models.cards.registry import listed, read_tensors
 from models.cards.training_record import Calibration, DomainLimits, TemperatureParameters, Training
 from models.datasets.catalog import fold_name
 from models.errors import WeightsMismatch
 from models.evaluation.metrics import Counts, LogitTally
 from models.networks.network import encoder_of
+from models.networks.weights import listed, read_tensors
 from models.training.config import CardPlan, InputSubset, TrainingConfig
 from models.training.loop import Standing
 

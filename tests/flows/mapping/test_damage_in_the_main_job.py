@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from flows.config import NothingFits, Settings
+from flows.config import Settings
 from flows.mapping.map_run import walk
 from flows.mapping.plan import choose_model, find_scenes
 from flows.mapping.records import Published
@@ -19,7 +19,7 @@ from flows.request import MapRequest, make_request
 from geo.errors import TimeUnknown
 from geo.raster.classify import Label
 from geo.vector.schema import GRADE_PROBABILITIES
-from models.errors import InputsMismatch
+from models.errors import InputsMismatch, NoModelFits
 from models.evaluation.score_product import grade_column, score_buildings
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import Town, make_town
@@ -132,7 +132,7 @@ def test_two_empty_stores_get_the_same_layers(
 
 
 def test_footprints_are_asked_for(town: Town, settings: Settings, tmp_path: Path) -> None:
-    for fields, error in (({}, NothingFits), ({"model": "dark-is-destroyed"}, InputsMismatch)):
+    for fields, error in (({}, NoModelFits), ({"model": "dark-is-destroyed"}, InputsMismatch)):
         request = asked(town, tmp_path, buildings=None, hazard="earthquake", **fields)
         with pytest.raises(error, match=r"footprints with --buildings"):
             choose_model(request, find_scenes(request), settings)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import shapely
 
-from flows.config import NothingFits, Settings
+from flows.config import Settings
 from flows.mapping.plan import Plan, find_scenes, make_plan
 from flows.request import make_request
 from geo.errors import NotOverlapping, SourceInvalid, TimeUnknown
 from geo.scenes.scene import Phase
 from geo.vector.area_of_interest import parse_area
-from models.errors import InputsMismatch, ModelUnknown
+from models.errors import InputsMismatch, ModelUnknown, NoModelFits
 from tests.rasters import WEST, decibels, north_up, picture, write_image
 
 BEFORE = "S1A_IW_GRDH_1SDV_20190905T175505_20190905T175530_028888_034632_0001.tif"
@@ -239,7 +239,7 @@ def test_the_default_area_is_as_small_as_any(tmp_path: Path) -> None:
     [
         ({"model": "no-such"}, ModelUnknown, "no model is named 'no-such'"),
         ({"model": "ndwi-water"}, InputsMismatch, "ndwi-water wants, after the event, sentinel-2"),
-        ({"hazard": "wildfire"}, NothingFits, "no model can map a wildfire here: nbr-change wants"),
+        ({"hazard": "wildfire"}, NoModelFits, "no model can map a wildfire here: nbr-change wants"),
         ({"after": ["nowhere"]}, SourceInvalid, "there is no file, folder or match at nowhere"),
     ],
 )

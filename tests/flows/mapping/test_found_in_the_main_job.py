@@ -10,7 +10,7 @@ import pytest
 import rasterio
 import shapely
 
-from flows.config import NothingFits, RequestInvalid, Settings
+from flows.config import RequestInvalid, Settings
 from flows.mapping import steps
 from flows.mapping.map_run import walk
 from flows.mapping.photos import plan_photos
@@ -23,7 +23,7 @@ from geo.raster.classify import Label
 from geo.store.manifest import read_product
 from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
 from models.cards.registry import CardRef
-from models.errors import InputsMismatch
+from models.errors import InputsMismatch, NoModelFits
 from tests.models.damage.finder import NAMES, SeesRoofs, write_finder
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import Town, image, make_town
@@ -222,7 +222,7 @@ def test_nobody_looks_for_buildings_unasked(hazard: str, town: Town, settings: S
     request = asked(town, Path("store"), hazard=hazard)
     try:
         choice = choose_model(request, find_scenes(request), settings)
-    except NothingFits as error:
+    except NoModelFits as error:
         assert "--find-buildings" in str(error) or hazard == "wildfire"
         return
     assert choice.grader is None
@@ -232,9 +232,9 @@ def test_nobody_looks_for_buildings_unasked(hazard: str, town: Town, settings: S
 @pytest.mark.parametrize(
     ("fields", "error", "said"),
     [
-        ({"hazard": "flood", "find_buildings": True}, NothingFits, "leave out --find-buildings"),
-        ({"model": "none", "damaged_areas": True}, NothingFits, "name a grader with --model"),
-        ({"before": [], "find_buildings": True}, NothingFits, "no image; leave|no model fits"),
+        ({"hazard": "flood", "find_buildings": True}, NoModelFits, "leave out --find-buildings"),
+        ({"model": "none", "damaged_areas": True}, NoModelFits, "name a grader with --model"),
+        ({"before": [], "find_buildings": True}, NoModelFits, "no image; leave|no model fits"),
         ({"model": "dark-is-destroyed"}, InputsMismatch, "finds none itself; .*--find-buildings"),
     ],
 )
@@ -250,7 +250,7 @@ def test_what_cannot_be_found_is_refused(
 def test_a_grid_that_no_finder_wants_is_refused(town: Town, tmp_path: Path) -> None:
     dark_is_destroyed(tmp_path / "models" / "dark", resolution_m=0.3)
     fine = Settings(models=tmp_path / "models")
-    with pytest.raises(NothingFits, match=r"at the 0\.3 m that dark-is-destroyed grades"):
+    with pytest.raises(NoModelFits, match=r"at the 0\.3 m that dark-is-destroyed grades"):
         plan_of(town, fine, find_buildings=True, model="dark-is-destroyed")
 
 

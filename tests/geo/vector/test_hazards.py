@@ -37,7 +37,8 @@ from geo.scenes.scene import Phase
 from geo.vector.schema import LAYERS, schema_markdown
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards
-from models.cards.selection import Available, matching
+from models.cards.selection import matching
+from models.cards.suitability import Available
 from flows.request import MapRequest
 
 pair = [Available(phase, "landsat-c2-l2", ("red", "nir", "swir22")) for phase in Phase]

@@ -9,7 +9,7 @@ import pytest
 from geo.scenes.radiometry import Colours
 from geo.scenes.scene import Phase, Scene
 from models.cards.registry import find
-from models.cards.selection import require_natural
+from models.cards.suitability import require_natural
 from models.errors import InputsMismatch
 from tests.rasters import picture, scene_of, write_image
 

@@ -12,11 +12,9 @@ from models.cards.selection import (
     PREFERENCE,
     PREFERENCE_UNDATED,
     TASKS_OF,
-    Available,
-    lacking,
     matching,
-    require_fit,
 )
+from models.cards.suitability import Available, lacking, require_fit
 from models.errors import InputsMismatch
 
 RADAR = ("vv", "vh")

@@ -46,17 +46,17 @@ def test_a_detector_maps_without_torch():
     script = """
 import sys
 import numpy as np
-from models.predict import load
-from models.registry import find
+from models.cards.registry import find
+from models.inference.model import load_model
 sys.path.insert(0, sys.argv[1])
 from conftest import make_raster
 rng = np.random.default_rng(0)
 image = make_raster({"green": rng.random((70, 70)), "nir": rng.random((70, 70))})
-model = load(find("ndwi-water"))
+model = load_model(find("ndwi-water"))
 answer = model.predict([{"image": image}], model.scene_statistics([{"image": image}]))
 assert answer.shape == (1, 1, 70, 70)
 assert "torch" not in sys.modules, "torch was imported"
 """
-    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", script, str(Path(__file__).parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

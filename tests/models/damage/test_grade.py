@@ -16,7 +16,7 @@ from geo.scenes.scene import Phase
 from geo.scenes.source import Preference
 from geo.vector.area_of_interest import parse_area
 from geo.vector.buildings import GRADES, read_footprints
-from models.cards.selection import require_suited
+from models.cards.suitability import require_gradable
 from models.damage.buildings import Buildings, pair_of
 from models.damage.grade_buildings import Graded, grade_all
 from models.errors import InputsMismatch
@@ -156,14 +156,14 @@ def test_imagery_that_is_too_coarse_or_elsewhere_is_refused(tmp_path: Path) -> N
     town = make_town(tmp_path)
     card = double_card()
     before, after = scenes(town)
-    require_suited(card, [before, after], AREA)
+    require_gradable(card, [before, after], AREA)
     coarse = image(tmp_path / "coarse.tif", _pixels(town.after)[:, ::4, ::4], step=2.0)
     with pytest.raises(InputsMismatch, match=r"pixels of 2 m, and double .* at most 1 m"):
-        require_suited(card, [before, scene_of(coarse, sensor="vhr-rgb")], AREA)
+        require_gradable(card, [before, scene_of(coarse, sensor="vhr-rgb")], AREA)
     away = image(tmp_path / "away.tif", _pixels(town.after),
                  transform=north_up(west=510_000, step=0.5))  # fmt: skip
     with pytest.raises(NotOverlapping, match="give a pair of one place"):
-        require_suited(card, [before, scene_of(away, sensor="vhr-rgb")], AREA)
+        require_gradable(card, [before, scene_of(away, sensor="vhr-rgb")], AREA)
 
 
 def _pixels(path: Path) -> Any:

@@ -9,7 +9,7 @@ from shapely.geometry import box
 
 from geo.errors import NotOverlapping
 from geo.vector.schema import GRADE_PROBABILITIES
-from models.errors import TruthInvalid
+from models.errors import ReferenceInvalid
 from models.evaluation.score_product import grade_column, score_buildings
 
 HOUSES = [box(k * 0.001, 0, k * 0.001 + 0.0004, 0.0004) for k in range(5)]
@@ -52,6 +52,6 @@ def test_labels_that_fit_no_building_or_hold_no_grade_are_refused(tmp_path: Path
     with pytest.raises(NotOverlapping, match=r"no building of away\.geojson is among the 5"):
         score_buildings(found, away, column="subtype")
     strange = layer(tmp_path / "strange.geojson", ["broken"] * 5, "subtype")
-    with pytest.raises(TruthInvalid, match="has a grade in subtype; the grades are no-damage"):
+    with pytest.raises(ReferenceInvalid, match="has a grade in subtype; the grades are no-damage"):
         score_buildings(found, strange, column="subtype")
     assert grade_column(layer(tmp_path / "plain.geojson", WORDS, "name")) is None

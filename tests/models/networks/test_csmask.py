@@ -79,7 +79,7 @@ def test_every_network_of_the_package_has_a_card_and_is_the_one_of_its_card():
 
 def test_another_network_than_the_cards_is_refused():
     other = replace(REF, card=REF.card.model_copy(update={"weights_sha256": "0" * 64}))
-    with pytest.raises(WeightsMismatch, match=r"csmask-4b-l2a says 0000.*install ukis-csmask 1"):
+    with pytest.raises(WeightsMismatch, match=r"the card says 0000.*install ukis-csmask 1"):
         load_model(other)
 
 
