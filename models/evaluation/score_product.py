@@ -121,7 +121,9 @@ def _on_reference_grid(class_raster: Path, path: Path) -> tuple[IntArray, BoolAr
             labels = dataset.read(1).astype(np.int64)
             nodata, transform, crs = dataset.nodata, dataset.transform, dataset.crs
     except RasterioIOError as error:
-        raise ReferenceInvalid(f"the reference {path} cannot be read as a raster: {error}") from error
+        raise ReferenceInvalid(
+            f"the reference {path} cannot be read as a raster: {error}"
+        ) from error
     if crs is None:
         raise ReferenceInvalid(f"the reference {path} has no CRS; georeference it")
     known = labels >= 0
@@ -153,7 +155,9 @@ def _read_polygons(path: Path) -> "gpd.GeoDataFrame":
     try:
         polygons = gpd.read_file(path)
     except (DataSourceError, OSError) as error:
-        raise ReferenceInvalid(f"the reference {path} cannot be read as polygons: {error}") from error
+        raise ReferenceInvalid(
+            f"the reference {path} cannot be read as polygons: {error}"
+        ) from error
     if getattr(polygons, "crs", None) is None:
         raise ReferenceInvalid(
             f"the reference {path} has no CRS; give polygons in longitude and latitude"
