@@ -17,8 +17,21 @@ from flows.reports.progress import Meter, Progress
 from flows.request import MapRequest, Spec, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.scenes.source import Clouds, Preference
-from models.adaptation.adapt import Outcome, Town, keep, label_file, learn_regression, require_free
-from models.adaptation.labels import Labels, on_buildings, read_labels, require_enough, require_file
+from models.adaptation.adapt import (
+    AdaptedModel,
+    adapt_buildings,
+    label_record,
+    require_free,
+    write_adapted,
+)
+from models.adaptation.labels import (
+    LabelledBuildings,
+    Labels,
+    labels_of_buildings,
+    read_labels,
+    require_enough,
+    require_file,
+)
 from models.cards.architecture import RegressionArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
@@ -277,10 +290,12 @@ def find_labels(request: AdaptRequest, plan: Plan, ref: CardRef) -> Labels:
     require_enough(labels, labels.labelled, labels.skipped)
     if request.buildings is None or plan.footprints is None:
         return labels
-    return on_buildings(labels, plan.footprints)
+    return labels_of_buildings(labels, plan.footprints)
 
 
-def learn_labels(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
+def learn_labels(
+    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+) -> AdaptedModel:
     """Learn on from labels, and judge each by what the others gave.
 
     Raises:
@@ -295,20 +310,22 @@ def learn_labels(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressRec
 
 
 def write_model(
-    request: AdaptRequest, plan: Plan, ref: CardRef, labels: Labels, outcome: Outcome
+    request: AdaptRequest, plan: Plan, ref: CardRef, labels: Labels, outcome: AdaptedModel
 ) -> Adapted:
-    """Write the folder; see `models.adaptation.adapt.keep`."""
+    """Write the folder; see `models.adaptation.adapt.write_adapted`."""
     given = plan.footprints if request.buildings is not None else None
-    file = label_file(
+    file = label_record(
         labels, outcome, plan.scenes, buildings_sha256=given.sha256 if given else None
     )
-    card = keep(ref, outcome, file, name=_name(request, ref), out=request.out)
+    card = write_adapted(ref, outcome, file, name=_name(request, ref), out=request.out)
     return Adapted(card, request.out, tuple(dict.fromkeys((*plan.notes, *labels.notes))))
 
 
-def _learn_grades(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
+def _learn_grades(
+    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+) -> AdaptedModel:
     request, card = plan.request, ref.card
-    town = Town.of(
+    buildings = LabelledBuildings.of(
         pair_of(card, plan.scenes, request.prefer),
         plan.geobox,
         labels,
@@ -316,25 +333,27 @@ def _learn_grades(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressRe
         progress=progress,
     )
     if isinstance(card.architecture, RegressionArchitecture):
-        return learn_regression(card, town, progress)
-    from models.adaptation.adapt_network import learn_network  # noqa: PLC0415 (torch takes seconds)
-    from models.adaptation.label_tiles import damage_lessons  # noqa: PLC0415 (the same)
+        return adapt_buildings(card, buildings, progress)
+    from models.adaptation.label_tiles import damage_tiles  # noqa: PLC0415 (the same)
+    from models.adaptation.last_layer import adapt_last_layer  # noqa: PLC0415 (torch takes seconds)
 
-    lessons = damage_lessons(card, town, progress)
-    return learn_network(ref, labels, lessons, device=request.device, progress=progress)
+    tiles = damage_tiles(card, buildings, progress)
+    return adapt_last_layer(ref, labels, tiles, device=request.device, progress=progress)
 
 
-def _learn_floods(plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver) -> Outcome:
-    from models.adaptation.adapt_network import learn_network  # noqa: PLC0415 (torch takes seconds)
-    from models.adaptation.label_tiles import flood_lessons  # noqa: PLC0415 (the same)
+def _learn_floods(
+    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+) -> AdaptedModel:
+    from models.adaptation.label_tiles import flood_tiles  # noqa: PLC0415 (the same)
+    from models.adaptation.last_layer import adapt_last_layer  # noqa: PLC0415 (torch takes seconds)
 
     request = plan.request
     asked = ref if request.domain_check else replace(ref, card=ref.card.unchecked)
     model = load_model(asked, device=request.device)
     masked = maskings(plan.scenes, plan.clouds)
     reader = reader_for(model, plan.scenes, request.prefer, masked)
-    lessons = flood_lessons(ref.card, reader, plan.geobox, labels, progress)
-    return learn_network(ref, labels, lessons, device=request.device, progress=progress)
+    tiles = flood_tiles(ref.card, reader, plan.geobox, labels, progress)
+    return adapt_last_layer(ref, labels, tiles, device=request.device, progress=progress)
 
 
 def _name(request: AdaptRequest, ref: CardRef) -> str:

@@ -123,7 +123,7 @@ def _print(adapted: Adapted, *, as_json: bool) -> None:
         return
     rows = [
         {
-            "each label left out": _MEASURES[score.measure],
+            "held-out labels (leave-one-out)": _MEASURES[score.measure],
             adaptation.parent.name: _figure(score.parent),
             "adapted": _figure(score.adapted),
         }
@@ -144,10 +144,10 @@ def _labels(adaptation: Adaptation) -> str:
 def _verdict(adaptation: Adaptation) -> tuple[str, ...]:
     """Return, as sentences, whether adapting helped."""
     if adaptation.helped:
-        return ("Labels that were left out were foretold better: the model was adapted.",)
+        return ("The model was adapted: it predicts held-out labels better (leave-one-out).",)
     return (
-        "Adapting did not help: labels that were left out were foretold no better by their log "
-        f"loss. The model has the numbers of {adaptation.parent.name}, unchanged.",
+        "Adapting did not help: the log loss of held-out labels (leave-one-out) is no lower. The "
+        f"model has the numbers of {adaptation.parent.name}, unchanged.",
     )
 
 

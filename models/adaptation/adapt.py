@@ -1,63 +1,66 @@
-"""Labelled buildings as a grader sees them when it maps: same reading, same place, same blocks.
+"""AdaptedModel: a model after the labels of a new event, and the folder that it is written to.
 
-What became of a model that was shown labels, and whether that is better than it was.
-
-The model after the labels as a folder: a card that names its parent and its labels.
+The regression on buildings is adapted here, the last layer of a network in
+`models.adaptation.last_layer`. Where held-out labels are predicted no better than by the parent,
+the parent's numbers are written, bit for bit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
-from odc.geo.geobox import GeoBox
 
 from geo.scenes.scene import Phase, Scene
 from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import CodeArray, Float64Array, IntArray
-from models.adaptation.adapt_regression import adapt_regression
-from models.adaptation.labels import NONE, UNSEEN, Labels, require_enough
+from models.adaptation.labels import UNSEEN, LabelledBuildings, Labels, require_enough
+from models.adaptation.logistic import (
+    LEAST_PROBABILITY,
+    AdaptedLogits,
+    LabelledRows,
+    adapt_logits,
+)
+from models.cards.architecture import Logit
 from models.cards.card import CARD_NAME, WEIGHTS_NAME, ModelCard, card_bytes
 from models.cards.inputs import Task
 from models.cards.registry import CardRef, all_cards
 from models.cards.training_record import Adaptation, LabelFile, LeftOut, ParentModel
-from models.damage.alignment import Placed, View, place
-from models.damage.buildings import Buildings, Pair
-from models.damage.regression import RegressionGrader, grades_of, logits, regression_of
-from models.errors import NameTaken
+from models.damage.regression import (
+    RegressionGrader,
+    grades_of,
+    regression_of,
+    temperature,
+)
+from models.errors import InputsMismatch, NameTaken
 from models.evaluation.damage_metrics import BuildingPredictions, auc
 from models.inference.map_scenes import ProgressReceiver
-
-Stage: TypeAlias = Literal["none", "regression", "head", "all"]
-
-_SURE = 1e-4
-"""Probabilities below count as this: one label that was missed does not decide alone."""
+from models.training.fit_regression import questions, with_ones
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """A model after the labels, and what it and its parent say of labels left out."""
+class AdaptedModel:
+    """A model after the labels, and how well it and its parent predict held-out labels."""
 
     card: ModelCard
-    """The parent's in all but what was learned."""
-    content: bytes | None
+    """The parent's in all but what was fitted."""
+    weights: bytes | None
     """Safetensors; None where every number is on the card."""
-    stage: Stage
+    stage: Literal["none", "regression", "head"]
+    """See `models.cards.training_record.Adaptation`."""
     used: IntArray
-    """Which polygons of the labels were learned from."""
+    """Which polygons of the labels were fitted to."""
     truth: CodeArray
     """(labels,), a number of the vocabulary's names."""
     parent: Float64Array
-    """(labels, names): how likely the parent holds what a label can say."""
+    """(labels, names): probability of each name by the parent."""
     adapted: Float64Array
-    """The same by models that did not learn from the label."""
-    groups: int
-    """Parts that the labels were cut into, to be left out in turn."""
+    """The same by fits to the other labels."""
 
     @property
     def helped(self) -> bool:
-        """Whether labels left out were foretold better, by their log loss, than by the parent."""
+        """Whether held-out labels are predicted with a lower log loss than by the parent."""
         return self.stage != "none" and _log_loss(self.truth, self.adapted) < _log_loss(
             self.truth, self.parent
         )
@@ -65,9 +68,9 @@ class Outcome:
     def scores(self) -> tuple[LeftOut, ...]:
         """Return the figures of both, side by side.
 
-        The area under the curve of labels left out is a little too low: whoever leaves out one of
-        few damaged houses learns that all houses are likelier sound, that one among them (Parker
-        et al. 2007, doi:10.1186/1471-2105-8-326).
+        The area under the curve of held-out labels is a little too low: leaving out one of few
+        damaged houses makes all houses likelier sound, that one among them (Parker et al. 2007,
+        doi:10.1186/1471-2105-8-326).
         """
         parent, adapted = (self._figures(values) for values in (self.parent, self.adapted))
         return tuple(
@@ -77,22 +80,11 @@ class Outcome:
 
     def _figures(self, values: Float64Array) -> dict[str, float | None]:
         if self.card.task is Task.DAMAGE:
-            return _of_grades(self.truth, values)
-        return _of_answers(self.truth, values, threshold=self.card.classes[0].threshold)
+            return _grade_figures(self.truth, values)
+        return _class_figures(self.truth, values, threshold=self.card.classes[0].threshold)
 
 
-def grades_reached(reached: Float64Array) -> Float64Array:
-    """Return the probabilities of four grades, (labels, 4).
-
-    Args:
-        reached: (labels, 3), of each grade above no damage or a worse one.
-    """
-    steps = np.minimum.accumulate(reached, axis=1)
-    edges = np.column_stack([np.ones(len(steps)), steps, np.zeros(len(steps))])
-    return -np.diff(edges, axis=1)
-
-
-def _of_grades(truth: CodeArray, values: Float64Array) -> dict[str, float | None]:
+def _grade_figures(truth: CodeArray, values: Float64Array) -> dict[str, float | None]:
     scores = BuildingPredictions((truth + 1).astype(np.uint8), values).scores
     return {
         "accuracy": scores["accuracy_buildings"],
@@ -103,111 +95,65 @@ def _of_grades(truth: CodeArray, values: Float64Array) -> dict[str, float | None
     }
 
 
-def _of_answers(
+def _class_figures(
     truth: CodeArray, values: Float64Array, *, threshold: float
 ) -> dict[str, float | None]:
-    yes, said = truth == 1, values[:, 1] >= threshold
+    yes, predicted = truth == 1, values[:, 1] >= threshold
     return {
-        "accuracy": float((yes == said).mean()),
-        "balanced_accuracy": float((said[yes].mean() + (~said[~yes]).mean()) / 2),
+        "accuracy": float((yes == predicted).mean()),
+        "balanced_accuracy": float((predicted[yes].mean() + (~predicted[~yes]).mean()) / 2),
         "auc": auc(values[:, 1], yes),
         "log_loss": _log_loss(truth, values),
     }
 
 
 def _log_loss(truth: CodeArray, values: Float64Array) -> float:
-    """Return the mean of minus the log probability of what each label says."""
     right = values[np.arange(len(truth)), truth]
-    return float(-np.log(np.clip(right, _SURE, 1)).mean())
+    return float(-np.log(np.clip(right, LEAST_PROBABILITY, 1)).mean())
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-@dataclass(frozen=True, eq=False)
-class Town:
-    """A pair of images, and where all buildings lie in them; some have a label."""
-
-    pair: Pair
-    geobox: GeoBox
-    placed: Placed
-    labels: Labels
-
-    @classmethod
-    def of(
-        cls,
-        pair: Pair,
-        geobox: GeoBox,
-        labels: Labels,
-        *,
-        checked: bool,
-        progress: ProgressReceiver,
-    ) -> "Town":
-        """Measure where the pair and the buildings lie, as for a map.
-
-        Args:
-            pair: of the scenes.
-            geobox: the grid of the map.
-            labels: their outlines are all the buildings, as on the map: those beside a building
-                count in what is judged of it.
-            checked: see `models.damage.alignment.place`.
-            progress: told the blocks.
-
-        Raises:
-            NotAligned: where the images cannot be compared.
-        """
-        buildings = Buildings.on(geobox, labels.outlines)
-        placement = place(pair, geobox, buildings, checked=checked, progress=progress)
-        return cls(pair, geobox, Placed.of(buildings, placement), labels)
-
-    def views(self, card: ModelCard, progress: ProgressReceiver) -> Iterator[View]:
-        """Yield the blocks of a map that hold a label, as its images show them."""
-        labelled = self.labels.codes != NONE
-        wanted = ~(self.placed.too_large | self.placed.adrift)
-        blocks = [block for block in self.placed.blocks(card, wanted) if labelled[block.own].any()]
-        progress.start("reading labels", len(blocks))
-        for block in blocks:
-            yield self.placed.view(block, self.pair, self.geobox)
-            progress.advance()
-
-    def labelled(self, view: View) -> tuple[IntArray, IntArray]:
-        """Return the labelled buildings of a view, and which of its numbers, from 0, they have."""
-        own = view.own[self.labels.codes[view.own] != NONE]
-        return own, np.searchsorted(view.beside, own)
-
-
-def learn_regression(card: ModelCard, town: Town, progress: ProgressReceiver) -> Outcome:
-    """Learn on from labelled buildings, and judge each by what the others gave.
+def adapt_buildings(
+    card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
+) -> AdaptedModel:
+    """Adapt a regression on buildings to the labelled ones of a new event.
 
     Raises:
         InputsMismatch: where the card is no regression on buildings.
-        LabelsInvalid: where nothing can be learned from the labels.
+        LabelsInvalid: where the labels are too few, too many or of one grade.
     """
-    used, design = _designs(card, town, progress)
-    require_enough(town.labels, used, town.labels.without(used, UNSEEN))
-    truth = town.labels.codes[used]
-    return Outcome(
-        card=adapt_regression(card, design, _graded(truth)).card,
-        content=None,
-        stage="regression",
+    labels = buildings.labels
+    used, design = _designs(card, buildings, progress)
+    require_enough(labels, used, labels.skipped_with(used, UNSEEN))
+    truth = labels.codes[used]
+    new, found = adapt_regression(card, design, (truth + 1).astype(np.uint8), progress)
+    architecture = regression_of(card)
+    intercepts = np.array([logit.intercept for logit in architecture.logits])
+    coefficients = np.array([logit.coefficients for logit in architecture.logits])
+    parent = (design @ coefficients.T + intercepts) / temperature(card)
+    return AdaptedModel(
+        card=new,
+        weights=None,
+        stage="none" if set(found.strengths) == {None} else "regression",
         used=used,
         truth=truth,
-        parent=_probabilities(card, design),
-        adapted=_left_out(card, design, truth, progress),
-        groups=len(used),
+        parent=grades_of(parent).astype(np.float64),
+        adapted=grades_of(found.held_out).astype(np.float64),
     )
 
 
 def _designs(
-    card: ModelCard, town: Town, progress: ProgressReceiver
+    card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
 ) -> tuple[IntArray, Float64Array]:
-    """Return the labelled buildings with an answer, ascending, and what is judged of each."""
+    """Return the labelled buildings that can be graded, ascending, and their features."""
     architecture = regression_of(card)
     grader = RegressionGrader(card, architecture)
-    design = np.full((len(town.labels.codes), len(architecture.features)), np.nan)
-    for view in town.views(card, progress):
-        own, numbers = town.labelled(view)
+    design = np.full((len(buildings.labels.codes), len(architecture.features)), np.nan)
+    for view in buildings.views(card, progress):
+        own, numbers = buildings.labelled(view)
         rows = grader.design(
             view.before.pixels, view.after.pixels, view.numbers, count=len(view.beside)
         )
@@ -216,27 +162,45 @@ def _designs(
     return used, design[used]
 
 
-def _left_out(
-    card: ModelCard, design: Float64Array, truth: CodeArray, progress: ProgressReceiver
-) -> Float64Array:
-    """Return the probabilities of each label by a regression that learned on from the others."""
-    answers = np.empty((len(truth), 4))
-    progress.start("leaving labels out", len(truth))
-    for number in range(len(truth)):
-        others = np.arange(len(truth)) != number
-        learned = adapt_regression(card, design[others], _graded(truth[others]))
-        answers[number] = _probabilities(learned.card, design[number : number + 1])[0]
-        progress.advance()
-    return answers
+def adapt_regression(
+    card: ModelCard, features: Float64Array, grades: CodeArray, progress: ProgressReceiver
+) -> tuple[ModelCard, AdaptedLogits]:
+    """Return the card of a regression after graded buildings, and its calibrated logits.
 
+    Args:
+        card: of the parent.
+        features: (labels, features), rows of `RegressionGrader.design`.
+        grades: (labels,) 1 to 4.
+        progress: told the logits.
 
-def _probabilities(card: ModelCard, design: Float64Array) -> Float64Array:
-    return grades_of(logits(card, regression_of(card), design)).astype(np.float64)
-
-
-def _graded(truth: CodeArray) -> CodeArray:
-    """Return grades as masks of xBD have them, from 1 on."""
-    return (truth + 1).astype(np.uint8)
+    Raises:
+        InputsMismatch: where the card is no regression on buildings, or labels and features
+            do not fit.
+    """
+    architecture, divisor = regression_of(card), temperature(card)
+    wanted = (len(grades), len(architecture.features))
+    if features.shape != wanted or not np.isfinite(features).all():
+        raise InputsMismatch(
+            f"{len(grades)} labels need known features of the shape {wanted}, there is "
+            f"{features.shape}; leave out buildings without an answer"
+        )
+    answers = np.full((len(grades), len(architecture.logits)), np.nan)
+    for number, (asked, positive) in enumerate(questions(grades)):
+        answers[asked, number] = positive
+    rows = LabelledRows(with_ones(features), np.arange(len(grades)), answers)
+    parent = np.array([(one.intercept, *one.coefficients) for one in architecture.logits])
+    found = adapt_logits(rows, parent / divisor, progress)
+    changed = {
+        name: Logit(intercept=row[0], coefficients=tuple(row[1:]))
+        for name, strength, row in zip(
+            ("damaged", "minor", "destroyed"),
+            found.strengths,
+            (found.coefficients * divisor).round(6).tolist(),
+            strict=True,
+        )
+        if strength is not None
+    }
+    return card.model_copy(update={"architecture": architecture.model_copy(update=changed)}), found
 
 
 def require_free(out: Path, name: str) -> None:
@@ -252,30 +216,39 @@ def require_free(out: Path, name: str) -> None:
         raise NameTaken(f"a shipped model is named {name!r}; give another --name")
 
 
-def label_file(
-    labels: Labels, outcome: Outcome, scenes: Iterable[Scene], *, buildings_sha256: str | None
+def label_record(
+    labels: Labels, model: AdaptedModel, scenes: Iterable[Scene], *, buildings_sha256: str | None
 ) -> LabelFile:
-    """Return what a card says of the labels that a model learned on from."""
+    """Return what a card says of the labels that a model was adapted to."""
     seen = tuple(scenes)
     return LabelFile(
         file=labels.file,
         sha256=labels.sha256,
         column=labels.column,
-        counts=labels.counts(outcome.used),
-        skipped=labels.without(outcome.used, UNSEEN),
+        counts=labels.counts(model.used),
+        skipped=labels.skipped_with(model.used, UNSEEN),
         buildings_sha256=buildings_sha256,
-        before=_taken(seen, Phase.BEFORE),
-        after=_taken(seen, Phase.AFTER),
+        before=_times(seen, Phase.BEFORE),
+        after=_times(seen, Phase.AFTER),
     )
 
 
-def keep(ref: CardRef, outcome: Outcome, file: LabelFile, *, name: str, out: Path) -> ModelCard:
-    """Write the model, or its parent's numbers where labels left out are foretold no better.
+def _times(scenes: tuple[Scene, ...], phase: Phase) -> tuple[str, str] | None:
+    """Return the times of the first and the last scene of a phase; None where one is not known."""
+    times = [(scene.taken, scene.taken_text) for scene in scenes if scene.phase is phase]
+    known = sorted((taken, text) for taken, text in times if taken is not None and text is not None)
+    return (known[0][1], known[-1][1]) if known and len(known) == len(times) else None
+
+
+def write_adapted(
+    ref: CardRef, model: AdaptedModel, labels: LabelFile, *, name: str, out: Path
+) -> ModelCard:
+    """Write the model, with its parent's numbers where that predicts held-out labels as well.
 
     Args:
         ref: of the parent.
-        outcome: of learning on.
-        file: the labels.
+        model: after the labels.
+        labels: that it was adapted to.
         name: of the model.
         out: its folder, see `require_free`; the card is written last.
 
@@ -288,54 +261,43 @@ def keep(ref: CardRef, outcome: Outcome, file: LabelFile, *, name: str, out: Pat
     parent = ref.card
     adaptation = Adaptation(
         parent=ParentModel(name=parent.name, version=parent.version, digest=parent.digest),
-        labels=file,
-        stage=outcome.stage if outcome.helped else "none",
-        scores=outcome.scores(),
-        groups=outcome.groups,
+        labels=labels,
+        stage=model.stage if model.helped else "none",
+        scores=model.scores(),
+        groups=len(model.used),
     )
-    said = _moved(outcome, parent, file) if outcome.helped else _same(parent, file)
-    base = outcome.card if outcome.helped else parent
-    card = ModelCard.model_validate(dict(base) | said | {"name": name, "adaptation": adaptation})
-    content = outcome.content
-    if content is not None and not outcome.helped:
-        content = ref.weights.read_bytes()
+    base, weights = (model.card, model.weights) if model.helped else (parent, None)
+    if model.weights is not None and not model.helped:
+        weights = ref.weights.read_bytes()
+    fields = dict(base) | _text(model, parent, labels) | {"name": name, "adaptation": adaptation}
+    card = ModelCard.model_validate(fields)
     with writing(out):
         make_folder(out.absolute())
-        if content is not None:
-            replace_file(out / WEIGHTS_NAME, content)
+        if weights is not None:
+            replace_file(out / WEIGHTS_NAME, weights)
         replace_file(out / CARD_NAME, card_bytes(card))
     return card
 
 
-def _moved(outcome: Outcome, parent: ModelCard, file: LabelFile) -> dict[str, Any]:
-    """Return what a card says whose numbers are new."""
-    count = len(outcome.used)
+def _text(model: AdaptedModel, parent: ModelCard, labels: LabelFile) -> dict[str, Any]:
+    """Return the fields of the card that describe the model."""
+    if not model.helped:
+        said = f"{parent.name} as it is: the labels of {labels.file} did not make it better."
+        return {"summary": said}
+    count = len(model.used)
     return {
-        "summary": f"{parent.name}, adapted to {count} labels of {file.file}.",
-        "trained_on": f"{parent.trained_on}; then {count} labels of {file.file}",
-        "tested_on": "the labels that it learned on from, left out in turn; see adaptation",
+        "summary": f"{parent.name}, adapted to {count} labels of {labels.file}.",
+        "trained_on": f"{parent.trained_on}; then {count} labels of {labels.file}",
+        "tested_on": "the labels that it was adapted to, each predicted by a fit to the others "
+        "(leave-one-out); see adaptation",
         "training": None,
         "scores": (),
-        # What the parent learned from no longer says what this model knows: a person looked at
-        # the new event and labelled it, so its imagery is not out of the domain.
+        # The parent's training data no longer limits this model: a person looked at the new event
+        # and labelled it, so its imagery is inside the domain.
         "inputs": tuple(e.model_copy(update={"training_statistics": None}) for e in parent.inputs),
         "limits": (
-            f"It was adapted to the {count} labels of {file.file}: on another event or in other "
-            f"imagery take {parent.name}, whose scores are of places that it did not learn from.",
+            f"It was adapted to the {count} labels of {labels.file}: for another event or other "
+            f"imagery take {parent.name}, whose scores are of places that it was not trained on.",
             *parent.limits,
         ),
     }
-
-
-def _same(parent: ModelCard, file: LabelFile) -> dict[str, Any]:
-    """Return what a card says whose numbers are the parent's."""
-    return {
-        "summary": f"{parent.name} as it is: the labels of {file.file} did not make it better.",
-    }
-
-
-def _taken(scenes: tuple[Scene, ...], phase: Phase) -> tuple[str, str] | None:
-    """Return the times of the first and the last scene of a phase; None where one is not known."""
-    times = [(scene.taken, scene.taken_text) for scene in scenes if scene.phase is phase]
-    known = sorted((taken, text) for taken, text in times if taken is not None and text is not None)
-    return (known[0][1], known[-1][1]) if known and len(known) == len(times) else None

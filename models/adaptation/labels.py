@@ -1,7 +1,7 @@
-"""Labels of a new event, as QGIS saves them: which polygon says what."""
+"""Labels of a new event, as QGIS saves them: polygons, and the class of each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,30 +9,35 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from odc.geo.geobox import GeoBox
 
 from geo.types import BoolArray, CodeArray, IntArray, ObjectArray
 from geo.vector.area_of_interest import AreaOfInterest
 from geo.vector.buildings import Footprints, read_footprints
+from models.cards.card import ModelCard
+from models.damage.alignment import Placed, View, place
+from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import Vocabulary
 from models.errors import LabelsInvalid
 from models.evaluation.score_product import covering
+from models.inference.map_scenes import ProgressReceiver
 
 NONE = 255
-"""Code of a polygon that says nothing."""
+"""Code of a polygon without a class."""
 LEAST, MOST = 3, 200
-"""Labels that a model learns on from; above, train one."""
+"""Labels that a model is adapted to; above, train one."""
 
 UNLABELLED = "without a label"
-UNSAID = "said to be unknown"
-UNREVIEWED = "made by a machine and not reviewed"
+UNKNOWN = "labelled as unknown"
+UNREVIEWED = "extracted automatically and not reviewed"
 MISFIT = "on no building"
 UNSEEN = "too small, or not seen before and after"
-"""Why polygons are not learned from."""
+"""Why polygons are not used."""
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Polygons, and what each says."""
+    """Polygons, and the class of each."""
 
     file: str
     """Its name, without the folder."""
@@ -42,30 +47,30 @@ class Labels:
     outlines: ObjectArray
     """(polygons,) lon-lat WGS 84, valid, each once; of the labels or of given buildings."""
     codes: CodeArray
-    """(polygons,), a number of the vocabulary's names; `NONE` where it says nothing."""
+    """(polygons,), a number of the vocabulary's names; `NONE` without a class."""
     skipped: dict[str, int]
-    """Polygons that say nothing, or whose word is not used, by the reason."""
+    """Polygons that are not used, by the reason."""
     notes: tuple[str, ...]
-    """What was left out or mended, as sentences."""
+    """What was left out or repaired, as sentences."""
 
     @property
     def labelled(self) -> IntArray:
-        """Which polygons say something, ascending."""
+        """Which polygons have a class, ascending."""
         return np.flatnonzero(self.codes != NONE)
 
     def counts(self, used: IntArray) -> dict[str, int]:
-        """Return how many of some polygons say what."""
+        """Return how many of some polygons are of each class."""
         each = Counter(self.codes[used].tolist())
         return {self.vocabulary.names[code]: each[code] for code in sorted(each)}
 
-    def without(self, used: IntArray, reason: str) -> dict[str, int]:
-        """Return why polygons are not learned from, once only some are used, for one reason."""
+    def skipped_with(self, used: IntArray, reason: str) -> dict[str, int]:
+        """Return why polygons are not used, with one reason for those that are not among `used`."""
         lost = len(self.labelled) - len(used)
         return self.skipped | ({reason: lost} if lost else {})
 
 
 def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Labels:
-    """Return the polygons of a file that meet an area, and what they say.
+    """Return the polygons of a file that meet an area, and their classes.
 
     Args:
         path: as `geo.vector.buildings.read_footprints` takes it; one layer.
@@ -81,7 +86,7 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
     column = _column(path, polygons.own, vocabulary)
     codes, skipped = _codes(path, polygons.own, column, vocabulary)
     names = [vocabulary.names[code] if code != NONE else None for code in codes]
-    first = _once(path, polygons.geometries, names)
+    first = _unique(path, polygons.geometries, names)
     return Labels(
         file=path.name,
         sha256=polygons.sha256,
@@ -104,8 +109,8 @@ def require_file(path: Path) -> None:
         raise LabelsInvalid(f"there is no file of labels at {path}; check the path")
 
 
-def on_buildings(labels: Labels, buildings: Footprints) -> Labels:
-    """Return what labels say of buildings, each of the one that covers most of it.
+def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
+    """Return the labels of buildings, each given to the building that covers most of it.
 
     Raises:
         LabelsInvalid: where no label lies on a building, or two on one contradict each other.
@@ -140,33 +145,33 @@ def on_buildings(labels: Labels, buildings: Footprints) -> Labels:
 
 
 def require_enough(labels: Labels, used: IntArray, skipped: dict[str, int]) -> None:
-    """Check that something can be learned from polygons.
+    """Check that a model can be adapted to polygons.
 
     Args:
         labels: of the file.
-        used: which polygons would be learned from.
+        used: which polygons would be used.
         skipped: why others are not.
 
     Raises:
-        LabelsInvalid: where they are too few, too many, or say all the same.
+        LabelsInvalid: where they are too few, too many, or all of one class.
     """
     left_out = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
     but = f" ({left_out})" if left_out else ""
     if len(used) < LEAST:
         raise LabelsInvalid(
-            f"{labels.file} has {len(used)} labels in {labels.column} that can be learned from"
-            f"{but}; give at least {LEAST}"
+            f"{labels.file} has {len(used)} usable labels in {labels.column}{but}; "
+            f"give at least {LEAST}"
         )
     if len(used) > MOST:
         raise LabelsInvalid(
-            f"{labels.file} has {len(used)} labels in {labels.column}, and at most {MOST} are "
-            "learned on from; leave the others empty, or train a model with aftermap train"
+            f"{labels.file} has {len(used)} labels in {labels.column}, the most is "
+            f"{MOST}; leave the others empty, or train a model with aftermap train"
         )
     counts = labels.counts(used)
     if len(counts) < 2:
         raise LabelsInvalid(
-            f"all {len(used)} labels of {labels.file} that can be learned from{but} say "
-            f"{next(iter(counts))}; label others, too: what does not look like it"
+            f"all {len(used)} usable labels of {labels.file}{but} are {next(iter(counts))}; label "
+            "polygons of another class, too"
         )
 
 
@@ -176,13 +181,13 @@ def _in_metres(outlines: ObjectArray) -> ObjectArray:
 
 
 def _column(path: Path, own: pd.DataFrame, vocabulary: Vocabulary) -> str:
-    """Return the first column of the vocabulary that says anything, else the first there is."""
+    """Return the first column of the vocabulary that is not empty, else the first there is."""
     there = {str(name).casefold(): name for name in own.columns}
     found = [there[name] for name in vocabulary.columns if name in there]
     if not found:
         raise LabelsInvalid(
             f"{path} has no column {' or '.join(vocabulary.columns)}, it has "
-            f"{', '.join(map(str, own.columns)) or 'none'}; add one, and say in it what you see"
+            f"{', '.join(map(str, own.columns)) or 'none'}; add one with the class of each polygon"
         )
     return next((name for name in found if own[name].notna().any()), found[0])
 
@@ -206,7 +211,7 @@ def _codes(
             unknown.append(word)
             continue
         if code is None:
-            skipped[UNSAID] += 1
+            skipped[UNKNOWN] += 1
         elif machine[row]:
             skipped[UNREVIEWED] += 1
         else:
@@ -215,21 +220,21 @@ def _codes(
         several = list(dict.fromkeys(unknown))
         more = f" and {len(several) - 3} other words" if len(several) > 3 else ""
         raise LabelsInvalid(
-            f"{path} says {', '.join(map(repr, several[:3]))}{more} in {column}; the words are "
+            f"{path} has {', '.join(map(repr, several[:3]))}{more} in {column}; the words are "
             f"{', '.join(vocabulary.words)}, or nothing"
         )
     return codes, dict(skipped)
 
 
 def _unreviewed(own: pd.DataFrame) -> BoolArray:
-    """Return which rows come from a product and were not reviewed: no label of anybody."""
+    """Return which rows come from a product and were not reviewed by anybody."""
     if not {"det_method", "status"} <= set(own.columns):
         return np.zeros(len(own), np.bool_)
     made = (own["det_method"] == "Automatic extraction") & (own["status"] != "reviewed")
     return made.to_numpy(np.bool_)
 
 
-def _once(path: Path, outlines: ObjectArray, names: Sequence[str | None]) -> IntArray:
+def _unique(path: Path, outlines: ObjectArray, names: Sequence[str | None]) -> IntArray:
     """Return which polygons are kept of each outline: one with a label where there is one."""
     shapes = shapely.to_wkb(shapely.normalize(outlines))
     kept: dict[bytes, int] = {}
@@ -246,7 +251,7 @@ def _once(path: Path, outlines: ObjectArray, names: Sequence[str | None]) -> Int
 def _contradiction(file: str, outline: shapely.Geometry, one: str, other: str) -> LabelsInvalid:
     middle = shapely.point_on_surface(outline)
     return LabelsInvalid(
-        f"{file} says both {one} and {other} of one place, at longitude {middle.x:.5f}, latitude "
+        f"{file} has both {one} and {other} for one place, at longitude {middle.x:.5f}, latitude "
         f"{middle.y:.5f}; keep one"
     )
 
@@ -255,3 +260,55 @@ def _repeated(path: Path, count: int) -> tuple[str, ...]:
     if not count:
         return ()
     return (f"{count} polygons of {path.name} repeat others and were counted once",)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledBuildings:
+    """A pair of images and all buildings in them, of which some have a label."""
+
+    pair: Pair
+    geobox: GeoBox
+    placed: Placed
+    labels: Labels
+
+    @classmethod
+    def of(
+        cls,
+        pair: Pair,
+        geobox: GeoBox,
+        labels: Labels,
+        *,
+        checked: bool,
+        progress: ProgressReceiver,
+    ) -> "LabelledBuildings":
+        """Align the pair and the buildings, as for a map.
+
+        Args:
+            pair: of the scenes.
+            geobox: the grid of the map.
+            labels: their outlines are all buildings, as on the map: the neighbours of a building
+                count in its features.
+            checked: see `models.damage.alignment.place`.
+            progress: told the blocks.
+
+        Raises:
+            NotAligned: where the images cannot be compared.
+        """
+        buildings = Buildings.on(geobox, labels.outlines)
+        placement = place(pair, geobox, buildings, checked=checked, progress=progress)
+        return cls(pair, geobox, Placed.of(buildings, placement), labels)
+
+    def views(self, card: ModelCard, progress: ProgressReceiver) -> Iterator[View]:
+        """Yield the blocks of a map that hold a label, with the pixels of both images."""
+        labelled = self.labels.codes != NONE
+        wanted = ~(self.placed.too_large | self.placed.adrift)
+        blocks = [block for block in self.placed.blocks(card, wanted) if labelled[block.own].any()]
+        progress.start("reading labels", len(blocks))
+        for block in blocks:
+            yield self.placed.view(block, self.pair, self.geobox)
+            progress.advance()
+
+    def labelled(self, view: View) -> tuple[IntArray, IntArray]:
+        """Return the labelled buildings of a view, and which of its numbers, from 0, they have."""
+        own = view.own[self.labels.codes[view.own] != NONE]
+        return own, np.searchsorted(view.beside, own)

@@ -1,8 +1,8 @@
 """Whether two graders together are better than each:
-`python -m models.grading.blend ROOT MODEL LEARNED NEW`.
+`python -m tests.benchmarks.blended_graders ROOT MODEL LEARNED NEW`.
 
-For tiles of xBD under ROOT, one that MODEL, a network, learned from and one that is new to it: the
-network, a regression that learned from the same tile, and blends of their probabilities.
+For tiles of xBD under ROOT, one that MODEL, a network, was trained on and one that is new to it: the
+network, a regression trained on the same tile, and blends of their probabilities.
 """
 
 import csv

@@ -1,7 +1,7 @@
-"""How fast a regression learns a new place: `python -m models.grading.curve ROOT`.
+"""How fast a regression on buildings learns a new place: `python -m tests.benchmarks.learning_curve ROOT`.
 
-For each tile of xBD under ROOT: a regression that learned from the others, then from so many
-labels of the tile, drawn by chance; scored on the tile's buildings that gave no label.
+For each tile of xBD under ROOT: a regression trained on the others, then adapted to so many
+labels of the tile, drawn by chance; scored on the buildings of the tile that gave no label.
 """
 
 import csv
@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.adaptation.adapt_regression import adapt_regression
+from models.adaptation.adapt import adapt_regression
 from models.cards.card import ModelCard
 from models.damage.regression import grades_of, logits, regression_of
 from models.datasets.xbd import Xbd
 from models.errors import DataInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
+from models.inference.map_scenes import NoProgress
 from models.training.fit_regression import (
     GradedTile,
     GradingPlan,
@@ -89,7 +90,7 @@ def _scored(
     known, rest = order[:labels], order[labels:]
     card = parent
     if labels:
-        card = adapt_regression(parent, lesson.design[known], lesson.grades[known]).card
+        card, _ = adapt_regression(parent, lesson.design[known], lesson.grades[known], NoProgress())
     three = logits(card, regression_of(card), lesson.design[rest])
     return BuildingPredictions(lesson.grades[rest], grades_of(three).astype(np.float64))
 

@@ -1,6 +1,6 @@
 """Images that show the same ground, found by laying each over each other.
 
-`python -m models.data.places FOLDER > groups.csv` writes the groups of a folder of images; see
+`python -m tests.benchmarks.overlapping_images FOLDER > groups.csv` writes the groups of a folder of images; see
 `SetOptions.groups`. Chips cut at random from one scene overlap, and a network that learned from
 one has seen half of the other: they are learned from together or left out together.
 """

@@ -1,4 +1,4 @@
-"""Labelled buildings are seen as those of a map are, and teach what the labels say."""
+"""A regression is adapted to labelled buildings, which it is given as those of a map."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from flows.reports.progress import QuietProgress
 from geo.scenes.scene import Phase
 from geo.scenes.source import Preference
 from geo.vector.area_of_interest import parse_area
-from models.adaptation.adapt import Town, learn_regression
-from models.adaptation.labels import NONE, read_labels
+from models.adaptation.adapt import adapt_buildings
+from models.adaptation.labels import NONE, LabelledBuildings, read_labels
 from models.cards.registry import CardRef, find
 from models.damage.buildings import Buildings, pair_of
 from models.damage.grade_buildings import grade_all
@@ -47,14 +47,14 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> CardRef:
     return CardRef(ref.card.model_copy(update={"architecture": turned}), folder)
 
 
-def town(made: Made, parent: CardRef, path: Path, words: list[str | None]) -> Town:
+def town(made: Made, parent: CardRef, path: Path, words: list[str | None]) -> LabelledBuildings:
     """Return a town with labels in the order of its file of buildings."""
     frame = gpd.read_file(made.buildings)
     frame["damage_gra"] = words
     frame.to_crs(UTM).to_file(path, layer="labels")
     said = {"sensor": "vhr-rgb"}
     scenes = [scene_of(made.before, Phase.BEFORE, **said), scene_of(made.after, **said)]
-    return Town.of(
+    return LabelledBuildings.of(
         pair_of(parent.card, scenes, Preference.NEWEST), GRID,
         read_labels(path, AREA, DAMAGE), checked=True, progress=QuietProgress(),
     )  # fmt: skip
@@ -65,11 +65,11 @@ def words_of(made: Made, count: int) -> list[str | None]:
     return [*said[:count], *[None] * (len(said) - count)]
 
 
-def test_labels_that_contradict_the_parent_better_it(
+def test_labels_that_contradict_the_parent_improve_it(
     made: Made, parent: CardRef, tmp_path: Path
 ) -> None:
     there = town(made, parent, tmp_path / "l.gpkg", words_of(made, LABELLED))
-    found = learn_regression(parent.card, there, QuietProgress())
+    found = adapt_buildings(parent.card, there, QuietProgress())
     assert found.helped
     assert found.used.tolist() == list(range(LABELLED))
     scores = {score.measure: score for score in found.scores()}
@@ -84,10 +84,10 @@ def test_labels_that_contradict_the_parent_better_it(
     assert (damaged == made.destroyed)[LABELLED:].mean() > 0.9
 
 
-def test_labels_see_what_a_map_sees(made: Made, parent: CardRef, tmp_path: Path) -> None:
+def test_labels_have_the_features_of_a_map(made: Made, parent: CardRef, tmp_path: Path) -> None:
     """The parent's answers for labels are those that it would publish, neighbours and all."""
     there = town(made, parent, tmp_path / "l.gpkg", words_of(made, LABELLED))
-    found = learn_regression(parent.card, there, QuietProgress())
+    found = adapt_buildings(parent.card, there, QuietProgress())
     again = town(made, parent, tmp_path / "again.gpkg", words_of(made, LABELLED))
     grades = grade_all(
         load_grader(parent), again.pair, GRID,
@@ -107,5 +107,5 @@ def test_labels_that_no_image_shows_are_counted(
     there.labels.codes[5] = 1
     there.placed.lying[5] = np.nan
     assert (there.labels.codes != NONE).sum() == 3
-    with pytest.raises(LabelsInvalid, match=r"has 2 labels .* \(.*1 too small, or not seen"):
-        learn_regression(parent.card, there, QuietProgress())
+    with pytest.raises(LabelsInvalid, match=r"has 2 usable labels .* \(.*1 too small, or not seen"):
+        adapt_buildings(parent.card, there, QuietProgress())

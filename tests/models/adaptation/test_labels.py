@@ -10,10 +10,16 @@ import shapely
 
 from geo.errors import FootprintsInvalid
 from geo.vector.buildings import read_footprints
-from models.adaptation.labels import NONE, Labels, on_buildings, read_labels, require_enough
+from models.adaptation.labels import (
+    NONE,
+    Labels,
+    labels_of_buildings,
+    read_labels,
+    require_enough,
+)
 from models.datasets.vocabulary import DAMAGE, FLOOD
 from models.errors import LabelsInvalid
-from tests.models.adaptation.made import area, square, write_labels
+from tests.models.adaptation.label_files import area, square, write_labels
 from tests.rasters import UTM
 
 GRADES = ["Destroyed", "No visible damage", None, "minor-damage", "Not Analysed", ""]
@@ -42,7 +48,7 @@ def test_labels_come_in_any_format_and_crs(tmp_path: Path, suffix: str) -> None:
     labels = checked(path)
     assert labels.codes.tolist() == [3, 0, NONE, 1, NONE, NONE]
     assert labels.counts(labels.labelled) == {"no-damage": 1, "minor-damage": 1, "destroyed": 1}
-    assert labels.skipped == {"without a label": 2, "said to be unknown": 1}
+    assert labels.skipped == {"without a label": 2, "labelled as unknown": 1}
     assert labels.column == "damage_gra"
     assert labels.file == path.name
     there = gpd.GeoSeries(labels.outlines, crs="EPSG:4326").to_crs(UTM)
@@ -56,7 +62,7 @@ def test_the_column_that_says_something_is_read(tmp_path: Path) -> None:
     assert checked(path).column == "DAMAGE_XBD"
 
 
-def test_what_a_machine_said_is_no_label_until_it_was_reviewed(tmp_path: Path) -> None:
+def test_what_was_extracted_automatically_is_no_label_until_it_was_reviewed(tmp_path: Path) -> None:
     path = write_labels(
         tmp_path / "l.gpkg", ["Destroyed", "Damaged", "Destroyed"],
         det_method=["Automatic extraction"] * 2 + ["Photo-interpretation"],
@@ -64,7 +70,7 @@ def test_what_a_machine_said_is_no_label_until_it_was_reviewed(tmp_path: Path) -
     )  # fmt: skip
     labels = read(path)
     assert labels.codes.tolist() == [NONE, 2, 3]
-    assert labels.skipped == {"made by a machine and not reviewed": 1}
+    assert labels.skipped == {"extracted automatically and not reviewed": 1}
 
 
 def test_an_outline_that_repeats_counts_once_with_its_label(tmp_path: Path) -> None:
@@ -99,14 +105,14 @@ def _far(number: int) -> Any:
                                                 "No visible damage, "),
         (["a", "b", "c"], {"column": "grade"}, "no column damage_gra or damage_xbd or subtype, it "
                                                "has grade; add one"),
-        (["Destroyed", "Damaged", None], {}, "l.gpkg has 2 labels in damage_gra that can be "
-                                             r"learned from \(1 without a label\); give at least"),
-        ([None] * 5, {}, "has 0 labels"),
-        (["Destroyed"] * 4, {}, "all 4 labels of l.gpkg that can be learned from say destroyed; "
-                                "label others, too"),
-        (["Destroyed", "Damaged"] * 101, {}, "has 202 labels in damage_gra, and at most 200"),
+        (["Destroyed", "Damaged", None], {}, r"l.gpkg has 2 usable labels in damage_gra "
+                                             r"\(1 without a label\); give at least"),
+        ([None] * 5, {}, "has 0 usable labels"),
+        (["Destroyed"] * 4, {}, "all 4 usable labels of l.gpkg are destroyed; label polygons of "
+                                "another class"),
+        (["Destroyed", "Damaged"] * 101, {}, "has 202 labels in damage_gra, the most is 200"),
         (["Destroyed", "Damaged"], {"outlines": [square(3), square(3)]},
-         "says both destroyed and major-damage of one place, at longitude 15.00"),
+         "has both destroyed and major-damage for one place, at longitude 15.00"),
     ],
 )  # fmt: skip
 def test_labels_that_cannot_be_used_are_one_sentence(
@@ -141,7 +147,7 @@ def test_labels_take_the_buildings_that_they_lie_on(tmp_path: Path) -> None:
     inside = [square(number, side=9.0) for number in (3, 1, 4)]
     words = ["Destroyed", "No visible damage", "Damaged", "Damaged"]
     path = write_labels(tmp_path / "l.gpkg", words, outlines=[*inside, square(30)])
-    labels = on_buildings(read(path), buildings)
+    labels = labels_of_buildings(read(path), buildings)
     assert labels.codes.tolist() == [NONE, 0, NONE, 3, 2]
     assert labels.skipped == {"on no building": 1}
     assert (labels.outlines == buildings.geometries).all()
@@ -153,11 +159,11 @@ def test_labels_on_no_building_and_two_on_one_are_one_sentence(tmp_path: Path) -
     words = ["Destroyed", "No visible damage"]
     beside = write_labels(tmp_path / "b.gpkg", words, outlines=[square(7), square(9)])
     with pytest.raises(LabelsInvalid, match=r"none of the 2 labels of b.gpkg lies on one of the 1"):
-        on_buildings(read(beside), buildings)
+        labels_of_buildings(read(beside), buildings)
     both = [square(0, side=9.0), square(0, side=8.0)]
     path = write_labels(tmp_path / "two.gpkg", words, outlines=both)
-    with pytest.raises(LabelsInvalid, match=r"says both destroyed and no-damage of one place"):
-        on_buildings(read(path), buildings)
+    with pytest.raises(LabelsInvalid, match=r"has both destroyed and no-damage for one place"):
+        labels_of_buildings(read(path), buildings)
 
 
 def test_flood_polygons_say_yes_and_no(tmp_path: Path) -> None:

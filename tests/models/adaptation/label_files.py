@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import shapely
 
 from geo.vector.area_of_interest import AreaOfInterest, parse_area
+from models.adaptation.labels import Labels
+from models.datasets.vocabulary import Vocabulary
 from tests.rasters import NORTH, UTM, WEST
 
 AREA_M = 600.0
@@ -35,3 +38,12 @@ def write_labels(
     fields = {column: list(words), **columns}
     gpd.GeoDataFrame(fields, geometry=list(shapes), crs=crs).to_file(path, layer="labels")
     return path
+
+
+def labels_of(codes: Sequence[int], vocabulary: Vocabulary) -> Labels:
+    """Return labels without a file, of squares."""
+    outlines = np.array([square(number) for number in range(len(codes))], dtype=object)
+    return Labels(
+        file="l.gpkg", sha256="0" * 64, column="notation", vocabulary=vocabulary,
+        outlines=outlines, codes=np.array(codes, np.uint8), skipped={}, notes=(),
+    )  # fmt: skip

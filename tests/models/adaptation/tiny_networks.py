@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from models.adaptation.label_tiles import LabelledTile
+from models.adaptation.label_tiles import LabelTile
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef, find
 from models.networks.network import build
-from models.training.dataset import Tile
 from tests.models.conftest import network_card
 
 SIDE = 64
@@ -56,41 +55,18 @@ def save(folder: Path, card: dict[str, Any]) -> CardRef:
     return find(folder)
 
 
-def tile(
-    answers: Any,
-    *,
-    first: int = 1,
-    bright: int = 0,
-    channels: int = 3,
-    slots: int = 1,
-    seed: int = 0,
-) -> LabelledTile:
-    """Return a tile of noise with squares, brighter where a class is.
-
-    Args:
-        answers: (squares, classes): True, False or None, at most 16 squares.
-        first: number of the first square.
-        bright: number of that class.
-        channels: of the network.
-        slots: of its card.
-        seed: of the noise.
-    """
+def tile(codes: list[int], *, channels: int = 3, seed: int = 0) -> LabelTile:
+    """Return a tile of noise with squares, at most 16, brighter where the code is not 0."""
     rng = np.random.default_rng(seed)
     pixels = rng.normal(0, 0.5, (channels, SIDE, SIDE))
-    classes = len(answers[0])
-    polygons = np.zeros((SIDE, SIDE), np.int32)
-    target, known = np.zeros((2, classes, SIDE, SIDE), bool)
-    for number, says in enumerate(answers):
+    numbers = np.zeros((SIDE, SIDE), np.int32)
+    for number, code in enumerate(codes):
         row, col = (4 + 16 * at for at in divmod(number, ACROSS))
         square = slice(row, row + 8), slice(col, col + 8)
-        polygons[square] = first + number
-        pixels[:, *square] += 1.5 if says[bright] else -1.5
-        for index, value in enumerate(says):
-            known[index, *square], target[index, *square] = value is not None, bool(value)
-    parts = (torch.ones(slots, SIDE, SIDE) > 0, torch.tensor(target), torch.tensor(known))
-    return LabelledTile(Tile(torch.tensor(pixels).half(), *parts), polygons)
+        numbers[square] = 1 + number
+        pixels[:, *square] += 1.5 if code else -1.5
+    return LabelTile(torch.tensor(pixels).half(), numbers)
 
 
-def alternating(count: int) -> list[list[bool]]:
-    """Return answers of one class, every other one yes."""
-    return [[number % 2 == 0] for number in range(count)]
+ALTERNATING = [(number + 1) % 2 for number in range(16)]
+"""Codes of labels, every other one yes."""

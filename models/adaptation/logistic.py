@@ -1,0 +1,181 @@
+"""Logistic regressions moved by a few labels of a new event.
+
+One method serves the regression on buildings and the last layer of a network. Each logit is the
+likeliest after the labels when its coefficients were, before them, normally distributed around the
+parent's (maximum a posteriori). Each label is predicted by a fit to all others (leave-one-out);
+those predictions choose how strongly the coefficients are drawn to the parent's.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit
+
+from geo.types import BoolArray, Float64Array, IntArray
+from models.damage.regression import fit_logistic
+from models.inference.map_scenes import ProgressReceiver
+
+STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
+"""Inverse variances of the coefficients around the parent's that are tried, the largest first."""
+INTERCEPT_STRENGTH = 4.0
+"""The same of the intercepts. It is smaller: how common an answer is changes most from place to
+place. Of 1, 4 and 16 it did best from one half of a tile of Joplin to the other."""
+_LEAST_LABELS = 3
+"""Of a logit, for it to be fitted: with two there is one to fit to and one to predict."""
+_LEAST_GAIN = 0.01
+"""Of log loss; a smaller one is no reason to leave the parent."""
+LEAST_PROBABILITY = 1e-4
+"""Smaller ones count as this: one wrong prediction does not decide alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """What logits are sums over: one row a building, or several pixels of a polygon."""
+
+    design: Float64Array
+    """(rows, coefficients); the first column is 1."""
+    label: IntArray
+    """(rows,), the label that a row belongs to, from 0; each label has at least one."""
+    answers: Float64Array
+    """(labels, logits): 1 yes, 0 no, NaN where the label does not say."""
+
+    @cached_property
+    def weights(self) -> Float64Array:
+        """(rows,): each label weighs 1, however many rows it has."""
+        return np.asarray(1 / np.bincount(self.label)[self.label])
+
+    def mean(self, values: Float64Array) -> Float64Array:
+        """Return the mean of each column over each label, (labels, columns)."""
+        sums = [np.bincount(self.label, self.weights * column) for column in values.T]
+        return np.stack(sums, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedLogits:
+    """Logits after the labels."""
+
+    coefficients: Float64Array
+    """(logits, coefficients)."""
+    strengths: tuple[float | None, ...]
+    """That were chosen; None: the parent's coefficients are kept."""
+    held_out: Float64Array
+    """(rows, logits), each row predicted by a fit on the other labels."""
+
+
+def adapt_logits(
+    rows: LabelledRows, parent: Float64Array, progress: ProgressReceiver
+) -> AdaptedLogits:
+    """Move logits as far as that predicts each label better from the others.
+
+    A logit of which all labels say the same is kept: nothing tells its answers apart. Labels count
+    as often as they come, so that the intercepts learn how common an answer is.
+
+    Args:
+        rows: of all labels.
+        parent: (logits, coefficients).
+        progress: told the logits.
+    """
+    progress.start("fitting to labels", len(parent))
+    found = []
+    try:
+        for logit, start in enumerate(parent):
+            found.append(_adapt_logit(rows, logit, start))
+            progress.advance()
+    finally:
+        progress.finish()
+    coefficients, strengths, held_out = zip(*found, strict=True)
+    return AdaptedLogits(np.stack(coefficients), strengths, np.stack(held_out, axis=1))
+
+
+def _adapt_logit(
+    rows: LabelledRows, logit: int, parent: Float64Array
+) -> tuple[Float64Array, float | None, Float64Array]:
+    """Return coefficients, the strength chosen and held-out logits, (rows,), of one logit.
+
+    Of fits that are as good as the best, as far as the labels can tell, the one nearest to the
+    parent is taken.
+    """
+    kept = rows.design @ parent
+    answers = rows.answers[:, logit]
+    answers = answers[np.isfinite(answers)]
+    if len(answers) < _LEAST_LABELS or len(np.unique(answers)) < 2:
+        return parent, None, kept
+    fits = [_leave_one_out(rows, logit, parent, strength) for strength in STRENGTHS]
+    tried: list[tuple[Float64Array, float | None, Float64Array]] = [(parent, None, kept)]
+    tried += [(fit, s, logits) for s, (fit, logits) in zip(STRENGTHS, fits, strict=True)]
+    losses = [label_losses(rows, logit, logits) for _, _, logits in tried]
+    best = min(losses, key=np.mean)
+    return next(one for one, loss in zip(tried, losses, strict=True) if not is_lower(best, loss))
+
+
+def _leave_one_out(
+    rows: LabelledRows, logit: int, parent: Float64Array, strength: float
+) -> tuple[Float64Array, Float64Array]:
+    """Return the fit to all labels, and the logits of each label by a fit to the others."""
+    everyone = np.ones(len(rows.answers), np.bool_)
+    fit = fit_labels(rows, logit, everyone, parent=parent, strength=strength)
+    logits = rows.design @ fit
+    for label in np.flatnonzero(np.isfinite(rows.answers[:, logit])):
+        others, own = everyone.copy(), rows.label == label
+        others[label] = False
+        one = fit_labels(rows, logit, others, parent=parent, strength=strength, start=fit)
+        logits[own] = rows.design[own] @ one
+    return fit, logits
+
+
+def fit_labels(
+    rows: LabelledRows,
+    logit: int,
+    chosen: BoolArray,
+    *,
+    parent: Float64Array,
+    strength: float,
+    start: Float64Array | None = None,
+) -> Float64Array:
+    """Return the coefficients that some labels make likeliest.
+
+    Args:
+        rows: of all labels.
+        logit: its number.
+        chosen: (labels,), those that are fitted to.
+        parent: (coefficients,), the mean before the labels.
+        strength: inverse variance around it, of all coefficients but the intercept.
+        start: where the search begins.
+    """
+    answers = rows.answers[:, logit]
+    used = (chosen & np.isfinite(answers))[rows.label]
+    inverse_variance = np.full(len(parent), strength)
+    inverse_variance[0] = INTERCEPT_STRENGTH
+    return fit_logistic(
+        rows.design[used],
+        answers[rows.label[used]] == 1,
+        weights=rows.weights[used],
+        towards=parent,
+        strength=inverse_variance,
+        start=start,
+    )
+
+
+def label_losses(rows: LabelledRows, logit: int, logits: Float64Array) -> Float64Array:
+    """Return the log loss of each label that has an answer for a logit.
+
+    Args:
+        rows: of all labels.
+        logit: its number.
+        logits: (rows,); the prediction of a label is the mean probability of its rows.
+    """
+    answered = np.isfinite(rows.answers[:, logit])
+    yes = rows.mean(expit(logits)[:, None])[answered, 0]
+    right = np.where(rows.answers[answered, logit] == 1, yes, 1 - yes)
+    return np.asarray(-np.log(np.clip(right, LEAST_PROBABILITY, 1)))
+
+
+def is_lower(one: Float64Array, other: Float64Array) -> bool:
+    """Return whether losses of the same labels are lower by more than a standard error.
+
+    That is of their mean difference (Breiman et al. 1984, section 3.4.3): coefficients that fit
+    few labels well need not hold elsewhere.
+    """
+    gains = other - one
+    return bool(gains.mean() > max(_LEAST_GAIN, gains.std(ddof=1) / np.sqrt(len(gains))))
