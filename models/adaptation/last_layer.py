@@ -17,12 +17,13 @@ from models.adaptation.logistic import LabelledRows, adapt_logits
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, Task
-from models.cards.registry import CardRef, read_content
+from models.cards.registry import CardRef
 from models.cards.training_record import Calibration, TemperatureParameters
 from models.errors import InputsMismatch
 from models.evaluation.metrics import Reliability
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.network import NetworkModel, averaged
+from models.networks.weights import read_content
 
 _SEED = 0
 
