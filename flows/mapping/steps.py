@@ -10,10 +10,8 @@ from flows.mapping.records import Published, manifest_of, origins_of, read_publi
 from flows.reports.progress import Meter
 from flows.reports.summary import Summary
 from flows.request import MapRequest
-from geo.export.cog import PROBABILITY, class_kind, observed_kind, write_cog
-from geo.export.geojson import write_geojson
-from geo.export.geopackage import write_geopackage
-from geo.export.styles import write_styles
+from geo.export.cog import PROBABILITY, class_kind, observed_kind
+from geo.export.formats import write_layers, write_rasters
 from geo.imagery.mosaic import coarse_grid, quicklook, quicklook_scenes
 from geo.raster.classify import Finding
 from geo.raster.grid import crs_of
@@ -166,7 +164,7 @@ def make_layers(
     graded: Graded | None,
     workspace: Workspace,
 ) -> Layers:
-    """Make the vector layers and write them: GeoJSON, GeoPackage, styles."""
+    """Make the vector layers and write them in the formats of a product."""
     request = plan.request
     found = searched.buildings if searched else None
     layers = vectorise(
@@ -181,25 +179,20 @@ def make_layers(
         event=plan.event,
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
     )
-    folder = workspace.folder / "layers"
-    folder.mkdir()
-    for name, frame in layers.frames.items():
-        write_geojson(frame, folder / f"{name}.geojson")
-    write_geopackage(layers.frames, workspace.folder / "layers.gpkg")
-    write_styles(workspace.folder, layers.frames)
+    write_layers(workspace.folder, layers.frames)
     return layers
 
 
 def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
-    """Turn the scratch rasters into cloud-optimised ones."""
-    folder = workspace.folder / "rasters"
-    folder.mkdir()
+    """Write the scratch rasters in the formats of a product."""
     scratch = mapped.rasters
-    kind = class_kind(plan.event)
-    write_cog(scratch.classes, folder / "class.tif", kind=kind)
-    write_cog(scratch.observed, folder / "observed.tif", kind=observed_kind(scratch.inputs))
+    rasters = [
+        (scratch.classes, class_kind(plan.event)),
+        (scratch.observed, observed_kind(scratch.inputs)),
+    ]
     if plan.choice.ref is not None and plan.choice.grader is None:
-        write_cog(scratch.probability, folder / "probability.tif", kind=PROBABILITY)
+        rasters.append((scratch.probability, PROBABILITY))
+    write_rasters(workspace.folder, rasters)
 
 
 def draw(plan: Plan, layers: Layers, summary: Summary, workspace: Workspace) -> None:

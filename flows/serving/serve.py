@@ -32,21 +32,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import LOGGING_CONFIG
 
 from geo.errors import StoreError
+from geo.export.formats import ProductFile, files_of_product, media_type_of
 from geo.store.manifest import read_json
-
-_FILES = (
-    "map.png", "overlays/*", "masks/*", "layers/*", "layers.gpkg", "rasters/*", "styles/*", "*.csv",
-    "*.json",
-)  # fmt: skip
-"""What a product offers, in the order in which a reader wants it."""
-
-_READ_WHOLE = {".csv", ".geojson", ".jpg", ".json", ".png", ".qml", ".sld"}
-"""Endings of files that a reader takes in one piece, so that the redirect cannot mix two products.
-
-GDAL asks anew for the redirect with every range (measured, GDAL 3.10): a GeoTIFF opened at
-the stable address would hold blocks of two products once the pointer moves. Files that are
-read in ranges are therefore offered at their own product's address.
-"""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -94,16 +81,16 @@ def _event_html(event: Path) -> str:
     product = current_product(event)
     if product is None:
         return f"{heading}\n<p>Nothing is published for this event.</p>"
-    names = _names(event / "products" / product)
-    links = [(name, _address(event.name, product=product, name=name)) for name in names]
+    files = files_of_product(event / "products" / product)
+    links = [(file.path, _address(event.name, product=product, file=file)) for file in files]
     rows = "\n".join(f'<li><a href="{href}">{escape(name)}</a></li>' for name, href in links)
     return f"{heading}\n<p>Product {escape(product)}</p>\n{_picture(links)}<ul>\n{rows}\n</ul>"
 
 
-def _address(event: str, *, product: str, name: str) -> str:
+def _address(event: str, *, product: str, file: ProductFile) -> str:
     """Return where a file is offered: the stable address where that is safe."""
-    stable = Path(name).suffix in _READ_WHOLE
-    return quote(f"events/{event}/{'latest' if stable else f'products/{product}'}/{name}")
+    folder = "latest" if file.format.read_whole else f"products/{product}"
+    return quote(f"events/{event}/{folder}/{file.path}")
 
 
 def _picture(links: list[tuple[str, str]]) -> str:
@@ -111,35 +98,7 @@ def _picture(links: list[tuple[str, str]]) -> str:
     return "".join(f'<p><img src="{href}" alt="Map" loading="lazy"></p>\n' for href in pictures)
 
 
-def _names(product: Path) -> list[str]:
-    """Return the product's files, relative to it, without hidden ones and links."""
-    return [
-        path.relative_to(product).as_posix()
-        for pattern in _FILES
-        for path in sorted(product.glob(pattern))
-        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
-    ]
-
-
-MEDIA_TYPES: dict[str, str] = {
-    ".csv": "text/csv",
-    ".fgb": "application/flatgeobuf",
-    ".geojson": "application/geo+json",
-    ".gpkg": "application/geopackage+sqlite3",
-    ".html": "text/html",
-    ".jpg": "image/jpeg",
-    ".json": "application/json",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pdf": "application/pdf",
-    ".pmtiles": "application/vnd.pmtiles",
-    ".png": "image/png",
-    ".qml": "text/xml",
-    ".sld": "text/xml",
-    ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
-}
-"""Media type by file ending (STAC best practices, OGC 12-128r18, RFC 7946); no guessing."""
-
-_PRODUCT_FILE = re.compile(r"events/[^/]+/products/[^/]+/.+")
+_PRODUCT_FILE = re.compile(r"events/[^/]+/products/[^/]+/(.+)")
 _METHODS = "GET, HEAD, OPTIONS"
 
 # Sent with every answer, not only where an Origin was given: an answer without them that a
@@ -187,8 +146,9 @@ class StoreFiles(StaticFiles):
     ) -> Response:
         """Answer with a file of a product, which never changes, or with the state of the store."""
         path = Path(full_path)
-        media_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-        if _PRODUCT_FILE.fullmatch(self.get_path(scope)):
+        media_type = "application/json"
+        if product_file := _PRODUCT_FILE.fullmatch(self.get_path(scope)):
+            media_type = media_type_of(product_file[1])
             response = super().file_response(path, stat_result, scope, status_code)
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         else:

@@ -24,7 +24,7 @@ from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 
 from geo.errors import GridMismatch, MissingCRS
-from geo.export.styles import PERCENT_RAMP, class_colours, ramp_qml, raster_qml, rgb
+from geo.export.styles import PERCENT_RAMP, class_colours, rgb
 from geo.imagery.dataset import unreadable
 from geo.raster.classify import NOTATION, REASONS, Label
 from geo.scenes.scene import Phase
@@ -218,8 +218,7 @@ def read_part(path: Path, rows: slice, cols: slice) -> CodeArray:
 def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
     """Turn a scratch GeoTIFF into a cloud-optimised one, the same bytes every time.
 
-    The names of the codes go into the tags of the file and, for those who read them there,
-    beside it: GDAL's `.aux.xml`, QGIS's `.qml`.
+    The names of the codes go into its tags.
 
     Raises:
         StoreError: where the disk does not take it.
@@ -234,24 +233,9 @@ def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
             file.update_tags(1, **{f"VALUE_{v}": name for v, name in kind.categories.items()})
     with _writing(path):
         rasterio.shutil.copy(scratch, path, driver="COG", **options)
-    for sidecar, text in _beside(path, kind).items():
-        with making(sidecar):
-            sidecar.write_text(text, encoding="utf-8")
 
 
-def _beside(path: Path, kind: RasterKind) -> dict[Path, str]:
-    """Return the files beside a raster that say how it is named and drawn."""
-    if kind.ramp:
-        return {path.with_suffix(".qml"): ramp_qml(kind.ramp)}
-    if kind.categories:
-        return {
-            path.with_name(f"{path.name}.aux.xml"): _categories_xml(kind.categories),
-            path.with_suffix(".qml"): raster_qml(kind.categories, kind.colours),
-        }
-    return {}
-
-
-def _categories_xml(categories: Mapping[int, str]) -> str:
+def categories_xml(categories: Mapping[int, str]) -> str:
     """Return names of codes as GDAL's own sidecar; a code without a name is blank."""
     names = (categories.get(value, "") for value in range(max(categories) + 1))
     lines = "".join(f"      <Category>{escape(name)}</Category>\n" for name in names)

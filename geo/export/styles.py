@@ -12,15 +12,12 @@ apart for a reader who is colour-blind (a test measures it).
 QML: how QGIS (3.22 and later) draws a layer.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from geo.raster.classify import Label
-from geo.store.atomic_io import writing
 from geo.vector.hazards import EVENT_CLASSES, STANDING
 
 
@@ -354,26 +351,3 @@ def _properties(symbol: Symbol) -> dict[str, str]:
 
 def _rgba(colour: str, opacity: float) -> str:
     return ",".join(str(value) for value in (*rgb(colour), round(255 * opacity)))
-
-
-def write_styles(product: Path, layers: Iterable[str]) -> None:
-    """Write `styles/` of a product, and the QML beside each GeoJSON that QGIS applies by itself.
-
-    Args:
-        product: folder of the product; its folder `layers` exists.
-        layers: names of the layers that it holds.
-
-    Raises:
-        StoreError: where the disk does not take it.
-    """
-    names = list(layers)
-    styles = product / "styles"
-    files = {styles / "maplibre.json": json.dumps(maplibre(names), indent=1) + "\n"}
-    for name in names:
-        files[styles / f"{name}.sld"] = sld(THEMES[name])
-        for folder in (styles, product / "layers"):
-            files[folder / f"{name}.qml"] = qml(THEMES[name])
-    with writing(product):
-        styles.mkdir(exist_ok=True)
-        for path, text in files.items():
-            path.write_text(text, encoding="utf-8")

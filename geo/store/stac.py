@@ -15,6 +15,7 @@ import shapely
 from pystac import Asset, Catalog, Collection, Extent, Item, Link, MediaType
 
 from geo.errors import StoreError
+from geo.export.formats import FORMATS, ProductFile, files_of_product
 from geo.store.atomic_io import replace_file, writing
 from geo.store.manifest import MANIFEST, Product, current, read_json, to_json
 from geo.store.store import LocalStore
@@ -23,23 +24,6 @@ from geo.vector.schema import LAYERS
 
 ITEM = "item.json"
 
-_MEDIA_TYPES: dict[str, str] = {
-    ".geojson": MediaType.GEOJSON,
-    ".gpkg": MediaType.GEOPACKAGE,
-    ".csv": "text/csv",
-    ".tif": MediaType.COG,
-    ".png": MediaType.PNG,
-    ".jpg": MediaType.JPEG,
-    ".json": MediaType.JSON,
-    ".html": MediaType.HTML,
-    ".pdf": MediaType.PDF,
-    ".xml": MediaType.XML,
-    ".qml": MediaType.XML,
-    ".sld": "application/vnd.ogc.sld+xml",
-}
-_ROLES = {".geojson": "data", ".gpkg": "data", ".tif": "data", ".png": "overview",
-          ".jpg": "overview", ".html": "overview", ".pdf": "overview", ".qml": "style",
-          ".sld": "style"}  # fmt: skip
 _SUMMARISED = ("aftermap:hazard", "aftermap:model", "aftermap:status", "gsd")
 
 
@@ -81,7 +65,7 @@ def write_item(
         end_datetime=end,
         properties={**properties, "aftermap:dated": bool(known)},
         collection=event_id,
-        assets={_key(name): _asset(name) for name in [*_names(folder), MANIFEST]},
+        assets=_assets(folder),
     )
     item.add_links(
         [
@@ -163,26 +147,21 @@ def _catalog(events: Sequence[str]) -> Catalog:
     return catalog
 
 
-def _names(folder: Path) -> list[str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path.relative_to(folder).as_posix() for path in paths if path.name != ITEM]
+def _assets(folder: Path) -> dict[str, Asset]:
+    """Return an asset for each file of a product, and its manifest to come.
 
-
-def _asset(name: str) -> Asset:
-    path = PurePosixPath(name)
-    layer = LAYERS.get(path.stem) if path.suffix == ".geojson" else None
-    return Asset(
-        f"./{name}",
-        title=layer.title if layer else path.name,
-        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
-        roles=[_ROLES.get(path.suffix, "metadata")],
-    )
-
-
-def _key(name: str) -> str:
-    """Return the short name of a layer or raster, and the path of anything else."""
-    path = PurePosixPath(name)
-    return path.stem if _ROLES.get(path.suffix) == "data" else re.sub(r"[/.]", "-", name)
+    The first file of a layer or raster has its name as a key, any other file its path.
+    """
+    there = [file for file in files_of_product(folder) if file.path not in (ITEM, MANIFEST)]
+    assets: dict[str, Asset] = {}
+    for path, name, known in [*there, ProductFile(MANIFEST, "", FORMATS["manifest"])]:
+        is_data, stem = known.role == "data", PurePosixPath(path).stem
+        key = stem if is_data and stem not in assets else re.sub(r"[/.]", "-", path)
+        title = f"{known.title}, {name}" if name else known.title
+        if is_data and name in LAYERS:
+            title = LAYERS[name].title
+        assets[key] = Asset(f"./{path}", title, None, known.media_type, [known.role])
+    return assets
 
 
 def _summaries(properties: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

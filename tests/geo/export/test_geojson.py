@@ -104,7 +104,7 @@ def test_more_features_than_a_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layers: dict[str, gpd.GeoDataFrame]
 ) -> None:
     write_geojson(layers["observed_event"], tmp_path / "a.geojson")
-    monkeypatch.setattr("geo.write.geojson._CHUNK", 2)
+    monkeypatch.setattr("geo.export.geojson._CHUNK", 2)
     write_geojson(layers["observed_event"], tmp_path / "b.geojson")
     assert (tmp_path / "a.geojson").read_bytes() == (tmp_path / "b.geojson").read_bytes()
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from geo.export.geojson import write_geojson
-from geo.export.styles import THEMES, class_colours, maplibre, qml, rgb, sld, write_styles
+from geo.export.formats import write_layers
+from geo.export.styles import THEMES, class_colours, maplibre, qml, rgb, sld
 from geo.raster.classify import Label
 from geo.vector.schema import LAYERS
 
@@ -87,10 +87,7 @@ def test_sld_has_a_rule_a_value(name: str) -> None:
 def test_maplibre_draws_each_layer_from_the_geojson_of_the_product(
     tmp_path: Path, layers: dict[str, gpd.GeoDataFrame]
 ) -> None:
-    (tmp_path / "layers").mkdir()
-    for name, layer in layers.items():
-        write_geojson(layer, tmp_path / "layers" / f"{name}.geojson")
-    write_styles(tmp_path, layers)
+    write_layers(tmp_path, layers)
     style = json.loads((tmp_path / "styles" / "maplibre.json").read_text())
     assert style["version"] == 8
     assert set(style["sources"]) == set(LAYERS)
@@ -108,18 +105,6 @@ def test_maplibre_matches_every_value() -> None:
     assert dict(zip(pairs[::2], pairs[1::2], strict=False))["Destroyed"] == "#b2182b"
     dashes = layers["hydrography-dashes"]
     assert dashes["filter"][2] == ["literal", ["Reference water, receded"]]
-
-
-def test_the_styles_of_a_product(tmp_path: Path) -> None:
-    (tmp_path / "layers").mkdir()
-    write_styles(tmp_path, ["observed_event", "built_up"])
-    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    names = ("observed_event", "built_up")
-    assert found == {
-        "styles/maplibre.json",
-        *(f"styles/{name}.{end}" for name in names for end in ("qml", "sld")),
-        *(f"layers/{name}.qml" for name in names),
-    }
 
 
 @pytest.mark.parametrize("eyes", EYES)
