@@ -38,7 +38,6 @@ from models.cards.inputs import Task
 from models.cards.registry import CardRef, find
 from models.cards.selection import TASKS_OF
 from models.damage.buildings import pair_of
-from models.damage.grader import load_grader
 from models.datasets.catalog import ALL, GRADED, PICTURES, Kind, SetOptions, open_graded, open_set
 from models.datasets.vocabulary import vocabulary_of
 from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, pooled_json, split_for
@@ -177,7 +176,7 @@ def _assess_damage(
             "once and neither --drop nor --by"
         )
     split = split_for(refs[0].card, request.split)
-    grader = load_grader(refs[0], device=request.device)
+    grader = load_model(refs[0], "grades", device=request.device)
     labelled = open_graded(request.dataset, request.root, split=split, options=request.options)
     return evaluate_damage(grader, labelled, split=split, progress=progress).as_json()
 

@@ -27,7 +27,6 @@ from models.damage.buildings import Buildings, pair_of
 from models.damage.detection import DamagedGround, Searched, search
 from models.damage.features import LEAST_PX
 from models.damage.grade_buildings import Graded, grade_all
-from models.damage.grader import load_finder, load_grader
 from models.inference.clouds import maskings
 from models.inference.cross_check import cross_checked
 from models.inference.map_scenes import Mapped, ProgressReceiver, map_scenes
@@ -110,7 +109,7 @@ def find_buildings(plan: Plan, workspace: Workspace, progress: ProgressReceiver)
     request, ref = plan.request, plan.finder
     if ref is None:
         return None
-    finder = load_finder(ref, device=request.device)
+    finder = load_model(ref, "footprints", device=request.device)
     pair = pair_of(ref.card, plan.scenes, request.prefer)
     there = plan.footprints
     given = Buildings.on(plan.geobox, there.geometries) if there else None
@@ -139,7 +138,7 @@ def grade(plan: Plan, searched: Searched | None, progress: ProgressReceiver) -> 
     footprints = _footprints(plan, searched)
     if ref is None or footprints is None:
         return None
-    grader = load_grader(ref, device=request.device)
+    grader = load_model(ref, "grades", device=request.device)
     pair = pair_of(ref.card, plan.scenes, request.prefer)
     buildings = Buildings.on(plan.geobox, footprints.geometries)
     try:

@@ -14,7 +14,6 @@ from models.adaptation.adapt import AdaptedModel
 from models.adaptation.label_tiles import LabelTiles, sample_pixels
 from models.adaptation.labels import UNSEEN, Labels, require_enough
 from models.adaptation.logistic import LabelledRows, adapt_logits
-from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, Task
 from models.cards.registry import CardRef
@@ -126,7 +125,7 @@ def adapt_last_layer(
     """
     card, used = ref.card, tiles.used
     require_enough(labels, used, labels.skipped_with(used, UNSEEN))
-    layer = LastLayer.of(load_network(ref, device))
+    layer = LastLayer.of(NetworkModel.load(ref, device=device))
     label, features = _pixels_of(layer, tiles, progress)
     deviation = features.std(axis=0)
     scale = _Scale(features.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
@@ -157,17 +156,6 @@ def adapt_last_layer(
         parent=_by_name(ref.card, before),
         adapted=_by_name(ref.card, after),
     )
-
-
-def load_network(ref: CardRef, device: str) -> NetworkModel:
-    """Load the network of a card; raises as `adapt_last_layer` does."""
-    architecture = ref.card.architecture
-    if not isinstance(architecture, NetworkArchitecture):
-        raise InputsMismatch(
-            f"{ref.card.name} is a {architecture.kind} and no network; name a network, such as "
-            "damage-vhr or flood-rgb"
-        )
-    return NetworkModel.load(ref, architecture, device=device)
 
 
 @dataclass(frozen=True, eq=False)

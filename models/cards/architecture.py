@@ -3,7 +3,10 @@
 How the transparent grader of buildings computes: every number that it uses, as data.
 """
 
-from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,6 +15,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializeAsAny,
+    field_validator,
     model_validator,
 )
 
@@ -150,17 +155,38 @@ BANDS_OF_INDEX: dict[str, tuple[str, str]] = {
 }
 """Common names of the bands of an index, in the order of its function in `geo.raster.indices`."""
 
-SINGLE_DATE = ("each",)
-TWO_DATES = ("before", "after")
+
+class DetectorMethod(Part):
+    """Base of the parameters of a detector. A subclass is known by its `method`.
+
+    A method that is not defined here is looked for in a module of its name, with underscores, in
+    `models.networks`: a new detector is one file, see `models.networks.detectors`.
+    """
+
+    method: str
+    phases: ClassVar[tuple[str, ...]] = ("each",)
+    """Of the images that it takes, see `models.cards.inputs.InputPhase`."""
+    known: ClassVar[dict[str, type["DetectorMethod"]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Note a method by its name."""
+        super().__pydantic_init_subclass__(**kwargs)
+        (name,) = get_args(cls.model_fields["method"].annotation)
+        cls.known[name] = cls
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Common names of the bands that it needs."""
+        raise NotImplementedError
 
 
-class WaterIndex(Part):
+class WaterIndex(DetectorMethod):
     """Water where an optical index lies above a threshold."""
 
     method: Literal["water-index"]
     index: Literal["ndwi", "mndwi"]
     water: ThresholdRule
-    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -168,7 +194,7 @@ class WaterIndex(Part):
         return BANDS_OF_INDEX[self.index]
 
 
-class RadarWater(Part):
+class RadarWater(DetectorMethod):
     """Water where the filtered backscatter of one date, in dB, lies below a threshold."""
 
     method: Literal["radar-water"]
@@ -177,7 +203,6 @@ class RadarWater(Part):
     )
     speckle: LeeFilter
     water: ThresholdRule
-    phases: ClassVar[tuple[str, ...]] = SINGLE_DATE
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -185,7 +210,7 @@ class RadarWater(Part):
         return self.polarisations
 
 
-class RadarChange(Part):
+class RadarChange(DetectorMethod):
     """Flood where the after image is water, the before image is not, and it got darker."""
 
     method: Literal["radar-change"]
@@ -195,7 +220,7 @@ class RadarChange(Part):
     speckle: LeeFilter
     water: ThresholdRule
     change: ThresholdRule = Field(description="Of after minus before, dB.")
-    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+    phases: ClassVar[tuple[str, ...]] = ("before", "after")
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -203,7 +228,7 @@ class RadarChange(Part):
         return self.polarisations
 
 
-class IndexChange(Part):
+class IndexChange(DetectorMethod):
     """Burnt where a vegetation index fell by more than a threshold."""
 
     method: Literal["index-change"]
@@ -212,7 +237,7 @@ class IndexChange(Part):
     vegetated_above: float = Field(
         ge=-1, le=1, description="Only pixels whose NDVI before lies above can have burnt."
     )
-    phases: ClassVar[tuple[str, ...]] = TWO_DATES
+    phases: ClassVar[tuple[str, ...]] = ("before", "after")
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -220,19 +245,31 @@ class IndexChange(Part):
         return tuple(dict.fromkeys(BANDS_OF_INDEX["ndvi"] + BANDS_OF_INDEX[self.index]))
 
 
-DetectorParameters: TypeAlias = Annotated[
-    WaterIndex | RadarWater | RadarChange | IndexChange, Field(discriminator="method")
-]
-
-
 class DetectorArchitecture(Part):
     """A transparent detector: no weights, every number is on the card."""
 
     kind: Literal["detector"]
-    parameters: DetectorParameters
+    parameters: SerializeAsAny[DetectorMethod]
     margin_px: int = Field(
         default=0, ge=0, description="Pixels around a window that its answer depends on."
     )
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _of_its_method(cls, value: Any) -> Any:
+        """Return the parameters as their method reads them."""
+        if not isinstance(value, Mapping):
+            return value
+        name = str(value.get("method"))
+        if name not in DetectorMethod.known:
+            module = f"models.networks.{name.replace('-', '_')}"
+            if name.replace("-", "").isidentifier() and find_spec(module):
+                import_module(module)
+        if name not in DetectorMethod.known:
+            raise ValueError(
+                f"no detector has the method {name!r}; there are {', '.join(DetectorMethod.known)}"
+            )
+        return DetectorMethod.known[name].model_validate(value)
 
 
 class NetworkArchitecture(Part):

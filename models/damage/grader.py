@@ -3,12 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from geo.types import Float64Array, FloatArray, Int32Array
-from models.cards.architecture import NetworkArchitecture, RegressionArchitecture
 from models.cards.card import ModelCard
-from models.cards.inputs import Task
-from models.cards.registry import CardRef
-from models.damage.regression import RegressionGrader
-from models.errors import InputsMismatch
 
 
 class Grader(Protocol):
@@ -73,44 +68,3 @@ class Finder(Protocol):
         one of the images was not seen.
         """
         ...
-
-
-def load_finder(ref: CardRef, *, device: str = "auto") -> Finder:
-    """Return the finder of a card; see `load_grader`.
-
-    Raises:
-        InputsMismatch: where the model finds no buildings.
-    """
-    grader = load_grader(ref, device=device)
-    if isinstance(grader, Finder):
-        return grader
-    raise InputsMismatch(
-        f"{ref.card.name} grades buildings and finds none itself; name a model that does, such as "
-        "damage-vhr"
-    )
-
-
-def load_grader(ref: CardRef, *, device: str = "auto") -> Grader:
-    """Return the grader of a card.
-
-    Args:
-        ref: a card and its folder, as `models.cards.registry.find` returns it.
-        device: "auto", "cpu", "cuda" or "cuda:N"; the regression runs on the CPU whatever it is.
-
-    Raises:
-        InputsMismatch: where the model grades no buildings.
-        WeightsMismatch: where the weights of a network are not the card's.
-        DeviceMissing: where the device is not there.
-        CardInvalid: where the card asks for a network that cannot be built.
-    """
-    architecture = ref.card.architecture
-    if isinstance(architecture, RegressionArchitecture):
-        return RegressionGrader(ref.card, architecture)
-    if isinstance(architecture, NetworkArchitecture) and ref.card.task is Task.DAMAGE:
-        from models.damage.network_grader import NetworkGrader  # noqa: PLC0415 - torch takes seconds
-
-        return NetworkGrader.load(ref, architecture, device=device)
-    raise InputsMismatch(
-        f"{ref.card.name} is for {ref.card.task} and grades no buildings; name a model for damage, "
-        "such as damage-features"
-    )

@@ -6,7 +6,6 @@ import numpy as np
 
 from geo.raster.windows import Window, lattice
 from geo.types import BoolArray, FloatArray, Int32Array
-from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, InputPhase
 from models.cards.registry import CardRef
@@ -25,9 +24,7 @@ class NetworkGrader:
     model: NetworkModel
 
     @classmethod
-    def load(
-        cls, ref: CardRef, architecture: NetworkArchitecture, *, device: str
-    ) -> "NetworkGrader":
+    def load(cls, ref: CardRef, *, device: str) -> "NetworkGrader":
         """Load the network of a card.
 
         Raises:
@@ -40,7 +37,7 @@ class NetworkGrader:
                 f"{ref.card.name} answers {', '.join(ref.card.class_names)}; a grader answers "
                 f"building, {', '.join(DAMAGE_STEPS)}, in this order"
             )
-        return cls(NetworkModel.load(ref, architecture, device=device))
+        return cls(NetworkModel.load(ref, device=device))
 
     @property
     def card(self) -> ModelCard:

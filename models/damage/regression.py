@@ -13,6 +13,7 @@ from scipy.special import expit
 from geo.types import BoolArray, Float64Array, FloatArray, Int32Array
 from models.cards.architecture import Logit, RegressionArchitecture
 from models.cards.card import ModelCard
+from models.cards.registry import CardRef
 from models.damage.features import Measured, Pair, measure
 from models.errors import InputsMismatch
 
@@ -43,6 +44,16 @@ class RegressionGrader:
 
     card: ModelCard
     architecture: RegressionArchitecture
+
+    @classmethod
+    def load(cls, ref: CardRef, *, device: str = "cpu") -> "RegressionGrader":
+        """Return the grader of a card; it runs on the CPU whatever the device.
+
+        Raises:
+            InputsMismatch: where the card is of another kind of model.
+        """
+        del device
+        return cls(ref.card, regression_of(ref.card))
 
     def grade(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int

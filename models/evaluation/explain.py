@@ -13,7 +13,7 @@ from models.cards.architecture import DetectorArchitecture, IndexChange
 from models.cards.card import ModelCard
 from models.evaluation.attribution import Case, Explanation, Feature, Looked, owned
 from models.inference.map_scenes import ProgressReceiver
-from models.networks.detectors import GREEN, DetectorModel
+from models.networks.detectors import NDVI_BEFORE, DetectorModel
 from models.networks.tensors import SceneStatistics
 
 
@@ -57,7 +57,7 @@ def _observed(case: Case, looked: Sequence[Looked], reading: str) -> BoolArray:
 
 def _features(case: Case, model: DetectorModel, looked: Sequence[Looked]) -> Iterator[Feature]:
     for run in case.runs:
-        windows = [model.detector.features(run.inputs(part.seen)) for part in looked]
+        windows = [model.features(run.inputs(part.seen)) for part in looked]
         lines = _lines(model.card, case.statistics[run.name])
         for name in windows[0]:
             line, method = lines[name]
@@ -74,5 +74,5 @@ def _lines(card: ModelCard, statistics: SceneStatistics) -> dict[str, tuple[floa
     lines = {entry.feature: (entry.value, entry.method) for entry in statistics.thresholds}
     match card.architecture:
         case DetectorArchitecture(parameters=IndexChange(vegetated_above=vegetated)):
-            return {GREEN: (vegetated, "fixed"), **lines}
+            return {NDVI_BEFORE: (vegetated, "fixed"), **lines}
     return lines

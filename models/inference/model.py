@@ -1,27 +1,25 @@
-"""Model: what the loop over windows calls, whether a network or a detector answers."""
+"""Model: what the loop over windows calls; and the one door that loads any model by its card."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 
 from geo.types import FloatArray
-from models.cards.architecture import (
-    CsmaskArchitecture,
-    DetectorArchitecture,
-    RegressionArchitecture,
-)
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
 from models.cards.registry import CardRef
 from models.errors import InputsMismatch
-from models.networks.detectors import DetectorModel
 from models.networks.tensors import Inputs, SceneStatistics
+
+if TYPE_CHECKING:
+    from models.damage.grader import Finder, Grader
 
 
 class Model(Protocol):
-    """A member of the family: it statistics the scene once, then answers window by window.
+    """A member of the family: it measures the scene once, then answers window by window.
 
-    A model of the task water (`card.single_date`) sees one image at a time: statistics and
-    predict the after image, then, separately and with a statistics of its own, the before image.
+    A model of the task water (`card.single_date`) sees one image at a time: measure and
+    predict the after image, then, separately and with statistics of its own, the before image.
     """
 
     @property
@@ -30,56 +28,91 @@ class Model(Protocol):
         ...
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
-        """Learn what holds for the whole scene from windows spread over it.
+        """Measure what holds for the whole scene from windows spread over it.
 
         The samples are read once, in order, one at a time. The same samples give the same
         statistics.
 
         Raises:
-            InputsMismatch: where a slot is not filled, or the values contradict its units.
+            InputsMismatch: where an input is not filled, or the values contradict its units.
         """
         ...
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Return probabilities, float32 (n, classes, rows, cols), in the order of the card.
 
-        They lie in [0, 1], and are NaN where the model has no answer: a required slot was
+        They lie in [0, 1], and are NaN where the model has no answer: a required input was
         not observed there, or its feature is not defined. Never read a NaN as "nothing".
 
         Raises:
-            InputsMismatch: where a slot is not filled, or the windows differ in shape.
+            InputsMismatch: where an input is not filled, or the windows differ in shape.
         """
         ...
 
 
-def load_model(ref: CardRef, *, device: str = "auto") -> Model:
-    """Return the model of a card, ready to predict.
+Purpose: TypeAlias = Literal["pixels", "grades", "footprints"]
+"""What a model is loaded for: probabilities of pixels, grades of buildings, or finding these."""
 
-    Detectors and the networks of ukis-csmask run on the CPU whatever the device, and import no
-    torch.
+CLASSES: Mapping[str, Mapping[bool, str]] = {
+    "detector": {False: "models.networks.detectors:DetectorModel"},
+    "network": {
+        False: "models.networks.network:NetworkModel",
+        True: "models.damage.network_grader:NetworkGrader",
+    },
+    "ukis-csmask": {False: "models.networks.csmask:CsmaskModel"},
+    "building-regression": {True: "models.damage.regression:RegressionGrader"},
+}
+"""By the kind of the architecture, and by whether buildings are graded: module and class.
+
+Each class has `load(ref, device=...)`. Modules are imported once a model of theirs is loaded: torch
+takes seconds, and only clouds need onnxruntime.
+"""
+
+
+@overload
+def load_model(
+    ref: CardRef, purpose: Literal["pixels"] = "pixels", *, device: str = "auto"
+) -> Model: ...
+@overload
+def load_model(ref: CardRef, purpose: Literal["grades"], *, device: str = "auto") -> "Grader": ...
+@overload
+def load_model(
+    ref: CardRef, purpose: Literal["footprints"], *, device: str = "auto"
+) -> "Finder": ...
+def load_model(ref: CardRef, purpose: Purpose = "pixels", *, device: str = "auto") -> Any:
+    """Return the model of a card, ready to answer.
 
     Args:
         ref: a card and its folder, as `models.cards.registry.find` returns it.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        purpose: what it must answer.
+        device: "auto", "cpu", "cuda" or "cuda:N"; only networks of torch heed it.
 
     Raises:
+        InputsMismatch: where it answers something else.
         WeightsMismatch: where the weights are not the card's.
         DeviceMissing: where the device is not there.
         CardInvalid: where the card asks for a network that cannot be built.
-        InputsMismatch: where it answers for buildings, see `models.damage.grader`.
     """
-    architecture = ref.card.architecture
-    if isinstance(architecture, DetectorArchitecture):
-        return DetectorModel.of(ref.card, architecture)
-    if isinstance(architecture, RegressionArchitecture) or ref.card.task is Task.DAMAGE:
+    _require(ref.card, purpose)
+    module, name = CLASSES[ref.card.architecture.kind][purpose != "pixels"].split(":")
+    return getattr(import_module(module), name).load(ref, device=device)
+
+
+def _require(card: ModelCard, purpose: Purpose) -> None:
+    """Check that a model answers what is wanted of it."""
+    grades = card.task is Task.DAMAGE
+    if purpose == "pixels" and grades:
         raise InputsMismatch(
-            f"{ref.card.name} grades buildings and maps no pixels; name a model for "
-            "water, flood or burnt area, or give buildings to grade"
+            f"{card.name} grades buildings and maps no pixels; name a model for water, flood or "
+            "burnt area, or give buildings to grade"
         )
-    if isinstance(architecture, CsmaskArchitecture):
-        from models.networks.csmask import CsmaskModel  # noqa: PLC0415 - only clouds need onnxruntime
-
-        return CsmaskModel.load(ref, architecture)
-    from models.networks.network import NetworkModel  # noqa: PLC0415 - torch takes seconds to import
-
-    return NetworkModel.load(ref, architecture, device=device)
+    if purpose != "pixels" and not grades:
+        raise InputsMismatch(
+            f"{card.name} is for {card.task} and grades no buildings; name a model for damage, "
+            "such as damage-features"
+        )
+    if purpose == "footprints" and not card.finds_buildings:
+        raise InputsMismatch(
+            f"{card.name} grades buildings and finds none itself; name a model that does, such as "
+            "damage-vhr"
+        )

@@ -18,6 +18,7 @@ from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import CsmaskArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
+from models.errors import InputsMismatch
 from models.networks.tensors import (
     NO_STATISTICS,
     Inputs,
@@ -42,12 +43,19 @@ class CsmaskModel:
     session: onnxruntime.InferenceSession
 
     @classmethod
-    def load(cls, ref: CardRef, architecture: CsmaskArchitecture) -> "CsmaskModel":
-        """Load the network of a card from the package that it comes with.
+    def load(cls, ref: CardRef, *, device: str) -> "CsmaskModel":
+        """Load the network of a card from the package that it comes with, for the CPU.
 
         Raises:
+            InputsMismatch: where the card is of another kind of model.
             WeightsMismatch: where the package is not there, or its network is another one.
         """
+        del device
+        architecture = ref.card.architecture
+        if not isinstance(architecture, CsmaskArchitecture):
+            raise InputsMismatch(
+                f"{ref.card.name} is a {architecture.kind} and none of ukis-csmask"
+            )
         # The card of a network always has a digest: `ModelCard` checks it.
         digest = ref.card.weights_sha256 or ""
         content = read_content(ref.weights, sha256=digest, cure="install ukis-csmask 1.0.0")
@@ -62,7 +70,6 @@ class CsmaskModel:
         """Check the units of the scene; its constants are the card's."""
         values = ValueSample(self.card)
         for inputs in samples:
-            shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
         return NO_STATISTICS

@@ -1,32 +1,33 @@
-"""DetectorModel: a detector behind the same door as a network.
+"""Detectors: a few formulas on named features, with thresholds found in the whole scene.
 
-Detectors on optical indices: water by NDWI or MNDWI, burnt ground by NDVI or NBR.
-
-Detectors on radar backscatter: water in one image, flood between two.
-
-What a detector must do, and the image of a slot.
+A new detector is one file: its parameters, a `DetectorMethod`, and its formulas, a `Detector` of
+that method, in a module of `models.networks` with the name of the method.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from geo.raster import indices
 from geo.raster.classify import Finding
 from geo.raster.indices import lee_decibel
-from geo.types import FloatArray, Raster
+from geo.types import Float64Array, FloatArray, Raster
 from models.cards.architecture import (
     BANDS_OF_INDEX,
     DetectorArchitecture,
+    DetectorMethod,
     IndexChange,
     RadarChange,
     RadarWater,
+    ThresholdRule,
     WaterIndex,
 )
 from models.cards.card import ModelCard
 from models.cards.inputs import InputPhase
+from models.cards.registry import CardRef
 from models.errors import InputsMismatch
 from models.networks.tensors import Inputs, SceneStatistics, ValueSample, shape_of, usable_pixels
 from models.networks.thresholds import (
@@ -39,35 +40,38 @@ from models.networks.thresholds import (
     probability_below,
 )
 
-
-class Detector(Protocol):
-    """A few formulas on named features, with thresholds that a statistics found."""
-
-    def histograms(self) -> Mapping[str, TileHistograms]:
-        """Return an empty gatherer for each feature that has a threshold."""
-        ...
-
-    def features(self, inputs: Inputs) -> Mapping[str, FloatArray]:
-        """Return the features of a window, (rows, cols) each; NaN where not defined."""
-        ...
-
-    def answer(
-        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
-    ) -> Mapping[Finding, FloatArray]:
-        """Return the probability of each finding, (rows, cols); NaN where there is none."""
-        ...
+Images: TypeAlias = Mapping[InputPhase, Raster]
+Features: TypeAlias = Mapping[str, FloatArray]
+"""(rows, cols) each, by name; NaN where not defined."""
+Findings: TypeAlias = Mapping[Finding, FloatArray]
+"""Probabilities, (rows, cols) each; NaN where there is no answer."""
 
 
-def image(inputs: Inputs, slot: str) -> Raster:
-    """Return the raster of a slot.
+@dataclass(frozen=True)
+class Detector(ABC):
+    """A few formulas on named features, with thresholds found in the whole scene."""
 
-    Raises:
-        InputsMismatch: where the slot is empty.
-    """
-    raster = inputs.get(slot)
-    if raster is None:
-        raise InputsMismatch(f"the slot {slot} is empty; give an image for it")
-    return raster
+    parameters: DetectorMethod
+
+    of_method: ClassVar[dict[type[DetectorMethod], type["Detector"]]] = {}
+    """The detectors there are, by the class of their parameters."""
+
+    def __init_subclass__(cls, *, method: type[DetectorMethod], **kwargs: Any) -> None:
+        """Note a detector by its method."""
+        super().__init_subclass__(**kwargs)
+        cls.of_method[method] = cls
+
+    @abstractmethod
+    def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
+        """Return, by feature, how its threshold is found, and the edges of its histograms."""
+
+    @abstractmethod
+    def features(self, images: Images) -> Features:
+        """Return the features of a window."""
+
+    @abstractmethod
+    def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
+        """Return the probabilities of a window."""
 
 
 INDICES = {
@@ -76,65 +80,56 @@ INDICES = {
     "ndvi": indices.ndvi,
     "nbr": indices.nbr,
 }
-GREEN = "ndvi before"
-"""Feature that says where there was vegetation to burn."""
 
 
 @dataclass(frozen=True)
-class WaterIndexDetector:
+class WaterIndexDetector(Detector, method=WaterIndex):
     """Water where an index lies above a threshold."""
 
-    slot: str
     parameters: WaterIndex
 
-    def histograms(self) -> Mapping[str, TileHistograms]:
-        """Return one gatherer, of the index."""
-        name = self.parameters.index
-        return {name: TileHistograms(name, self.parameters.water, edges=INDEX_EDGES)}
+    def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
+        """Return the rule of the index."""
+        return {self.parameters.index: (self.parameters.water, INDEX_EDGES)}
 
-    def features(self, inputs: Inputs) -> Mapping[str, FloatArray]:
+    def features(self, images: Images) -> Features:
         """Return the index."""
         name = self.parameters.index
-        return {name: _index(image(inputs, self.slot), name)}
+        return {name: _index(images[InputPhase.EACH], name)}
 
-    def answer(
-        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
-    ) -> Mapping[Finding, FloatArray]:
+    def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
         """Return the probability of water."""
         name = self.parameters.index
         return {Finding.WATER: probability_above(statistics.threshold(name), features[name])}
 
 
+NDVI_BEFORE = "ndvi before"
+"""Feature that says where there was vegetation to burn."""
+
+
 @dataclass(frozen=True)
-class IndexChangeDetector:
+class IndexChangeDetector(Detector, method=IndexChange):
     """Burnt where vegetated ground lost more of an index than a threshold."""
 
-    before: str
-    """Slot of the before image."""
-    after: str
-    """Slot of the after image."""
     parameters: IndexChange
 
-    def histograms(self) -> Mapping[str, TileHistograms]:
-        """Return one gatherer, of the loss where there was vegetation to burn."""
-        rule = self.parameters.change
-        return {self._loss: TileHistograms(self._loss, rule, edges=CHANGE_INDEX_EDGES)}
+    def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
+        """Return the rule of the loss where there was vegetation to burn."""
+        return {self._loss: (self.parameters.change, CHANGE_INDEX_EDGES)}
 
-    def features(self, inputs: Inputs) -> Mapping[str, FloatArray]:
+    def features(self, images: Images) -> Features:
         """Return the NDVI before, and the loss of the index where that says vegetation."""
-        before, after = image(inputs, self.before), image(inputs, self.after)
+        before, after = images[InputPhase.BEFORE], images[InputPhase.AFTER]
         name = self.parameters.index
         green = _index(before, "ndvi")
         loss = _index(before, name) - _index(after, name)
         vegetated = green > self.parameters.vegetated_above
-        return {GREEN: green, self._loss: np.where(vegetated, loss, np.float32(np.nan))}
+        return {NDVI_BEFORE: green, self._loss: np.where(vegetated, loss, np.float32(np.nan))}
 
-    def answer(
-        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
-    ) -> Mapping[Finding, FloatArray]:
+    def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
         """Return the probability of burnt ground, 0 where there was no vegetation."""
         burnt = probability_above(statistics.threshold(self._loss), features[self._loss])
-        bare = features[GREEN] <= self.parameters.vegetated_above
+        bare = features[NDVI_BEFORE] <= self.parameters.vegetated_above
         return {Finding.BURNT: np.where(bare, np.float32(0), burnt)}
 
     @property
@@ -156,35 +151,30 @@ CHANGE = "change of backscatter"
 
 
 @dataclass(frozen=True)
-class RadarWaterDetector:
+class RadarWaterDetector(Detector, method=RadarWater):
     """Water where the backscatter of one date lies below a threshold.
 
     A smooth surface mirrors the pulse away from the sensor, and looks dark.
     """
 
-    slot: str
     parameters: RadarWater
 
-    def histograms(self) -> Mapping[str, TileHistograms]:
-        """Return one gatherer, of the backscatter."""
-        rule = self.parameters.water
-        return {BACKSCATTER: TileHistograms(BACKSCATTER, rule, edges=DECIBEL_EDGES)}
+    def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
+        """Return the rule of the backscatter."""
+        return {BACKSCATTER: (self.parameters.water, DECIBEL_EDGES)}
 
-    def features(self, inputs: Inputs) -> Mapping[str, FloatArray]:
+    def features(self, images: Images) -> Features:
         """Return the filtered backscatter, dB."""
-        raster = image(inputs, self.slot)
-        return {BACKSCATTER: _backscatter(raster, self.parameters)}
+        return {BACKSCATTER: _backscatter(images[InputPhase.EACH], self.parameters)}
 
-    def answer(
-        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
-    ) -> Mapping[Finding, FloatArray]:
+    def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
         """Return the probability of water."""
         threshold = statistics.threshold(BACKSCATTER)
         return {Finding.WATER: probability_below(threshold, features[BACKSCATTER])}
 
 
 @dataclass(frozen=True)
-class RadarChangeDetector:
+class RadarChangeDetector(Detector, method=RadarChange):
     """Flood where there is water after, none before, and the backscatter fell.
 
     The three are joined as fuzzy sets, by the least of their degrees (Twele et al. 2016,
@@ -192,31 +182,23 @@ class RadarChangeDetector:
     is no flood, however much calmer it lies, nor is ground that was as dark before.
     """
 
-    before: str
-    """Slot of the before image."""
-    after: str
-    """Slot of the after image."""
     parameters: RadarChange
 
-    def histograms(self) -> Mapping[str, TileHistograms]:
-        """Return three gatherers: both dates by themselves, and their difference."""
-        water, change = self.parameters.water, self.parameters.change
-        return {
-            BACKSCATTER_BEFORE: TileHistograms(BACKSCATTER_BEFORE, water, edges=DECIBEL_EDGES),
-            BACKSCATTER_AFTER: TileHistograms(BACKSCATTER_AFTER, water, edges=DECIBEL_EDGES),
-            CHANGE: TileHistograms(CHANGE, change, edges=CHANGE_DECIBEL_EDGES),
-        }
+    def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
+        """Return three rules: both dates by themselves, and their difference."""
+        water = (self.parameters.water, DECIBEL_EDGES)
+        change = (self.parameters.change, CHANGE_DECIBEL_EDGES)
+        return {BACKSCATTER_BEFORE: water, BACKSCATTER_AFTER: water, CHANGE: change}
 
-    def features(self, inputs: Inputs) -> Mapping[str, FloatArray]:
+    def features(self, images: Images) -> Features:
         """Return the filtered backscatter of both dates, and after minus before, dB."""
         before, after = (
-            _backscatter(image(inputs, slot), self.parameters) for slot in (self.before, self.after)
+            _backscatter(images[phase], self.parameters)
+            for phase in (InputPhase.BEFORE, InputPhase.AFTER)
         )
         return {BACKSCATTER_BEFORE: before, BACKSCATTER_AFTER: after, CHANGE: after - before}
 
-    def answer(
-        self, features: Mapping[str, FloatArray], statistics: SceneStatistics
-    ) -> Mapping[Finding, FloatArray]:
+    def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
         """Return the probability of flood and of reference water."""
         before, after, fell = (
             probability_below(statistics.threshold(name), features[name])
@@ -253,25 +235,41 @@ class DetectorModel:
     detector: Detector
 
     @classmethod
-    def of(cls, card: ModelCard, architecture: DetectorArchitecture) -> "DetectorModel":
-        """Return the detector that a card describes."""
-        return cls(card, _detector(card, architecture))
+    def load(cls, ref: CardRef, *, device: str) -> "DetectorModel":
+        """Return the detector of a card; it runs on the CPU whatever the device."""
+        del device
+        return cls.of(ref.card)
+
+    @classmethod
+    def of(cls, card: ModelCard) -> "DetectorModel":
+        """Return the detector that a card describes.
+
+        Raises:
+            InputsMismatch: where it describes another kind of model.
+        """
+        architecture = card.architecture
+        if not isinstance(architecture, DetectorArchitecture):
+            raise InputsMismatch(f"{card.name} is a {architecture.kind} and no detector")
+        detector = Detector.of_method[type(architecture.parameters)]
+        return cls(card, detector(architecture.parameters))
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
-        """Learn the thresholds of the scene; see `models.inference.model.Model.statistics`."""
+        """Find the thresholds of the scene; see `models.inference.model.Model`."""
         values = ValueSample(self.card)
-        histograms = self.detector.histograms()
+        histograms = {
+            name: TileHistograms(name, rule, edges=edges)
+            for name, (rule, edges) in self.detector.rules().items()
+        }
         for inputs in samples:
-            shape_of(self.card, inputs)
             values.feed(inputs)
-            features = self.detector.features(inputs)
+            features = self.features(inputs)
             for name, gathered in histograms.items():
                 gathered.feed(features[name])
         values.check()
-        learned = [gathered.threshold() for gathered in histograms.values()]
+        found = [gathered.threshold() for gathered in histograms.values()]
         return SceneStatistics(
-            thresholds=tuple(threshold for threshold, _ in learned),
-            notes=tuple(note for _, notes in learned for note in notes),
+            thresholds=tuple(threshold for threshold, _ in found),
+            notes=tuple(note for _, notes in found for note in notes),
         )
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
@@ -283,24 +281,13 @@ class DetectorModel:
         return np.stack(answers)
 
     def _window(self, inputs: Inputs, statistics: SceneStatistics) -> FloatArray:
-        usable = usable_pixels(self.card, inputs)
-        findings = self.detector.answer(self.detector.features(inputs), statistics)
+        findings = self.detector.answer(self.features(inputs), statistics)
         planes = np.stack([findings[name] for name in self.card.class_names])
-        return np.where(usable, planes, np.float32(np.nan))
+        return np.where(usable_pixels(self.card, inputs), planes, np.float32(np.nan))
 
-
-def _detector(card: ModelCard, architecture: DetectorArchitecture) -> Detector:
-    slots = {entry.phase: entry.name for entry in card.inputs}
-    match architecture.parameters:
-        case WaterIndex() as parameters:
-            return WaterIndexDetector(slots[InputPhase.EACH], parameters)
-        case RadarWater() as parameters:
-            return RadarWaterDetector(slots[InputPhase.EACH], parameters)
-        case RadarChange() as parameters:
-            return RadarChangeDetector(
-                slots[InputPhase.BEFORE], slots[InputPhase.AFTER], parameters
-            )
-        case IndexChange() as parameters:
-            return IndexChangeDetector(
-                slots[InputPhase.BEFORE], slots[InputPhase.AFTER], parameters
-            )
+    def features(self, inputs: Inputs) -> Features:
+        """Return the features of a window, once its inputs are known to be filled."""
+        shape_of(self.card, inputs)
+        images = {entry.phase: inputs.get(entry.name) for entry in self.card.inputs}
+        filled = {phase: raster for phase, raster in images.items() if raster is not None}
+        return self.detector.features(filled)

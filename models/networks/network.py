@@ -23,13 +23,12 @@ from geo.types import FloatArray, IntArray
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.errors import CardInvalid, DeviceMissing
+from models.errors import CardInvalid, DeviceMissing, InputsMismatch
 from models.networks.domain_check import checked_statistics
 from models.networks.tensors import (
     Inputs,
     SceneStatistics,
     ValueSample,
-    shape_of,
     stack,
     usable_pixels,
 )
@@ -147,10 +146,18 @@ class NetworkModel:
     """Views of a window whose logits are averaged, see `models.networks.network`."""
 
     @classmethod
-    def load(
-        cls, ref: CardRef, architecture: NetworkArchitecture, *, device: str
-    ) -> "NetworkModel":
-        """Build the network of a card and fill it; see `models.inference.model.load_model`."""
+    def load(cls, ref: CardRef, *, device: str) -> "NetworkModel":
+        """Build the network of a card and fill it; see `models.inference.model.load_model`.
+
+        Raises:
+            InputsMismatch: where the card is of another kind of model.
+        """
+        architecture = ref.card.architecture
+        if not isinstance(architecture, NetworkArchitecture):
+            raise InputsMismatch(
+                f"{ref.card.name} is a {architecture.kind} and no network with weights; name a "
+                "network, such as damage-vhr or flood-rgb"
+            )
         place = device_named(device)
         network = build(architecture, name=ref.card.name)
         # The card of a network always has a digest: `ModelCard` checks it.
@@ -163,7 +170,6 @@ class NetworkModel:
         """Check the units of the scene, and measure the levels that the card asks for."""
         values = ValueSample(self.card)
         for inputs in samples:
-            shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
         return checked_statistics(self.card, values)

@@ -302,7 +302,8 @@ class ValueSample:
         self._scenes: dict[str, tuple[str, ...]] = {}
 
     def feed(self, inputs: Inputs) -> None:
-        """Add a window that fills the slots of the card."""
+        """Add a window; raises as `shape_of` where it does not fill the inputs of the card."""
+        shape_of(self._card, inputs)
         for entry in self._card.inputs:
             raster = inputs.get(entry.name)
             if raster is not None:

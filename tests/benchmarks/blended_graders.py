@@ -15,9 +15,10 @@ import numpy as np
 from geo.types import Float64Array
 from models.cards.inputs import UNCLASSIFIED
 from models.cards.registry import find
-from models.damage.grader import Grader, load_grader
+from models.damage.grader import Grader
 from models.datasets.xbd import DamageTile, Xbd
 from models.evaluation.damage_metrics import BuildingPredictions
+from models.inference.model import load_model
 from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
 from models.training.train_regression import graded
 from tests.benchmarks.learning_curve import PLAN
@@ -66,7 +67,7 @@ def main(root: str, model: str, learned: str, new: str) -> None:
         learned: tile that it learned from.
         new: tile that it did not.
     """
-    network = load_grader(find(model, extra=None), device="cpu")
+    network = load_model(find(model, extra=None), "grades", device="cpu")
     tiles = [Xbd.open(Path(root), name)[0] for name in (learned, new)]
     plan = read_grading_plan(PLAN, root=Path(root))
     writer = csv.writer(sys.stdout, lineterminator="\n")

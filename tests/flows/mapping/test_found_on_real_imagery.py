@@ -20,8 +20,8 @@ from models.cards.registry import find
 from models.damage.alignment import place
 from models.damage.buildings import pair_of
 from models.damage.detection import search
-from models.damage.grader import load_finder
 from models.damage.network_grader import NetworkGrader
+from models.inference.model import load_model
 from tests.aftermap import aftermap
 
 pytestmark = pytest.mark.data
@@ -103,7 +103,7 @@ def plan(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
 def test_windows_of_other_sizes_find_the_same(plan: Plan, tmp_path: Path) -> None:
     assert plan.finder is not None
     box = plan.geobox[100:612, 200:712]
-    finder = load_finder(plan.finder, device="cpu")
+    finder = load_model(plan.finder, "footprints", device="cpu")
     assert isinstance(finder, NetworkGrader)
     pair = pair_of(finder.card, plan.scenes, plan.request.prefer)
     placement = place(pair, plan.geobox, None, checked=True, progress=QuietProgress())

@@ -17,9 +17,9 @@ from models.adaptation.labels import NONE, LabelledBuildings, read_labels
 from models.cards.registry import CardRef, find
 from models.damage.buildings import Buildings, pair_of
 from models.damage.grade_buildings import grade_all
-from models.damage.grader import load_grader
 from models.datasets.vocabulary import DAMAGE
 from models.errors import LabelsInvalid
+from models.inference.model import load_model
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import SIDE_PX, make_town
 from tests.models.damage.town import Town as Made
@@ -77,7 +77,7 @@ def test_labels_that_contradict_the_parent_improve_it(
     assert scores["accuracy"].parent < 0.5
     # The rest of the town, as a map grades it.
     grades = grade_all(
-        load_grader(CardRef(found.card, parent.folder)), there.pair, GRID,
+        load_model(CardRef(found.card, parent.folder), "grades"), there.pair, GRID,
         buildings=there.placed.there, checked=True, progress=QuietProgress(),
     )  # fmt: skip
     damaged = np.array([word == "destroyed" for word in grades.grades.columns()["damage_xbd"]])
@@ -90,7 +90,7 @@ def test_labels_have_the_features_of_a_map(made: Made, parent: CardRef, tmp_path
     found = adapt_buildings(parent.card, there, QuietProgress())
     again = town(made, parent, tmp_path / "again.gpkg", words_of(made, LABELLED))
     grades = grade_all(
-        load_grader(parent), again.pair, GRID,
+        load_model(parent, "grades"), again.pair, GRID,
         buildings=Buildings.on(GRID, again.labels.outlines), checked=True,
         progress=QuietProgress(),
     )  # fmt: skip

@@ -30,8 +30,8 @@ CARDS = {
 }
 
 
-def model_of(ref, card=None):
-    return NetworkModel.load(ref, (card or ref.card).architecture, device="cpu")
+def model_of(ref):
+    return NetworkModel.load(ref, device="cpu")
 
 
 @pytest.fixture(params=CARDS, ids=str)

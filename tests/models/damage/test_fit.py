@@ -4,11 +4,11 @@ import pytest
 from flows.reports.progress import QuietProgress
 from models.cards.card import read_card
 from models.cards.registry import CardRef, find
-from models.damage.grader import load_grader
 from models.damage.regression import regression_of
 from models.datasets.xbd import Xbd
 from models.errors import DataInvalid, TrainingInvalid
 from models.evaluation.evaluate import evaluate_damage
+from models.inference.model import load_model
 from models.training.fit_regression import (
     fit_card,
     fit_logits,
@@ -83,7 +83,7 @@ def test_a_block_that_is_left_out_is_not_learned_from(settings, tiles):
 
 def test_the_scores_are_those_of_evaluate(root, settings, tiles, tmp_path):
     card = fit_card(settings, tiles[:1])
-    grader = load_grader(CardRef(card, tmp_path))
+    grader = load_model(CardRef(card, tmp_path), "grades")
     labelled = Xbd.open(root, "00000002")
     done = evaluate_damage(grader, labelled, split="00000002", progress=QuietProgress())
     found = graded(card, tiles[1])

@@ -8,7 +8,7 @@ from scipy.ndimage import mean
 
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.damage.grader import Finder, Grader, load_grader
+from models.damage.grader import Finder, Grader
 from models.damage.grades import GRADES, graded_mask
 from models.damage.network_grader import LEAST_PX, NetworkGrader, within
 from models.errors import CardInvalid, InputsMismatch
@@ -147,4 +147,4 @@ def test_a_network_for_damage_maps_no_pixels_and_one_of_other_classes_grades_not
     turned = damage_card()["classes"][::-1]
     other = ModelCard.model_validate(damage_card() | {"classes": turned})
     with pytest.raises(CardInvalid, match="building, minor_damage, damaged, destroyed, in this"):
-        load_grader(CardRef(other, tmp_path))
+        load_model(CardRef(other, tmp_path), "grades")

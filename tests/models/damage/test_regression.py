@@ -6,7 +6,6 @@ from scipy.special import expit
 
 from models.cards.card import ModelCard, card_bytes
 from models.cards.registry import CardRef, find
-from models.damage.grader import load_grader
 from models.damage.regression import contributions, grades_of, logits, standardised
 from models.datasets.xbd import Xbd
 from models.errors import CardInvalid, InputsMismatch
@@ -27,7 +26,7 @@ def tile(tmp_path_factory):
 def grader(tile, tmp_path_factory):
     settings = plan(tmp_path_factory.mktemp("none"))
     card = fit_card(settings, [measure_tile(tile, settings)])
-    return load_grader(CardRef(card, tmp_path_factory.mktemp("card")))
+    return load_model(CardRef(card, tmp_path_factory.mktemp("card")), "grades")
 
 
 def grade(grader, tile, **changes):
@@ -135,6 +134,6 @@ def test_coefficients_are_as_many_as_features(grader, tmp_path):
 
 def test_a_model_of_pixels_grades_nothing_and_the_reverse(grader, tmp_path):
     with pytest.raises(InputsMismatch, match="ndwi-water is for water and grades no buildings"):
-        load_grader(find("ndwi-water"))
+        load_model(find("ndwi-water"), "grades")
     with pytest.raises(InputsMismatch, match="tiny-damage grades buildings and maps no pixels"):
         load_model(CardRef(grader.card, tmp_path))

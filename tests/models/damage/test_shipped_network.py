@@ -17,10 +17,10 @@ from geo.scenes.scene import Phase
 from geo.scenes.source import Source
 from geo.vector.area_of_interest import parse_area
 from models.cards.registry import find
-from models.damage.grader import load_finder, load_grader
 from models.damage.grades import graded_mask
 from models.datasets.xbd import Xbd
 from models.evaluation.evaluate import evaluate_damage
+from models.inference.model import load_model
 
 torch.set_num_threads(1)
 CLOSE = 0.005
@@ -37,7 +37,7 @@ def test_the_network_is_worth_what_its_card_says(data_dir):
     ]
     assert {score.split for score in scores} == {OTHER_TILE}
     labelled = Xbd.open(data_dir / "joplin_xbd", OTHER_TILE)
-    grader = load_grader(ref, device="cpu")
+    grader = load_model(ref, "grades", device="cpu")
     done = evaluate_damage(grader, labelled, progress=QuietProgress()).as_json()
     for score in scores:
         assert done[score.measure] == pytest.approx(score.value, abs=CLOSE), score.metric
@@ -62,14 +62,14 @@ def test_it_hardly_finds_a_roof_of_accra_as_its_card_says(data_dir):
             mask.read(1).astype(np.float32), roofs, src_transform=mask.transform, src_crs=mask.crs,
             dst_transform=grid.affine, dst_crs=crs_of(grid), resampling=Resampling.average,
         )  # fmt: skip
-    finder = load_finder(ref, device="cpu")
+    finder = load_model(ref, "footprints", device="cpu")
     found = graded_mask(ref.card, finder.probabilities(picture, picture)) > 0
     f1 = f1_score((roofs >= 127.5).ravel(), found.ravel())
     assert f1 == pytest.approx(score.value, abs=0.02)
 
 
 def test_it_answers_where_both_dates_were_seen_and_only_there():
-    grader = load_grader(find(NAME), device="cpu")
+    grader = load_model(find(NAME), "grades", device="cpu")
     before, after = np.random.default_rng(1).uniform(0, 255, (2, 3, 70, 130)).astype(np.float32)
     after[1, :5] = np.nan
     answer = grader.probabilities(before, after)

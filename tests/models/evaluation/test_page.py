@@ -58,7 +58,7 @@ def water(*, above=0.0):
     card["architecture"]["parameters"]["water"]["fixed"] = above
     card["scores"] = ()
     changed = ModelCard.model_validate(card)
-    return DetectorModel.of(changed, changed.architecture)
+    return DetectorModel.of(changed)
 
 
 @pytest.fixture(scope="module")

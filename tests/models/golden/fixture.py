@@ -36,9 +36,7 @@ def shipped_networks() -> list[CardRef]:
 
 def network_of(ref: CardRef) -> NetworkModel:
     """Load a network to answer pixels, also one that is a grader of buildings elsewhere."""
-    architecture = ref.card.architecture
-    assert isinstance(architecture, NetworkArchitecture)
-    return NetworkModel.load(ref, architecture, device="cpu")
+    return NetworkModel.load(ref, device="cpu")
 
 
 def scene(card: ModelCard) -> Inputs:

@@ -293,7 +293,7 @@ def test_the_method_of_the_card_decides_how_a_threshold_is_learned(raster):
     card = find("sar-water").card.model_dump(mode="json")
     card["architecture"]["parameters"]["water"]["learn"] = "kittler-illingworth"
     other = ModelCard.model_validate(card)
-    model = DetectorModel.of(other, other.architecture)
+    model = DetectorModel.of(other)
     inputs = {"image": raster(backscatter(LAKE, 3))}
     statistics = model.scene_statistics([inputs])
     assert statistics.thresholds[0].method == "kittler-illingworth"

@@ -7,9 +7,10 @@ import torch
 
 from flows.reports.progress import QuietProgress
 from models.cards.registry import find
-from models.damage.grader import Finder, load_grader
+from models.damage.grader import Finder
 from models.datasets.xbd import Xbd
 from models.evaluation.evaluate import evaluate_damage
+from models.inference.model import load_model
 from models.training.config import TrainingConfig
 from models.training.train import open_job, train
 from tests.models.damage.made import town, write_xbd
@@ -91,7 +92,7 @@ def test_an_epoch_goes_over_one_tile_again_and_says_what_of_the_grades_it_found(
 
 def test_what_was_trained_grades_buildings_and_is_scored_with_and_without_footprints(trained):
     root, out = trained
-    grader = load_grader(find(out), device="cpu")
+    grader = load_model(find(out), "grades", device="cpu")
     assert isinstance(grader, Finder)
     scores = evaluate_damage(grader, Xbd.open(root), progress=QuietProgress()).as_json()
     assert scores["buildings"] == scores["buildings_graded"] == 16
