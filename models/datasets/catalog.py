@@ -7,13 +7,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
 
 from geo.scenes.sensors import SENSORS
-from models.datasets.base import LabelledSet, fold
-from models.datasets.footprints import Bounds, Outlines
-from models.datasets.image_mask_pairs import Pairs
-from models.datasets.ombria import Ombria
-from models.datasets.on_cloud_n import OnCloudN
-from models.datasets.sen1floods11 import Sen1Floods11
-from models.datasets.xbd import PIXEL_M, Buildings, GradedTiles, Xbd
+from models.datasets.base import LabelledSet, split_fold
+from models.datasets.footprints import Bounds, open_footprints
+from models.datasets.image_mask_pairs import open_pairs
+from models.datasets.ombria import open_ombria
+from models.datasets.on_cloud_n import open_on_cloud_n
+from models.datasets.sen1floods11 import open_sen1floods11
+from models.datasets.xbd import PIXEL_M, DamageTiles, building_pixels, open_xbd
 from models.errors import DataInvalid
 
 ALL = "all"
@@ -21,7 +21,7 @@ _FOLD = re.compile(r"^(?:(.+)-)?fold-(\d+)-of-(\d+)$")
 
 
 class Kind(StrEnum):
-    """Layouts that can be read."""
+    """Layouts that can be read; the names of `--dataset`."""
 
     OMBRIA = "ombria"
     SEN1FLOODS11 = "sen1floods11"
@@ -38,7 +38,7 @@ GRADED = frozenset({Kind.XBD, Kind.OUTLINES})
 
 
 class SetOptions(BaseModel):
-    """What the files of pairs and outlines cannot say of themselves."""
+    """Properties of pairs and outlines that their files do not state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,17 +52,17 @@ class SetOptions(BaseModel):
     groups: Path | None = Field(
         default=None,
         description="CSV with the columns stem and group, instead of numbers in the file names; "
-        "`python -m models.data.places` finds the images that overlap.",
+        "`python -m tests.benchmarks.overlapping_images` finds the images that overlap.",
     )
 
     resolution_m: PositiveFloat = Field(default=PIXEL_M, description="Of tiles of outlines.")
     bounds: Bounds | None = Field(
         default=None,
-        description="West, south, east, north of outlines, degrees; null: all that both images saw",
+        description="West, south, east, north of outlines, degrees; null: all that both images show",
     )
-    calm: bool = Field(
+    without_event: bool = Field(
         default=False,
-        description="Of outlines: the image before stands for the one after, and nothing happened",
+        description="Of outlines: the image before is taken for the one after, too, with no damage",
     )
 
     @field_validator("sensor")
@@ -85,9 +85,8 @@ def open_set(
     Args:
         kind: the layout.
         root: folder of the set.
-        split: one of the set's own, "all" where it has none, or a fold of one of them, which
-            is left out when the others are learned from: "train-fold-3-of-8", and "fold-0-of-5"
-            of all.
+        split: one of the set's own, "all" where it has none, or a fold of one of them that
+            others were trained without: "train-fold-3-of-8", and "fold-0-of-5" of all.
         options: for pairs.
 
     Raises:
@@ -99,12 +98,12 @@ def open_set(
     if found is None:
         return _open_whole(kind, root, split, options)
     whole = _open_whole(kind, root, found[1] or ALL, options)
-    return fold(whole, folds=int(found[3]), number=int(found[2])).left_out
+    return split_fold(whole, folds=int(found[3]), number=int(found[2]))[1]
 
 
 def open_graded(
     kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
-) -> GradedTiles:
+) -> DamageTiles:
     """Open a set of graded buildings.
 
     Args:
@@ -117,10 +116,13 @@ def open_graded(
         DataInvalid: where the folder or the split is not there.
     """
     if kind is Kind.XBD:
-        return Xbd.open(root, split)
+        return open_xbd(root, split)
     _require_all(kind, split)
-    return Outlines.open(
-        root, resolution_m=options.resolution_m, bounds=options.bounds, calm=options.calm
+    return open_footprints(
+        root,
+        resolution_m=options.resolution_m,
+        bounds=options.bounds,
+        without_event=options.without_event,
     )
 
 
@@ -132,15 +134,15 @@ def fold_name(split: str, *, folds: int, number: int) -> str:
 
 def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> LabelledSet:
     if kind is Kind.OMBRIA:
-        return Ombria.open(root, split)
+        return open_ombria(root, split)
     if kind is Kind.SEN1FLOODS11:
-        return Sen1Floods11.open(root, split)
+        return open_sen1floods11(root, split)
     if kind is Kind.ON_CLOUD_N:
-        return OnCloudN.open(root, split)
+        return open_on_cloud_n(root, split)
     if kind in GRADED:
-        return Buildings(open_graded(kind, root, split=split, options=options))
+        return building_pixels(open_graded(kind, root, split=split, options=options))
     _require_all(kind, split)
-    return Pairs.open(
+    return open_pairs(
         root,
         sensor=options.sensor,
         bands=options.bands,

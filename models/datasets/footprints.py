@@ -1,4 +1,4 @@
-"""Outlines: imagery before and after as it comes, and a file of buildings, as tiles to learn from.
+"""Footprints: imagery before and after, and a file of building outlines, as labelled tiles.
 
 A folder holds `before/` and `after/` (or `pre/` and `post/`), each as `aftermap map` takes them,
 and a file `buildings.` with outlines: GeoPackage, GeoJSON, Parquet or another that
@@ -9,10 +9,8 @@ them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -25,15 +23,14 @@ from geo.raster.grid import GridChoice, lay_grid
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene
 from geo.scenes.source import Preference, Source
-from geo.types import CodeArray, Float64Array
+from geo.types import CodeArray
 from geo.vector.area_of_interest import AreaOfInterest, parse_area
 from geo.vector.buildings import read_footprints
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.alignment import Placed, place, window_of
-from models.damage.buildings import Buildings as OnGrid
-from models.damage.buildings import Pair
+from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import DAMAGE
-from models.datasets.xbd import BANDS, DamageTile, drawn
+from models.datasets.xbd import BANDS, DamageTile, DamageTiles, draw_polygons
 from models.errors import DataInvalid
 from models.inference.map_scenes import NoProgress
 from models.inference.scene_inputs import CoverageOnly, SceneInput
@@ -44,103 +41,83 @@ Bounds = tuple[float, float, float, float]
 _FOLDERS = {Phase.BEFORE: ("before", "pre"), Phase.AFTER: ("after", "post")}
 
 
-@dataclass(frozen=True, eq=False)
-class Outlines:
-    """Squares of the ground that was seen before and after, by row and column.
+def open_footprints(
+    root: Path, *, resolution_m: float, bounds: Bounds | None = None, without_event: bool = False
+) -> DamageTiles:
+    """Align imagery and outlines, and return the ground that was observed before and after.
 
-    The outlines are moved onto the image before, and the image after is read where it lies on
-    that, both as the main job does; see `models.damage.alignment`.
+    The outlines are moved onto the image before, and the image after is read where it shows them,
+    as for a map; see `models.damage.alignment`. Tiles are named by folder, first row and column.
+
+    Args:
+        root: see above.
+        resolution_m: of the tiles.
+        bounds: west, south, east, north in degrees; the rest is left out, such as ground where the
+            outlines are of another year than the image before.
+        without_event: nothing happened: the image before is taken for the one after, too, and no
+            building is damaged.
+
+    Raises:
+        DataInvalid: where imagery or outlines are missing or cannot be read.
     """
+    file = _buildings_file(root)
+    try:
+        before = scenes_of(Source(str(_folder(root, Phase.BEFORE))), Phase.BEFORE)
+        after = before
+        if not without_event:
+            after = scenes_of(Source(str(_folder(root, Phase.AFTER))), Phase.AFTER)
+        area = _area(before, after, bounds)
+        footprints = read_footprints(file, area)
+        geobox = lay_grid(area, before, GridChoice(resolution_m=resolution_m))
+        given = Buildings.on(geobox, footprints.geometries)
+        pair = _pair(before, after)
+        placement = place(pair, geobox, given, checked=False, progress=NoProgress())
+    except GeoError as error:
+        raise DataInvalid(f"{root} cannot be read as labelled footprints: {error}") from error
+    placed = Placed.of(given, placement)
+    codes = np.ones(len(given), np.uint8) if without_event else _codes(footprints.own, file)
+    paths = {path for scene in (*before, *after) for path in scene.paths}
+    rows, cols = (_cuts(side) for side in (geobox.height, geobox.width))
+    squares = [(row, col) for row in rows for col in cols]
+    names = tuple(f"{root.name}_{row.start}_{col.start}" for row, col in squares)
+    scene = _Scene(pair, geobox, placed, codes)
+    return DamageTiles(
+        names=names,
+        groups=(root.name,) * len(names),
+        files=(*sorted(paths), file),
+        read=lambda index: scene.tile(names[index], root.name, squares[index]),
+    )
 
-    root: Path
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A pair of images, and the graded buildings in them."""
+
     pair: Pair
     geobox: GeoBox
-    buildings: OnGrid
-    """Where the image before shows them."""
-    lying: Float64Array
-    """(buildings, 2); how far (down, right), in pixels, the image after shows each from there."""
+    placed: Placed
     codes: CodeArray
-    """(buildings,): 1 to 4 as `models.datasets.xbd.GRADES`, 255 where not graded."""
-    files: tuple[Path, ...]
-    """Imagery and outlines, sorted."""
+    """(buildings,): 1 to 4, 255 where not graded."""
 
-    @classmethod
-    def open(
-        cls, root: Path, *, resolution_m: float, bounds: Bounds | None = None, calm: bool = False
-    ) -> Self:
-        """Find imagery and outlines, and measure how they lie on each other.
-
-        Args:
-            root: see above.
-            resolution_m: of the tiles.
-            bounds: west, south, east, north in degrees; what lies beyond is left out, such as
-                ground where the outlines are of another year than the image before.
-            calm: nothing happened: the image before stands for the one after, and no building
-                is damaged.
-
-        Raises:
-            DataInvalid: where imagery or outlines are missing or cannot be read.
-        """
-        file = _buildings_file(root)
-        try:
-            before = scenes_of(Source(str(_folder(root, Phase.BEFORE))), Phase.BEFORE)
-            after = before
-            if not calm:
-                after = scenes_of(Source(str(_folder(root, Phase.AFTER))), Phase.AFTER)
-            area = _area(before, after, bounds)
-            footprints = read_footprints(file, area)
-            geobox = lay_grid(area, before, GridChoice(resolution_m=resolution_m))
-            given = OnGrid.on(geobox, footprints.geometries)
-            pair = _pair(before, after)
-            placement = place(pair, geobox, given, checked=False, progress=NoProgress())
-        except GeoError as error:
-            raise DataInvalid(f"{root} cannot be learned from: {error}") from error
-        placed = Placed.of(given, placement)
-        codes = np.ones(len(given), np.uint8) if calm else _codes(footprints.own, file)
-        paths = {path for scene in (*before, *after) for path in scene.paths}
-        return cls(root, pair, geobox, placed.there, placed.lying, codes, (*sorted(paths), file))
-
-    @cached_property
-    def _squares(self) -> tuple[tuple[slice, slice], ...]:
-        rows, cols = (_cuts(side) for side in (self.geobox.height, self.geobox.width))
-        return tuple((row, col) for row in rows for col in cols)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Folder, first row and first column of each tile."""
-        return tuple(f"{self.root.name}_{rows.start}_{cols.start}" for rows, cols in self._squares)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """One event."""
-        return (self.root.name,) * len(self)
-
-    def __len__(self) -> int:
-        """Return how many tiles there are."""
-        return len(self._squares)
-
-    def __getitem__(self, index: int, /) -> DamageTile:
-        """Read a tile; a building belongs to the tile that its middle lies in.
-
-        Raises:
-            DataInvalid: where pixels cannot be decoded.
-        """
-        rows, cols = slices = self._squares[index]
-        met = self.buildings.within(slices)
-        off = np.median(self.lying[met], axis=0) if len(met) else np.zeros(2)
+    def tile(self, name: str, event: str, slices: tuple[slice, slice]) -> DamageTile:
+        """Read a tile; a building belongs to the tile that its middle is in."""
+        rows, cols = slices
+        buildings = self.placed.there
+        met = buildings.within(slices)
+        off = np.median(self.placed.lying[met], axis=0) if len(met) else np.zeros(2)
         try:
             before = self.pair.before.read(window_of(self.geobox, slices, (0.0, 0.0)))
             after = self.pair.after.read(window_of(self.geobox, slices, tuple(np.nan_to_num(off))))
         except GeoError as error:
-            raise DataInvalid(f"{self.names[index]} cannot be read: {error}") from error
+            raise DataInvalid(f"{name} cannot be read: {error}") from error
         corner = np.array([cols.start, rows.start])
-        outlines = shapely.transform(self.buildings.outlines[met], lambda points: points - corner)
-        mask = drawn(outlines, self.codes[met], before.valid.shape).astype(np.uint8)
-        middles = self.buildings.middles[met] - corner[::-1]
+        outlines = shapely.transform(buildings.outlines[met], lambda points: points - corner)
+        mask = draw_polygons(outlines, self.codes[met], before.valid.shape).astype(np.uint8)
+        middles = buildings.middles[met] - corner[::-1]
         own = ((middles >= 0) & (middles < before.valid.shape)).all(axis=1)
         return DamageTile(
-            name=self.names[index],
-            event=self.root.name,
+            name=name,
+            event=event,
             before=before,
             after=replace(after, geobox=before.geobox),
             mask=mask,
@@ -176,7 +153,7 @@ def _buildings_file(root: Path) -> Path:
 
 
 def _area(before: Sequence[Scene], after: Sequence[Scene], bounds: Bounds | None) -> AreaOfInterest:
-    """Return the ground that was seen before and after, within the bounds.
+    """Return the ground that was observed before and after, within the bounds.
 
     Raises:
         DataInvalid: where there is none.
@@ -215,7 +192,7 @@ def _codes(own: pd.DataFrame, file: Path) -> CodeArray:
             grade = None if pd.isna(word) else DAMAGE.meaning(str(word))
         except KeyError as error:
             raise DataInvalid(
-                f"{file} has {word!r} in {column}; it may hold {', '.join(DAMAGE.words)}, or "
+                f"{file} has {word!r} in {column}; the words are {', '.join(DAMAGE.words)}, or "
                 "nothing"
             ) from error
         if grade is not None:

@@ -2,112 +2,73 @@
 
 import csv
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS, Family, to_decibel, to_physical
-from models.datasets.base import ImageKind, Sample, read_mask, read_pixels
+from models.datasets.base import ImageKind, LabelledSet, Sample
+from models.datasets.image_files import read_mask, read_pixels, require_one_shape
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
-ALL = "all"
 IMAGE = "image"
 _ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Images of one sensor, each with a mask of its size."""
+def open_pairs(
+    root: Path,
+    *,
+    sensor: str,
+    bands: tuple[str, ...],
+    block: int = 1,
+    groups_file: Path | None = None,
+) -> LabelledSet:
+    """Return the pairs of a folder.
 
-    kind: ImageKind
-    stems: tuple[str, ...]
-    images: Mapping[str, Path]
-    """By stem."""
-    masks: Mapping[str, Path]
-    """By stem."""
-    groups: tuple[str, ...]
-    """Of each stem: neighbours share it."""
-    groups_file: Path | None
-    """Where the groups were read; None: they follow from the numbers in the file names."""
+    Args:
+        root: holds images/ and masks/.
+        sensor: name in `geo.scenes.sensors.SENSORS`; its units are those of the files.
+        bands: common names in the order of the files.
+        block: pictures with near numbers in their names are neighbours, so many of them.
+        groups_file: CSV with the columns stem and group, instead of `block`.
 
-    @classmethod
-    def open(
-        cls,
-        root: Path,
-        *,
-        sensor: str,
-        bands: tuple[str, ...],
-        block: int = 1,
-        groups_file: Path | None = None,
-    ) -> "Pairs":
-        """Find the pairs of a folder.
+    Raises:
+        DataInvalid: where the folder holds no pairs, an image has no mask, or the file of groups
+            leaves one out.
+    """
+    images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
+    alone = sorted(images.keys() ^ masks.keys())
+    if alone:
+        there, other = ("images", "masks") if alone[0] in images else ("masks", "images")
+        raise DataInvalid(
+            f"{alone[0]} is in {root / there} and not in {root / other} ({len(alone)} are "
+            "without the other); give each image a mask with the same stem"
+        )
+    kind = ImageKind(Phase.AFTER, sensor, bands)
+    stems = tuple(sorted(images, key=_natural))
+    groups = (
+        tuple(group_of(stem, block=block) for stem in stems)
+        if groups_file is None
+        else _read_groups(groups_file, stems)
+    )
+    pairs = [(images[stem], masks[stem]) for stem in stems]
+    files = (*(path for pair in pairs for path in pair), *([groups_file] if groups_file else []))
+    return LabelledSet({IMAGE: kind}, groups, files, lambda i: _read(kind, groups[i], *pairs[i]))
 
-        Args:
-            root: holds images/ and masks/.
-            sensor: name in `geo.scenes.sensors.SENSORS`; its units are those of the files.
-            bands: common names in the order of the files.
-            block: pictures with near numbers in their names are neighbours, so many of them.
-            groups_file: CSV with the columns stem and group, instead of `block`.
 
-        Raises:
-            DataInvalid: where the folder holds no pairs, an image has no mask, or the file of
-                groups leaves one out.
-        """
-        images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
-        alone = sorted(images.keys() ^ masks.keys())
-        if alone:
-            there, other = ("images", "masks") if alone[0] in images else ("masks", "images")
-            raise DataInvalid(
-                f"{alone[0]} is in {root / there} and not in {root / other} ({len(alone)} are "
-                "without the other); give each image a mask with the same stem"
-            )
-        kind = ImageKind(Phase.AFTER, sensor, bands)
-        stems = tuple(sorted(images, key=_natural))
-        if groups_file is None:
-            groups = tuple(group_of(stem, block=block) for stem in stems)
-        else:
-            groups = _read_groups(groups_file, stems)
-        return cls(kind, stems, images, masks, groups, groups_file)
-
-    @property
-    def kinds(self) -> Mapping[str, ImageKind]:
-        """One image."""
-        return {IMAGE: self.kind}
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Images and masks, and the file of groups."""
-        pairs = (file for stem in self.stems for file in (self.images[stem], self.masks[stem]))
-        return (*pairs, *([self.groups_file] if self.groups_file else []))
-
-    def __len__(self) -> int:
-        """Return how many pairs there are."""
-        return len(self.stems)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Read a pair; see `LabelledSet`."""
-        stem, bands = self.stems[index], self.kind.bands
-        stored, target = read_pixels(self.images[stem]), read_mask(self.masks[stem])
-        if len(stored.values) != len(bands):
-            raise DataInvalid(
-                f"{self.images[stem]} has {len(stored.values)} bands, {len(bands)} were named "
-                f"({', '.join(bands)}); name the bands of the file in its order"
-            )
-        if stored.valid.shape != target.shape:
-            raise DataInvalid(
-                f"{self.images[stem]} is {stored.valid.shape}, its mask {target.shape} rows and "
-                "columns; bring both to one grid"
-            )
-        sensor = SENSORS[self.kind.sensor]
-        pixels = to_physical(stored.values, units=sensor.units)
-        if sensor.family is Family.RADAR:
-            pixels = to_decibel(pixels)
-        image = raster_without_location(pixels, valid=stored.valid, bands=bands, source=stem)
-        return Sample(stem, self.groups[index], {IMAGE: image}, target, np.ones_like(target))
+def _read(kind: ImageKind, group: str, image: Path, mask: Path) -> Sample:
+    stored, target = read_pixels(image, bands=kind.bands), read_mask(mask)
+    require_one_shape({mask: target.shape, image: stored.valid.shape})
+    sensor = SENSORS[kind.sensor]
+    pixels = to_physical(stored.values, units=sensor.units)
+    if sensor.family is Family.RADAR:
+        pixels = to_decibel(pixels)
+    raster = raster_without_location(
+        pixels, valid=stored.valid, bands=kind.bands, source=image.stem
+    )
+    return Sample(image.stem, group, {IMAGE: raster}, target, np.ones_like(target))
 
 
 def group_of(stem: str, *, block: int) -> str:

@@ -4,15 +4,14 @@ Drakonakis et al., IEEE JSTARS 2022, github.com/geodrak/OMBRIA. Folders as distr
 OmbriaS1/train/BEFORE/S1_before_0001.png. The masks beside Sentinel-1 serve both sensors.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.types import Raster
-from models.datasets.base import ImageKind, Sample, read_mask, read_pixels
+from models.datasets.base import ImageKind, LabelledSet, Sample
+from models.datasets.image_files import read_mask, read_pixels, require_one_shape
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
@@ -29,92 +28,60 @@ KINDS = {
 }
 _NOMINAL_DB = (-25.0, 0.0)
 """What 0 and 255 of a radar tile stand for here. Each tile was scaled by its own least and
-greatest value, so its decibels are lost: this only puts it where decibels lie, and a model
-that trusts the gain or the offset of these tiles is wrong."""
+greatest value, so its decibels are lost: this only puts it where decibels lie, and the gain and the
+offset of these tiles mean nothing."""
 
 
-@dataclass(frozen=True)
-class Ombria:
-    """One split."""
+def open_ombria(root: Path, split: str) -> LabelledSet:
+    """Return the tiles of a split.
 
-    root: Path
-    split: str
-    numbers: tuple[str, ...]
-    """Four digits each."""
+    Raises:
+        DataInvalid: where the split is unknown, or the folder has another layout.
+    """
+    if split not in SPLITS:
+        raise DataInvalid(f"ombria has the splits {', '.join(SPLITS)}, not {split!r}")
+    masks = root / "OmbriaS1" / split / "MASK"
+    numbers = sorted(path.stem.removeprefix("S1_mask_") for path in masks.glob("S1_mask_*.png"))
+    if not numbers:
+        raise DataInvalid(
+            f"{root} holds no OmbriaS1/{split}/MASK/S1_mask_*.png; give the folder that holds "
+            "OmbriaS1 and OmbriaS2 as distributed"
+        )
+    tiles = [_paths(root, split, number) for number in numbers]
+    groups = tuple(f"{int(number) // BLOCK:03d}" for number in numbers)
+    files = tuple(path for tile in tiles for path in tile.values())
+    return LabelledSet(
+        KINDS, groups, files, lambda index: _read(numbers[index], groups[index], tiles[index])
+    )
 
-    @classmethod
-    def open(cls, root: Path, split: str) -> "Ombria":
-        """Find the tiles of a split.
 
-        Raises:
-            DataInvalid: where the split is unknown, or the folder is laid out otherwise.
-        """
-        if split not in SPLITS:
-            raise DataInvalid(f"ombria has the splits {', '.join(SPLITS)}, not {split!r}")
-        masks = root / "OmbriaS1" / split / "MASK"
-        numbers = sorted(path.stem.removeprefix("S1_mask_") for path in masks.glob("S1_mask_*.png"))
-        if not numbers:
-            raise DataInvalid(
-                f"{root} holds no OmbriaS1/{split}/MASK/S1_mask_*.png; give the folder that holds "
-                "OmbriaS1 and OmbriaS2 as distributed"
-            )
-        return cls(root, split, tuple(numbers))
-
-    @property
-    def kinds(self) -> Mapping[str, ImageKind]:
-        """Four images."""
-        return KINDS
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Blocks of numbers."""
-        return tuple(_group(number) for number in self.numbers)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Images and masks."""
-        names = ("mask", *KINDS)
-        return tuple(self._file(name, number) for number in self.numbers for name in names)
-
-    def __len__(self) -> int:
-        """Return how many tiles there are."""
-        return len(self.numbers)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Read a tile; see `LabelledSet`."""
-        number = self.numbers[index]
-        target = read_mask(self._file("mask", number))
-        images = {name: self._image(name, number) for name in KINDS}
-        for name, image in images.items():
-            if image.valid.shape != target.shape:
-                raise DataInvalid(
-                    f"{self._file(name, number)} is {image.valid.shape}, its mask is "
-                    f"{target.shape} rows and columns; fetch both again"
-                )
-        return Sample(number, _group(number), images, target, np.ones_like(target))
-
-    def _file(self, name: str, number: str) -> Path:
+def _paths(root: Path, split: str, number: str) -> dict[str, Path]:
+    """Return the files of a tile: the mask, and the images by their names."""
+    paths = {}
+    for name in ("mask", *KINDS):
         sensor, what = ("s1", name) if name == "mask" else name.split("-")
-        folder = self.root / f"Ombria{sensor.upper()}" / self.split / what.upper()
-        return folder / f"{sensor.upper()}_{what}_{number}.png"
-
-    def _image(self, name: str, number: str) -> Raster:
-        path, bands = self._file(name, number), KINDS[name].bands
-        stored = read_pixels(path)
-        if len(stored.values) != len(bands):
-            raise DataInvalid(f"{path} has {len(stored.values)} bands, ombria has {len(bands)}")
-        share = stored.values / np.float32(255)
-        if name.startswith("s1"):
-            low, high = _NOMINAL_DB
-            pixels = share * np.float32(high - low) + np.float32(low)
-            return raster_without_location(
-                pixels, valid=stored.valid, bands=bands, source=path.stem
-            )
-        # Level 1C reflectance times 255, to judge by the means: green 0.13, nir 0.30 before.
-        # 0 in all bands is Sentinel-2's nodata.
-        seen = stored.valid & (stored.values > 0).any(axis=0)
-        return raster_without_location(share, valid=seen, bands=bands, source=path.stem)
+        folder = root / f"Ombria{sensor.upper()}" / split / what.upper()
+        paths[name] = folder / f"{sensor.upper()}_{what}_{number}.png"
+    return paths
 
 
-def _group(number: str) -> str:
-    return f"{int(number) // BLOCK:03d}"
+def _read(number: str, group: str, paths: dict[str, Path]) -> Sample:
+    target = read_mask(paths["mask"])
+    images = {name: _image(name, paths[name]) for name in KINDS}
+    shapes = {paths[name]: image.valid.shape for name, image in images.items()}
+    require_one_shape({paths["mask"]: target.shape, **shapes})
+    return Sample(number, group, images, target, np.ones_like(target))
+
+
+def _image(name: str, path: Path) -> Raster:
+    bands = KINDS[name].bands
+    stored = read_pixels(path, bands=bands)
+    share = stored.values / np.float32(255)
+    if name.startswith("s1"):
+        low, high = _NOMINAL_DB
+        pixels = share * np.float32(high - low) + np.float32(low)
+        return raster_without_location(pixels, valid=stored.valid, bands=bands, source=path.stem)
+    # Level 1C reflectance times 255, to judge by the means: green 0.13, nir 0.30 before.
+    # 0 in all bands is Sentinel-2's nodata.
+    observed = stored.valid & (stored.values > 0).any(axis=0)
+    return raster_without_location(share, valid=observed, bands=bands, source=path.stem)

@@ -5,15 +5,14 @@ PLACE_NUMBER_S1Hand.tif, _S2Hand.tif and _LabelHand.tif: beside each other, or i
 S1Hand, S2Hand and LabelHand as distributed, where lists of names make the splits.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS, Units, to_physical
-from models.datasets.base import ImageKind, Sample, read_codes, read_pixels
+from models.datasets.base import ImageKind, LabelledSet, Sample
+from models.datasets.image_files import read_codes, read_pixels, require_one_shape
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
@@ -30,88 +29,51 @@ KINDS = {
     "s1-after": ImageKind(Phase.AFTER, "sentinel-1-grd", ("vv", "vh")),
     "s2-after": ImageKind(Phase.AFTER, "sentinel-2-l1c", _OPTICAL),
 }
+_FILES = ("LabelHand", "S1Hand", "S2Hand")
 
 
-@dataclass(frozen=True)
-class Sen1Floods11:
-    """Chips by name, such as Spain_7370579."""
+def open_sen1floods11(root: Path, split: str) -> LabelledSet:
+    """Return the chips of a split, such as Spain_7370579; "all" are those that are there.
 
-    root: Path
-    chips: tuple[str, ...]
+    The group of a chip is its place: one flood each.
 
-    @classmethod
-    def open(cls, root: Path, split: str) -> "Sen1Floods11":
-        """Find the chips of a split; "all" are those that lie there.
-
-        Raises:
-            DataInvalid: where the split or its list is unknown, or there is no chip.
-        """
-        found = {path.name.removesuffix("_LabelHand.tif") for path in root.rglob("*_LabelHand.tif")}
-        if not found:
-            raise DataInvalid(f"{root} holds no *_LabelHand.tif; give a folder of Sen1Floods11")
-        chips = found if split == ALL else _listed(root, split)
-        missing = sorted(chips - found)
-        if missing:
-            raise DataInvalid(
-                f"the split {split} of {root} lists {len(chips)} chips, {len(missing)} are not "
-                f"there, {missing[0]} among them; fetch them"
-            )
-        return cls(root, tuple(sorted(chips)))
-
-    @property
-    def kinds(self) -> Mapping[str, ImageKind]:
-        """Radar and optical, after the event."""
-        return KINDS
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The place: one flood each."""
-        return tuple(chip.rpartition("_")[0] for chip in self.chips)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Images and labels."""
-        names = ("LabelHand", "S1Hand", "S2Hand")
-        return tuple(self._file(chip, name) for chip in self.chips for name in names)
-
-    def __len__(self) -> int:
-        """Return how many chips there are."""
-        return len(self.chips)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Read a chip; see `LabelledSet`."""
-        chip = self.chips[index]
-        labels = read_codes(self._file(chip, "LabelHand"))
-        radar = read_pixels(self._file(chip, "S1Hand"))
-        optical = read_pixels(self._file(chip, "S2Hand"))
-        shapes = {labels.shape, radar.valid.shape, optical.valid.shape}
-        if len(shapes) > 1:
-            raise DataInvalid(f"the files of {chip} are of {len(shapes)} shapes, {shapes}")
-        reflectance = to_physical(optical.values, units=Units.REFLECTANCE_10000)
-        kinds = self.kinds
-        return Sample(
-            name=chip,
-            group=self.groups[index],
-            images={
-                "s1-after": raster_without_location(
-                    radar.values, valid=radar.valid, bands=kinds["s1-after"].bands, source=chip
-                ),
-                "s2-after": raster_without_location(
-                    reflectance, valid=optical.valid, bands=kinds["s2-after"].bands, source=chip
-                ),
-            },
-            target=labels == 1,
-            known=np.isin(labels, (0, 1)),
+    Raises:
+        DataInvalid: where the split or its list is unknown, or there is no chip.
+    """
+    paths = sorted(root.rglob("*Hand.tif"), key=lambda path: len(path.parts), reverse=True)
+    there = {path.name: path for path in paths}
+    ending = "_LabelHand.tif"
+    found = {name.removesuffix(ending) for name in there if name.endswith(ending)}
+    if not found:
+        raise DataInvalid(f"{root} holds no *{ending}; give a folder of Sen1Floods11")
+    chips = sorted(found if split == ALL else _listed(root, split))
+    wanted = [tuple(f"{chip}_{name}.tif" for name in _FILES) for chip in chips]
+    missing = [name for names in wanted for name in names if name not in there]
+    if missing:
+        raise DataInvalid(
+            f"{root} lacks {len(missing)} files of the {len(chips)} chips of the split {split}, "
+            f"{missing[0]} among them; fetch them"
         )
+    groups = tuple(chip.rpartition("_")[0] for chip in chips)
+    tiles = [[there[name] for name in names] for names in wanted]
+    files = tuple(path for tile in tiles for path in tile)
+    return LabelledSet(
+        KINDS, groups, files, lambda index: _read(chips[index], groups[index], tiles[index])
+    )
 
-    def _file(self, chip: str, name: str) -> Path:
-        beside = self.root / f"{chip}_{name}.tif"
-        if beside.is_file():
-            return beside
-        found = sorted(self.root.rglob(f"{name}/{chip}_{name}.tif"))
-        if not found:
-            raise DataInvalid(f"{self.root} holds no {chip}_{name}.tif; fetch it")
-        return found[0]
+
+def _read(chip: str, group: str, paths: list[Path]) -> Sample:
+    labels = read_codes(paths[0])
+    radar, optical = (read_pixels(path) for path in paths[1:])
+    shapes = (labels.shape, radar.valid.shape, optical.valid.shape)
+    require_one_shape(dict(zip(paths, shapes, strict=True)))
+    reflectance = to_physical(optical.values, units=Units.REFLECTANCE_10000)
+    pixels = {"s1-after": (radar.values, radar.valid), "s2-after": (reflectance, optical.valid)}
+    images = {
+        name: raster_without_location(values, valid=valid, bands=KINDS[name].bands, source=chip)
+        for name, (values, valid) in pixels.items()
+    }
+    return Sample(chip, group, images, labels == 1, np.isin(labels, (0, 1)))
 
 
 def _listed(root: Path, split: str) -> set[str]:

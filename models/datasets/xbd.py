@@ -4,16 +4,14 @@ Gupta et al. 2019, arXiv:1911.09296. A folder as distributed holds `images/`, `l
 most of its releases, `targets/`, or one such folder a split (`train`, `tier3`, `test`, `hold`);
 the flat form has all files side by side. A tile is EVENT_NUMBER_post_disaster and what belongs
 to it.
-
-Buildings: graded tiles as samples whose pixels are a building or not, and graded.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,17 +22,16 @@ from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.grades import GRADES
-from models.datasets.base import ImageKind, Sample, read_codes, read_pixels
+from models.datasets.base import ImageKind, LabelledSet, Sample
+from models.datasets.image_files import read_codes, read_pixels, require_one_shape
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
 CODE_OF = {name: code for code, name in enumerate(GRADES, 1)} | {"un-classified": UNCLASSIFIED}
 PIXEL_M = 0.5
-"""Nominal: the files as distributed lie nowhere on the Earth, and are 0.3 to 0.8 m by sensor."""
+"""Nominal: the files as distributed are not georeferenced, and are 0.3 to 0.8 m by sensor."""
 BANDS = ("red", "green", "blue")
 ALL = "all"
-
-
 _POST = "_post_disaster"
 _IMAGES = (".png", ".tif")
 
@@ -64,30 +61,24 @@ class DamageTile:
     @property
     def buildings(self) -> Int32Array:
         """(rows, cols): 0 none, k the k-th building; a pixel is of the one that has its centre."""
-        return drawn(self.polygons, np.arange(1, len(self.polygons) + 1), self.mask.shape)
+        return draw_polygons(self.polygons, np.arange(1, len(self.polygons) + 1), self.mask.shape)
 
 
-class GradedTiles(Protocol):
-    """Tiles in an order that never changes."""
+@dataclass(frozen=True)
+class DamageTiles:
+    """Tiles of graded buildings, in an order that never changes."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of each tile, without reading it."""
-        ...
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The event of each tile, without reading it; see `models.datasets.base.left_out`."""
-        ...
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that is read, in order; see `models.datasets.base.data_digest`."""
-        ...
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    """The event of each tile; see `models.datasets.base.fold_indices`."""
+    files: tuple[Path, ...]
+    """Every file that is read, in order."""
+    read: Callable[[int], DamageTile]
+    """Reads a tile by its number."""
 
     def __len__(self) -> int:
         """Return how many tiles there are."""
-        ...
+        return len(self.names)
 
     def __getitem__(self, index: int, /) -> DamageTile:
         """Read a tile.
@@ -95,12 +86,14 @@ class GradedTiles(Protocol):
         Raises:
             DataInvalid: where it cannot be read.
         """
-        ...
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.read(index)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the files of a tile lie."""
+class _TilePaths:
+    """The files of a tile."""
 
     images: Path
     labels: Path
@@ -140,85 +133,58 @@ class _Place:
         paths = [self.targets / f"{self.name}{_POST}_target{ending}" for ending in _IMAGES]
         return next((path for path in paths if path.is_file()), None)
 
-
-@dataclass(frozen=True)
-class Xbd:
-    """Tiles of xBD, sorted by name."""
-
-    places: tuple[_Place, ...]
-
-    @classmethod
-    def open(cls, root: Path, split: str = ALL) -> "Xbd":
-        """Find the tiles of a split.
-
-        Args:
-            root: a folder in either form, or one that holds such folders.
-            split: "all", a folder under the root, an event, or a tile by its name or number.
-
-        Raises:
-            DataInvalid: where there is no tile, or no such split.
-        """
-        if not root.is_dir():
-            raise DataInvalid(f"there is no folder {root}; give the folder of the xbd data")
-        every = [place for folder in (root, *_subfolders(root)) for place in _places(folder)]
-        if not every:
-            raise DataInvalid(
-                f"{root} holds no *{_POST}.json, in labels/ or beside its images; give the folder "
-                "of xBD as distributed"
-            )
-        chosen = [p for p in every if split in (ALL, p.split, p.event, p.name, p.number)]
-        if not chosen:
-            raise DataInvalid(
-                f"xbd has the splits {ALL}, {_some([p.split for p in every])}, the events "
-                f"{_some([p.event for p in every])} and the tiles {_some([p.name for p in every])}"
-                f", not {split!r}"
-            )
-        return cls(tuple(sorted(chosen, key=lambda place: (place.name, place.split))))
-
     @property
-    def names(self) -> tuple[str, ...]:
-        """EVENT_NUMBER of each tile, without reading it."""
-        return tuple(place.name for place in self.places)
+    def paths(self) -> tuple[Path, ...]:
+        """All files, in order."""
+        first = (self.image("pre"), self.image("post"), self.label)
+        return first if self.target is None else (*first, self.target)
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The event of each tile, without reading it; see `models.datasets.base.left_out`."""
-        return tuple(place.event for place in self.places)
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that is read, in order; see `models.datasets.base.data_digest`."""
-        return tuple(
-            path
-            for place in self.places
-            for path in (place.image("pre"), place.image("post"), place.label, place.target)
-            if path is not None
+def open_xbd(root: Path, split: str = ALL) -> DamageTiles:
+    """Return the tiles of a split, sorted by name.
+
+    Args:
+        root: a folder in either form, or one that holds such folders.
+        split: "all", a folder under the root, an event, or a tile by its name or number.
+
+    Raises:
+        DataInvalid: where there is no tile, or no such split.
+    """
+    if not root.is_dir():
+        raise DataInvalid(f"there is no folder {root}; give the folder of the xbd data")
+    folders = (root, *(path for path in sorted(root.iterdir()) if path.is_dir()))
+    every = [tile for folder in folders for tile in _tiles(folder)]
+    if not every:
+        raise DataInvalid(
+            f"{root} holds no *{_POST}.json, in labels/ or beside its images; give the folder "
+            "of xBD as distributed"
         )
-
-    def __len__(self) -> int:
-        """Return how many tiles there are."""
-        return len(self.places)
-
-    def __getitem__(self, index: int, /) -> DamageTile:
-        """Read a tile.
-
-        Raises:
-            DataInvalid: where a file is missing, damaged or of another shape than the others.
-        """
-        place = self.places[index]
-        before, after = (_read_image(place.image(when)) for when in ("pre", "post"))
-        polygons, grades = _read_labels(place.label)
-        mask = _mask(place, polygons, grades, after.valid.shape)
-        for path, shape in ((place.image("pre"), before.valid.shape), (place.target, mask.shape)):
-            if shape != after.valid.shape:
-                raise DataInvalid(
-                    f"{path} is {shape}, {place.image('post')} is {after.valid.shape} rows and "
-                    "columns; fetch the pair again"
-                )
-        return DamageTile(place.name, place.event, before, after, mask, polygons, grades)
+    chosen = [t for t in every if split in (ALL, t.split, t.event, t.name, t.number)]
+    if not chosen:
+        raise DataInvalid(
+            f"xbd has the splits {ALL}, {_some([t.split for t in every])}, the events "
+            f"{_some([t.event for t in every])} and the tiles {_some([t.name for t in every])}"
+            f", not {split!r}"
+        )
+    tiles = sorted(chosen, key=lambda tile: (tile.name, tile.split))
+    return DamageTiles(
+        names=tuple(tile.name for tile in tiles),
+        groups=tuple(tile.event for tile in tiles),
+        files=tuple(path for tile in tiles for path in tile.paths),
+        read=lambda index: _read(tiles[index]),
+    )
 
 
-def drawn(
+def _read(paths: _TilePaths) -> DamageTile:
+    before, after = (_read_image(paths.image(when)) for when in ("pre", "post"))
+    polygons, grades = _read_labels(paths.label)
+    mask = _mask(paths, polygons, grades, after.valid.shape)
+    shapes = {paths.image("post"): after.valid.shape, paths.image("pre"): before.valid.shape}
+    require_one_shape(shapes | ({} if paths.target is None else {paths.target: mask.shape}))
+    return DamageTile(paths.name, paths.event, before, after, mask, polygons, grades)
+
+
+def draw_polygons(
     polygons: ObjectArray, values: npt.NDArray[np.integer], shape: tuple[int, ...]
 ) -> Int32Array:
     """Return polygons in pixel coordinates as an image, later ones on top, 0 where there is none.
@@ -235,11 +201,7 @@ def drawn(
     return image
 
 
-def _subfolders(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir()]
-
-
-def _places(folder: Path) -> list[_Place]:
+def _tiles(folder: Path) -> list[_TilePaths]:
     """Return the tiles of one folder in either form."""
     deep = (folder / "labels").is_dir()
     images, labels, targets = (
@@ -248,7 +210,7 @@ def _places(folder: Path) -> list[_Place]:
     if folder.name in {"images", "labels", "targets"}:
         return []
     names = [path.stem.removesuffix(_POST) for path in labels.glob(f"*{_POST}.json")]
-    return [_Place(images, labels, targets, n) for n in names if re.search(r"._\d+$", n)]
+    return [_TilePaths(images, labels, targets, n) for n in names if re.search(r"._\d+$", n)]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -259,10 +221,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _read_image(path: Path) -> Raster:
-    stored = read_pixels(path)
-    if len(stored.values) != len(BANDS):
-        raise DataInvalid(f"{path} has {len(stored.values)} bands, xbd has red, green and blue")
-    # What the satellite did not cover is black in all three.
+    stored = read_pixels(path, bands=BANDS)
+    # Pixels without observation are black in all three bands.
     seen = stored.valid & (stored.values > 0).any(axis=0)
     return raster_without_location(
         stored.values, valid=seen, bands=BANDS, source=path.stem, pixel_m=PIXEL_M
@@ -294,19 +254,19 @@ def _grade(properties: Any, path: Path) -> int:
 
 
 def _mask(
-    place: _Place,
+    paths: _TilePaths,
     polygons: ObjectArray,
     grades: CodeArray,
     shape: tuple[int, ...],
 ) -> CodeArray:
     """Return the mask as distributed; without one, the polygons drawn, which is the same."""
-    if place.target is None:
-        return drawn(polygons, grades, shape).astype(np.uint8)
-    codes = read_codes(place.target)
+    if paths.target is None:
+        return draw_polygons(polygons, grades, shape).astype(np.uint8)
+    codes = read_codes(paths.target)
     unknown = sorted(set(np.unique(codes).tolist()) - {0, *CODE_OF.values()})
     if unknown:
         raise DataInvalid(
-            f"the mask {place.target} holds {', '.join(map(str, unknown))}; one of xbd holds 0 to "
+            f"the mask {paths.target} holds {', '.join(map(str, unknown))}; one of xbd holds 0 to "
             f"{len(GRADES)} and {UNCLASSIFIED}"
         )
     return codes.astype(np.uint8)
@@ -315,39 +275,17 @@ def _mask(
 SENSOR = "vhr-rgb"
 
 
-@dataclass(frozen=True)
-class Buildings:
-    """What `models.datasets.base.LabelledSet` asks for, of the pixels of graded tiles.
+def building_pixels(tiles: DamageTiles) -> LabelledSet:
+    """Return graded tiles as samples whose pixels are a building or not, and graded.
 
     The outlines are those of the image before: a building that is gone is one still.
     """
 
-    tiles: GradedTiles
-
-    @property
-    def kinds(self) -> Mapping[str, ImageKind]:
-        """Two images."""
-        return {
-            phase.value: ImageKind(phase, SENSOR, BANDS) for phase in (Phase.BEFORE, Phase.AFTER)
-        }
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The event of each tile."""
-        return self.tiles.groups
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Images and labels."""
-        return self.tiles.files
-
-    def __len__(self) -> int:
-        """Return how many tiles there are."""
-        return len(self.tiles)
-
-    def __getitem__(self, index: int, /) -> Sample:
-        """Read a tile; see `LabelledSet`."""
-        tile = self.tiles[index]
+    def read(index: int) -> Sample:
+        tile = tiles[index]
         images = {Phase.BEFORE.value: tile.before, Phase.AFTER.value: tile.after}
         built = tile.mask > 0
         return Sample(tile.name, tile.event, images, built, np.ones_like(built), tile.mask)
+
+    kinds = {phase.value: ImageKind(phase, SENSOR, BANDS) for phase in (Phase.BEFORE, Phase.AFTER)}
+    return LabelledSet(kinds, tiles.groups, tiles.files, read)

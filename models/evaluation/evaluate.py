@@ -15,8 +15,8 @@ from models.cards.inputs import UNCLASSIFIED
 from models.damage.detection import damaged_ground, labelled_ground
 from models.damage.grader import Finder, Grader
 from models.damage.grades import GRADES, graded_mask
-from models.datasets.base import LabelledSet, Sample, fill_slots, inputs_of
-from models.datasets.xbd import PIXEL_M, DamageTile, GradedTiles
+from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
+from models.datasets.xbd import PIXEL_M, DamageTile, DamageTiles
 from models.errors import DataInvalid, InputsMismatch
 from models.evaluation.damage_metrics import BuildingPredictions, PixelGrades, auc
 from models.evaluation.metrics import (
@@ -158,7 +158,7 @@ def images_for(card: ModelCard, labelled: LabelledSet, drop: Collection[str]) ->
             "dropped"
         )
     kinds = {name: kind for name, kind in labelled.kinds.items() if name not in drop}
-    return fill_slots(card.inputs, kinds, model=card.name)
+    return fill_inputs(card.inputs, kinds, model=card.name)
 
 
 def predict_sample(model: Model, sample: Sample, filled: Mapping[str, str]) -> FloatArray:
@@ -273,7 +273,7 @@ class DamageEvaluation:
 
 
 def evaluate_damage(
-    grader: Grader, labelled: GradedTiles, *, split: str = "", progress: ProgressReceiver
+    grader: Grader, labelled: DamageTiles, *, split: str = "", progress: ProgressReceiver
 ) -> DamageEvaluation:
     """Compare a grader with the labels of xBD, in their footprints; each tile is a scene.
 

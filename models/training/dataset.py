@@ -21,7 +21,7 @@ from geo.raster.indices import mndwi, ndwi
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, UNCLASSIFIED, BandStatistics, CardInput, InputPhase
-from models.datasets.base import LabelledSet, Sample, fill_slots, inputs_of
+from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.map_scenes import ProgressReceiver
 from models.networks.tensors import (
@@ -163,7 +163,7 @@ def tile_of(
     Args:
         card: of what learns.
         sample: of a set.
-        filled: see `models.datasets.base.fill_slots`.
+        filled: see `models.datasets.base.fill_inputs`.
         doubt: of its labels.
     """
     inputs = inputs_of(sample, filled)
@@ -184,7 +184,7 @@ def statistics(plan: CardPlan, labelled: LabelledSet) -> dict[str, tuple[BandSta
         InputsMismatch: where the images of the set are not what the plan wants.
         DataInvalid: where a sample cannot be read, or a band has no value.
     """
-    filled = fill_slots(plan.inputs, labelled.kinds, model=plan.name)
+    filled = fill_inputs(plan.inputs, labelled.kinds, model=plan.name)
     wanted = min(len(labelled), STATISTICS_SAMPLES)
     spread = np.linspace(0, len(labelled) - 1, wanted).round().astype(int)
     kept: dict[str, list[FloatArray]] = {slot: [] for slot in filled}
@@ -267,7 +267,7 @@ class Stock:
         self._card = card
         self._labelled = labelled
         self._doubt = doubt
-        self._filled = fill_slots(card.inputs, labelled.kinds, model=card.name)
+        self._filled = fill_inputs(card.inputs, labelled.kinds, model=card.name)
         self._kept: list[Tile] = []
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ import torch
 
 from geo.store.atomic_io import make_folder, writing
 from models.cards.card import ModelCard
-from models.datasets.base import LabelledSet, data_digest, fold, fold_in_blocks
+from models.datasets.base import LabelledSet, data_digest, split_blocks, split_fold
 from models.datasets.catalog import open_set
 from models.evaluation.metrics import LogitTally
 from models.inference.map_scenes import ProgressReceiver
@@ -101,9 +101,8 @@ def _keep(stocks: Sequence[Stock], *, kept_gb: float | None, progress: ProgressR
 def _parts(whole: LabelledSet, plan: DataPlan) -> tuple[LabelledSet, LabelledSet]:
     """Return what is learned from, and what is left out."""
     if plan.block_px is None:
-        parts = fold(whole, folds=plan.folds, number=plan.fold)
-        return parts.learned_from, parts.left_out
-    return fold_in_blocks(whole, block_px=plan.block_px, folds=plan.folds, number=plan.fold)
+        return split_fold(whole, folds=plan.folds, number=plan.fold)
+    return split_blocks(whole, block_px=plan.block_px, folds=plan.folds, number=plan.fold)
 
 
 EnergyMeter = Callable[[], float | None]

@@ -14,7 +14,7 @@ from models.cards.inputs import UNCLASSIFIED, BandStatistics
 from models.cards.training_record import Training
 from models.damage.regression import grades_of, logits, regression_of, standardised
 from models.datasets.base import data_digest
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import DamageTiles, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.map_scenes import ProgressReceiver
 from models.training.fit_regression import GradedTile, GradingPlan, fit_card, measure_tile
@@ -38,7 +38,7 @@ def train_grader(plan: GradingPlan, *, out: Path, progress: ProgressReceiver) ->
         StoreError: where `out` cannot be written.
     """
     started = time.monotonic()
-    labelled = Xbd.open(plan.root, plan.split)
+    labelled = open_xbd(plan.root, plan.split)
     tiles, seen = _read(plan, labelled, progress)
     draft = fit_card(plan, tiles)
     several = len(tiles) > 1
@@ -86,7 +86,7 @@ def graded(card: ModelCard, tile: GradedTile) -> BuildingPredictions:
 
 
 def _read(
-    plan: GradingPlan, labelled: Xbd, progress: ProgressReceiver
+    plan: GradingPlan, labelled: DamageTiles, progress: ProgressReceiver
 ) -> tuple[list[GradedTile], list[tuple[Float64Array, ...]]]:
     """Return the features of all tiles, and statistics of their images before and after."""
     tiles, seen = [], []
@@ -142,7 +142,7 @@ def _bands(tiles: Sequence[Float64Array]) -> tuple[BandStatistics, ...]:
     )
 
 
-def _training(plan: GradingPlan, labelled: Xbd, started: float) -> Training:
+def _training(plan: GradingPlan, labelled: DamageTiles, started: float) -> Training:
     return Training(
         config_sha256=plan.digest,
         data_sha256=data_digest(labelled),

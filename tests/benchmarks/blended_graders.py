@@ -16,7 +16,7 @@ from geo.types import Float64Array
 from models.cards.inputs import UNCLASSIFIED
 from models.cards.registry import find
 from models.damage.grader import Grader
-from models.datasets.xbd import DamageTile, Xbd
+from models.datasets.xbd import DamageTile, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.model import load_model
 from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
@@ -68,7 +68,7 @@ def main(root: str, model: str, learned: str, new: str) -> None:
         new: tile that it did not.
     """
     network = load_model(find(model, extra=None), "grades", device="cpu")
-    tiles = [Xbd.open(Path(root), name)[0] for name in (learned, new)]
+    tiles = [open_xbd(Path(root), name)[0] for name in (learned, new)]
     plan = read_grading_plan(PLAN, root=Path(root))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("share_of_network", "auc_damaged", "macro_f1_two", "macro_f1_four", "ece"))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from models.adaptation.adapt import adapt_regression
 from models.cards.card import ModelCard
 from models.damage.regression import grades_of, logits, regression_of
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.map_scenes import NoProgress
@@ -98,7 +98,7 @@ def _scored(
 def main(root: str) -> None:
     """Write the curve as CSV to stdout: mean and standard deviation over the draws."""
     plan = read_grading_plan(PLAN, root=Path(root))
-    labelled = Xbd.open(plan.root, plan.split)
+    labelled = open_xbd(plan.root, plan.split)
     tiles = [measure_tile(labelled[index], plan) for index in range(len(labelled))]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     measures = ("auc_damaged", "macro_f1_two", "macro_f1_four")

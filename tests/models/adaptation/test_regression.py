@@ -5,7 +5,7 @@ from models.adaptation.adapt import adapt_regression
 from models.adaptation.logistic import STRENGTHS
 from models.cards.registry import find
 from models.damage.regression import logits, regression_of
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.map_scenes import NoProgress
 from models.training.fit_regression import fit_card, lesson_of, measure_tile
@@ -25,7 +25,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tiles(settings):
-    labelled = Xbd.open(settings.root)
+    labelled = open_xbd(settings.root)
     return [measure_tile(labelled[index], settings) for index in range(2)]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from models.cards.card import ModelCard
 from models.cards.inputs import UNCLASSIFIED
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.training.fit_regression import fit_card, measure_tile
 from models.training.train_regression import graded
 from tests.benchmarks.blended_graders import SHARES, blends
@@ -29,7 +29,7 @@ class Oracle:
 def test_a_blend_goes_from_the_regression_to_the_network(tmp_path):
     for seed in (1, 2):
         write_xbd(tmp_path, f"made-storm_0000000{seed}", town(seed, chance=1.0))
-    settings, labelled = plan(tmp_path), Xbd.open(tmp_path)
+    settings, labelled = plan(tmp_path), open_xbd(tmp_path)
     learned, new = labelled[0], labelled[1]
     truth = np.where(new.grades == UNCLASSIFIED, 1, new.grades)
     answers = np.eye(4, dtype=np.float32)[truth - 1]

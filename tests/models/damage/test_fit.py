@@ -5,7 +5,7 @@ from flows.reports.progress import QuietProgress
 from models.cards.card import read_card
 from models.cards.registry import CardRef, find
 from models.damage.regression import regression_of
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid, TrainingInvalid
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
@@ -40,7 +40,7 @@ def settings(root):
 
 @pytest.fixture(scope="module")
 def tiles(root, settings):
-    labelled = Xbd.open(root)
+    labelled = open_xbd(root)
     return [measure_tile(labelled[index], settings) for index in range(2)]
 
 
@@ -52,7 +52,7 @@ def test_a_card_is_written_with_scores_of_tiles_that_were_not_learned_from(root,
     assert all(score.trainings_differ_in == "fold" for score in card.scores)
     aucs = [score.value for score in card.scores if score.measure == "auc_damaged"]
     assert min(aucs) > 0.95
-    for entry, image in zip(card.inputs, Xbd.open(root)[0].images, strict=True):
+    for entry, image in zip(card.inputs, open_xbd(root)[0].images, strict=True):
         assert [band.mean for band in entry.training_statistics] == pytest.approx(
             image.mean(axis=(1, 2)).tolist(), rel=0.05
         )
@@ -84,7 +84,7 @@ def test_a_block_that_is_left_out_is_not_learned_from(settings, tiles):
 def test_the_scores_are_those_of_evaluate(root, settings, tiles, tmp_path):
     card = fit_card(settings, tiles[:1])
     grader = load_model(CardRef(card, tmp_path), "grades")
-    labelled = Xbd.open(root, "00000002")
+    labelled = open_xbd(root, "00000002")
     done = evaluate_damage(grader, labelled, split="00000002", progress=QuietProgress())
     found = graded(card, tiles[1])
     np.testing.assert_allclose(done.buildings.probabilities, found.probabilities, atol=1e-6)
@@ -124,7 +124,7 @@ def test_a_plan_says_which_field_is_wrong(tmp_path):
 @pytest.mark.data
 def test_the_shipped_regression_is_that_of_its_plan_and_its_scores_are_measured_again(data_dir):
     settings = read_grading_plan(PLAN, root=data_dir / "joplin_xbd")
-    labelled = Xbd.open(settings.root)
+    labelled = open_xbd(settings.root)
     tiles = [measure_tile(labelled[index], settings) for index in range(2)]
     card = find("damage-features").card
     again = regression_of(fit_card(settings, tiles))

@@ -7,7 +7,7 @@ from scipy.special import expit
 from models.cards.card import ModelCard, card_bytes
 from models.cards.registry import CardRef, find
 from models.damage.regression import contributions, grades_of, logits, standardised
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model
 from models.training.fit_regression import fit_card, measure_tile
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreference
 @pytest.fixture(scope="module")
 def tile(tmp_path_factory):
     root = tmp_path_factory.mktemp("xbd")
-    return Xbd.open(write_xbd(root, "made-storm_00000001", town(1)))[0]
+    return open_xbd(write_xbd(root, "made-storm_00000001", town(1)))[0]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from geo.scenes.source import Source
 from geo.vector.area_of_interest import parse_area
 from models.cards.registry import find
 from models.damage.grades import graded_mask
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
 
@@ -36,7 +36,7 @@ def test_the_network_is_worth_what_its_card_says(data_dir):
         if score.dataset == "xBD" and score.trainings_differ_in is None
     ]
     assert {score.split for score in scores} == {OTHER_TILE}
-    labelled = Xbd.open(data_dir / "joplin_xbd", OTHER_TILE)
+    labelled = open_xbd(data_dir / "joplin_xbd", OTHER_TILE)
     grader = load_model(ref, "grades", device="cpu")
     done = evaluate_damage(grader, labelled, progress=QuietProgress()).as_json()
     for score in scores:

@@ -1,30 +1,24 @@
 import numpy as np
 import pytest
 
-from models.datasets.base import Sample, fold_in_blocks, in_fold
+from models.datasets.base import LabelledSet, Sample, block_fold, split_blocks
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 
 
-class Single:
+def single():
     """A set of one tile, a corner of which has no label."""
-
-    kinds, groups, files = {}, ("one",), ()
-
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        known = np.ones((50, 70), bool)
-        known[:9, :9] = False
-        image = raster_without_location(
-            np.ones((1, 50, 70), np.float32), valid=known, bands=("red",), source="made"
-        )
-        return Sample("made", "one", {"image": image}, known, known)
+    known = np.ones((50, 70), bool)
+    known[:9, :9] = False
+    image = raster_without_location(
+        np.ones((1, 50, 70), np.float32), valid=known, bands=("red",), source="made"
+    )
+    sample = Sample("made", "one", {"image": image}, known, known)
+    return LabelledSet({}, ("one",), (), lambda index: sample)
 
 
-def test_every_pixel_is_left_out_by_one_fold():
-    folds = [in_fold((50, 70), 10, folds=4, number=number) for number in range(4)]
+def test_every_pixel_is_in_one_fold():
+    folds = [block_fold((50, 70), 10, folds=4, number=number) for number in range(4)]
     assert (np.sum(folds, axis=0) == 1).all()
     # Some of every row and of every column of squares, and squares are whole.
     for fold in folds:
@@ -33,14 +27,14 @@ def test_every_pixel_is_left_out_by_one_fold():
         assert squares.any(axis=(1, 3)).any(axis=1).all()
 
 
-def test_what_is_learned_and_what_is_left_out_share_no_label_and_lose_none():
-    learned, left_out = fold_in_blocks(Single(), block_px=10, folds=4, number=1)
-    one, other = learned[0].known, left_out[0].known
+def test_training_and_fold_share_no_label_and_lose_none():
+    training, fold = split_blocks(single(), block_px=10, folds=4, number=1)
+    one, other = training[0].known, fold[0].known
     assert not (one & other).any()
-    np.testing.assert_array_equal(one | other, Single()[0].known)
+    np.testing.assert_array_equal(one | other, single()[0].known)
     assert 0.15 < other.mean() < 0.35
     # The images stay whole.
-    assert learned[0].images["image"].valid.sum() == Single()[0].known.sum()
+    assert training[0].images["image"].valid.sum() == single()[0].known.sum()
 
 
 @pytest.mark.parametrize(
@@ -48,4 +42,4 @@ def test_what_is_learned_and_what_is_left_out_share_no_label_and_lose_none():
 )
 def test_a_fold_that_cannot_be_is_refused(folds, number, said):
     with pytest.raises(DataInvalid, match=said):
-        in_fold((50, 70), 10, folds=folds, number=number)
+        block_fold((50, 70), 10, folds=folds, number=number)

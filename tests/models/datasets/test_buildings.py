@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.datasets.catalog import Kind, open_set
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid
 from tests.models.damage.made import town, write_xbd
 
@@ -19,7 +19,7 @@ def test_the_pixels_of_a_tile_are_a_building_or_not_and_graded(tmp_path):
     assert len(whole) == 2
     assert whole.groups == ("a-storm", "a-storm")
     assert len(whole.files) == 8
-    tile, sample = Xbd.open(tmp_path)[1], whole[1]
+    tile, sample = open_xbd(tmp_path)[1], whole[1]
     assert sample.name == "a-storm_00000001"
     np.testing.assert_array_equal(sample.grades, tile.mask)
     np.testing.assert_array_equal(sample.target, tile.buildings > 0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.datasets.base import data_digest, fold, left_out
+from models.datasets.base import data_digest, fold_indices, split_fold
 from models.datasets.catalog import Kind, fold_name, open_set
 from models.datasets.image_mask_pairs import group_of
 from models.errors import DataInvalid
@@ -13,12 +13,12 @@ GROUPS = st.lists(st.integers(0, 30).map("g{:02d}".format), min_size=5, max_size
 
 @settings(max_examples=50, deadline=None)
 @given(groups=GROUPS, folds=st.integers(2, 5))
-def test_every_sample_is_left_out_once_and_never_apart_from_its_neighbours(groups, folds):
+def test_every_sample_is_in_one_fold_together_with_its_neighbours(groups, folds):
     if len(set(groups)) < folds:
         with pytest.raises(DataInvalid, match="do not make"):
-            left_out(groups, folds=folds, number=0)
+            fold_indices(groups, folds=folds, number=0)
         return
-    out = [left_out(groups, folds=folds, number=number) for number in range(folds)]
+    out = [fold_indices(groups, folds=folds, number=number) for number in range(folds)]
     assert sorted(index for part in out for index in part) == list(range(len(groups)))
     for part in out:
         inside = {groups[index] for index in part}
@@ -53,7 +53,7 @@ def test_the_folds_of_a_split_are_opened_by_name_and_make_up_the_split(tmp_path,
     )
     whole = open_set(Kind.OMBRIA, tmp_path, split=split)
     for number, groups in enumerate(found):
-        assert groups == fold(whole, folds=3, number=number).left_out.groups
+        assert groups == split_fold(whole, folds=3, number=number)[1].groups
     assert fold_name("all", folds=5, number=0) == "fold-0-of-5"
 
 
@@ -61,7 +61,7 @@ def test_the_folds_of_a_split_are_opened_by_name_and_make_up_the_split(tmp_path,
 def test_the_digest_of_the_data_follows_one_changed_file(tmp_path):
     labelled = open_set(Kind.OMBRIA, write_ombria(tmp_path, [1, 41]), split="train")
     before = data_digest(labelled)
-    assert data_digest(fold(labelled, folds=2, number=0).learned_from) == before
+    assert data_digest(split_fold(labelled, folds=2, number=0)[0]) == before
     image = labelled.files[1]
     image.write_bytes(image.read_bytes() + b"\0")
     assert data_digest(labelled) != before

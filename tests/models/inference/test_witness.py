@@ -17,7 +17,7 @@ from geo.types import block_numbers
 from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
-from models.datasets.ombria import Ombria
+from models.datasets.ombria import open_ombria
 from models.inference.cross_check import BLOCK_PX, CrossCheckedReader, _contradicted, cross_checked
 from models.inference.model import load_model
 from models.inference.scene_inputs import Answer, CrossCheck, read, reader_for
@@ -171,7 +171,7 @@ def test_a_detector_that_is_unsure_or_sees_one_class_is_not_heard() -> None:
 @pytest.mark.data
 def test_a_faultless_network_keeps_the_blocks_of_ombria(data_dir: Path) -> None:
     """The labels stand for a network; the test split chose nothing of the rule."""
-    test = Ombria.open(data_dir / "ombria", "test")
+    test = open_ombria(data_dir / "ombria", "test")
     model = load_model(find("mndwi-water"))
     right, opposite, blocks = 0, 0, 0
     for index in range(0, len(test), 4):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from models.cards.card import ModelCard
 from models.cards.inputs import BandStatistics
 from models.cards.registry import find
-from models.datasets.ombria import Ombria
-from models.datasets.sen1floods11 import Sen1Floods11
+from models.datasets.ombria import open_ombria
+from models.datasets.sen1floods11 import open_sen1floods11
 from models.networks.domain_check import checked_statistics, scenes_out_of_domain
 from models.networks.tensors import ValueSample
 from tests.models.conftest import make_raster, network_card
@@ -178,7 +178,7 @@ def test_a_detector_has_no_domain() -> None:
 @pytest.fixture(scope="module")
 def ombria_card(data_dir: Any) -> ModelCard:
     """A card that learned from 104 tiles of ombria/train; a training takes 200."""
-    train = Ombria.open(data_dir / "ombria", "train")
+    train = open_ombria(data_dir / "ombria", "train")
     tiles = [train[index].images for index in range(0, len(train), 6)]
     card = flood_card(domain={})
     for entry in card["inputs"]:
@@ -193,14 +193,14 @@ def ombria_card(data_dir: Any) -> ModelCard:
 
 @pytest.mark.data
 def test_imagery_like_the_training_passes(data_dir: Any, ombria_card: ModelCard) -> None:
-    test = Ombria.open(data_dir / "ombria", "test")
+    test = open_ombria(data_dir / "ombria", "test")
     flagged = [
         slot
         for index in range(0, len(test), 3)
         for slot in far(ombria_card, **_named(test[index].images))
     ]
     assert len(flagged) <= 1
-    spain = Sen1Floods11.open(data_dir / "sen1floods11", "all")[0].images
+    spain = open_sen1floods11(data_dir / "sen1floods11", "all")[0].images
     assert far(ombria_card, **_named(spain)) == {}
 
 
@@ -213,7 +213,7 @@ def test_imagery_like_the_training_passes(data_dir: Any, ombria_card: ModelCard)
 def test_imagery_that_was_read_wrongly_does_not(
     data_dir: Any, ombria_card: ModelCard, wrong: Any
 ) -> None:
-    test = Ombria.open(data_dir / "ombria", "test")
+    test = open_ombria(data_dir / "ombria", "test")
     flagged, images = 0, 0
     for index in range(0, len(test), 5):
         for slot in ("s2-before", "s2-after"):

@@ -8,7 +8,7 @@ import torch
 from flows.reports.progress import QuietProgress
 from models.cards.registry import find
 from models.damage.grader import Finder
-from models.datasets.xbd import Xbd
+from models.datasets.xbd import open_xbd
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
 from models.training.config import TrainingConfig
@@ -94,7 +94,7 @@ def test_what_was_trained_grades_buildings_and_is_scored_with_and_without_footpr
     root, out = trained
     grader = load_model(find(out), "grades", device="cpu")
     assert isinstance(grader, Finder)
-    scores = evaluate_damage(grader, Xbd.open(root), progress=QuietProgress()).as_json()
+    scores = evaluate_damage(grader, open_xbd(root), progress=QuietProgress()).as_json()
     assert scores["buildings"] == scores["buildings_graded"] == 16
     # Bright roofs, rough where damaged: two epochs are enough to see them.
     assert scores["f1_localisation"] > 0.6
