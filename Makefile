@@ -1,9 +1,12 @@
 # make demo | test | check | bench: each makes the environment first, once.
 PYTHON ?= python3
 VENV ?= .venv
-# An index of CPU builds of torch, where the machine has no GPU and you know one:
-#   make demo TORCH_INDEX=URL
-TORCH_INDEX ?=
+# An index of CPU builds of torch (0.7 GB instead of 7), taken where no GPU is seen:
+#   export TORCH_CPU_INDEX=URL   once, or   make demo TORCH_CPU_INDEX=URL
+# TORCH_INDEX=URL is taken on any machine.
+TORCH_CPU_INDEX ?=
+GPU := $(shell nvidia-smi --list-gpus 2>/dev/null | grep ^GPU)
+TORCH_INDEX ?= $(if $(GPU),,$(TORCH_CPU_INDEX))
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
@@ -13,6 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 demo: $(INSTALLED)
 	$(BIN)/aftermap demo
+	@echo 'The command is $(BIN)/aftermap; ". $(BIN)/activate" puts it on the PATH of this shell.'
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
