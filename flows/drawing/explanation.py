@@ -39,7 +39,7 @@ from flows.drawing.map import UNSEEN
 from flows.reports.text import dates_text
 from flows.review.inputs import Polygon
 from geo.export.styles import PERCENT_RAMP, Symbol
-from geo.imagery.mosaic import for_eye, quicklook, shown_bands
+from geo.imagery.mosaic import as_picture, quicklook, shown_bands
 from geo.raster.grid import crs_of
 from geo.scenes.sensors import Family
 from geo.types import BoolArray, FloatArray
@@ -432,7 +432,7 @@ def _picture(explained: Explained, reading: SceneInput, ground: Ground) -> Pictu
     scenes = reading.mosaic.scenes
     bands = shown_bands(reading.mosaic.bands)
     if len(bands) == 3 or scenes[0].sensor.family is Family.RADAR:
-        pixels = for_eye(reading.mosaic.read(ground.geobox))
+        pixels = as_picture(reading.mosaic.read(ground.geobox))
     else:
         bands = shown_bands(scenes[0].bands)
         pixels, _ = quicklook(scenes, ground.geobox)

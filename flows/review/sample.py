@@ -37,7 +37,7 @@ from flows.review.inputs import (
     scenes_again,
 )
 from geo.imagery.dataset import fixed_block_cache
-from geo.imagery.mosaic import SceneMosaic, for_eye, quicklook_scenes, shown_bands
+from geo.imagery.mosaic import SceneMosaic, as_picture, quicklook_scenes, shown_bands
 from geo.imagery.reader import Masking
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Phase, Scene
@@ -135,7 +135,7 @@ class Photographer:
 
 def _jpeg(raster: Raster, outline: BaseGeometry) -> bytes:
     """Return a picture as JPEG, with the outline of the building and a scale bar."""
-    pixels = np.moveaxis(np.round(255 * for_eye(raster)), 0, -1).astype(np.uint8)
+    pixels = np.moveaxis(np.round(255 * as_picture(raster)), 0, -1).astype(np.uint8)
     pixels[~raster.valid] = _UNSEEN
     image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)

@@ -1,13 +1,5 @@
-"""Image files: opened as what their first bytes say, and read with what is missing in them.
-
-Is a TIFF whole? GDAL drops an entry that lies beyond the end of a file, and goes on.
-
-A file that lost its last ten bytes may so lose its nodata value, its mask or its CRS, and keep
-every pixel: what was not seen would read as seen. TIFF 6.0, section 2; BigTIFF is libtiff's.
-
-GDAL's cache of decoded blocks: one for the whole process, whoever reads or writes.
-
-Where an image lies: its CRS, the size of its pixels on the ground, its footprint.
+"""Image files: opened by the kind that their first bytes show, checked for truncation, and read
+with a mask of missing pixels; CRS, ground sampling distance and footprint of an image.
 """
 
 import struct
@@ -34,7 +26,7 @@ from shapely.geometry import Polygon
 from geo.errors import MissingCRS, SceneUnreadable, SourceInvalid
 from geo.imagery.georeferencing import PlacedImage, by_control_points
 from geo.imagery.xyz_tiles import TileLevel
-from geo.scenes.source import NOTHING_TOLD, Georeference
+from geo.scenes.source import NO_GEOREFERENCE, Georeference
 from geo.types import BoolArray, FloatArray
 from geo.vector.area_files import Polygonal, cut, polygons_only, unwrap
 
@@ -60,7 +52,10 @@ class _Form:
 def is_whole(path: Path) -> bool:
     """Whether all directories of a TIFF, and all that they point to, lie inside the file.
 
-    Where its pixels lie is left to GDAL, which does not read beyond the end in silence.
+    GDAL drops an entry that lies beyond the end of a file and goes on: a file that lost its last
+    ten bytes may lose its nodata value, mask or CRS and keep every pixel, and pixels without an
+    observation would count as observed. TIFF 6.0, section 2; BigTIFF as in libtiff.
+    The blocks of pixels are left to GDAL, which reports a read beyond the end.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -137,28 +132,28 @@ _END_OF = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 _TAIL_BYTES = 65_536
 """Some writers put something of their own behind a picture's end."""
 
-_ALONE = {
+_NO_SIDECARS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # libjpeg fills what is missing with grey, and only warns.
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
 }
-"""GDAL looks at no other file, and takes no broken one for whole."""
+"""GDAL reads no other file, and no damaged one as if it were whole."""
 
-_TELLING = ("<SRS", "<GeoTransform", "<GCPList", "<NoDataValue", "<MaskBand")
+_AUX_TAGS = ("<SRS", "<GeoTransform", "<GCPList", "<NoDataValue", "<MaskBand")
 """What an .aux.xml beside an image may say of where its pixels lie and which are valid."""
 
 
 Image: TypeAlias = DatasetReader | WarpedVRT | PlacedImage | TileLevel
-"""What can be read: a file as it is, warped by its control points, placed by what is told of it,
-or one zoom of a tile tree."""
+"""What can be read: a file as it is, warped by its control points, with a georeference from
+outside the file, or one zoom of a tile tree."""
 
 
-def open_image(path: Path, told: Georeference = NOTHING_TOLD) -> Image:
-    """Open an image where it lies: by its own word, its control points, or what is told.
+def open_image(path: Path, georeference: Georeference = NO_GEOREFERENCE) -> Image:
+    """Open an image where it lies: by its own transform, its control points or `georeference`.
 
     Args:
         path: a file, or the folder of one zoom of a tile tree.
-        told: what `georeference_of` found.
+        georeference: as `georeference_of` returns it.
 
     Raises:
         SceneUnreadable: where it is no raster, or a damaged one.
@@ -166,11 +161,11 @@ def open_image(path: Path, told: Georeference = NOTHING_TOLD) -> Image:
         MissingCRS: where its control points place nothing.
     """
     if path.is_dir():
-        return TileLevel(path, rows=told.rows)
-    dataset = open_file(path, is_placed=told.transform is not None)
+        return TileLevel(path, rows=georeference.rows)
+    dataset = open_file(path, is_placed=georeference.transform is not None)
     if dataset.transform == Affine.identity() and dataset.gcps[0]:
-        return by_control_points(dataset, path, crs=told.crs)
-    return PlacedImage.of(dataset, told)
+        return by_control_points(dataset, path, crs=georeference.crs)
+    return PlacedImage.of(dataset, georeference)
 
 
 def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
@@ -198,19 +193,19 @@ def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
         raise SceneUnreadable(
             f"{path} is not a GeoTIFF or JPEG 2000 image ({found}); give the image itself"
         )
-    _check_alone(path)
+    _refuse_sidecars(path)
     if kinds[magic] == "GTiff" and not is_whole(path):
         raise SceneUnreadable(
             f"{path} ends before what its header says it holds: it is truncated; fetch it again "
             "or leave it out"
         )
-    if kinds[magic] in _END_OF and _breaks_off(path, _END_OF[kinds[magic]]):
+    if kinds[magic] in _END_OF and _is_cut_off(path, _END_OF[kinds[magic]]):
         raise SceneUnreadable(
             f"{path} breaks off before its picture ends; fetch it again or leave it out"
         )
     try:
-        with rasterio.Env(**_ALONE), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # what is told may place it
+        with rasterio.Env(**_NO_SIDECARS), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a world file may follow
             return rasterio.open(path, driver=kinds[magic])
     except RasterioIOError as error:
         raise SceneUnreadable(
@@ -219,21 +214,21 @@ def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
         ) from error
 
 
-def _breaks_off(path: Path, end: bytes) -> bool:
+def _is_cut_off(path: Path, end: bytes) -> bool:
     """Whether the end of a picture is not where it should be: decoders fill the rest with grey."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         return end not in file.read()
 
 
-def _check_alone(path: Path) -> None:
+def _refuse_sidecars(path: Path) -> None:
     mask, notes = path.with_name(f"{path.name}.msk"), path.with_name(f"{path.name}.aux.xml")
-    told = [beside for beside in (mask,) if beside.exists()]
-    if notes.is_file() and any(word in notes.read_text("utf-8", "replace") for word in _TELLING):
-        told.append(notes)
-    if told:
+    found = [beside for beside in (mask,) if beside.exists()]
+    if notes.is_file() and any(word in notes.read_text("utf-8", "replace") for word in _AUX_TAGS):
+        found.append(notes)
+    if found:
         raise SourceInvalid(
-            f"{told[0]} says where {path.name} lies or which of its pixels are valid, and only "
+            f"{found[0]} says where {path.name} lies or which of its pixels are valid, and only "
             "the image itself is read; put both into one file with `gdal_translate --config "
             f"GDAL_TIFF_INTERNAL_MASK YES {path.name} whole.tif`"
         )
@@ -300,7 +295,7 @@ def _read_tiles(
     whole = window or Window(0, 0, level.width, level.height)
     rows, cols = shape or (round(whole.height), round(whole.width))
     parts = []
-    with rasterio.Env(**_ALONE):
+    with rasterio.Env(**_NO_SIDECARS):
         for strip, span in level.strips(whole, rows):
             tiles, inner = level.over(strip)
             with tiles:

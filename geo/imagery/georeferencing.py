@@ -1,7 +1,4 @@
-"""Georeference: where an image lies, told beside it by a world file, a .prj or the user.
-
-Images placed by what their transform does not say: a world file, a told CRS, or points.
-"""
+"""Georeference of images that lack it: world files, .prj, a CRS of the user, control points."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,15 +26,15 @@ _ESRI_CRS_BYTES = 1_000_000
 
 
 def georeference_of(source: Source, path: Path) -> Georeference:
-    """Return what the user and the files beside an image tell of its position.
+    """Return the georeference that the user and the files beside an image give.
 
     Raises:
         MissingCRS: where the CRS that they name is not known.
         SourceInvalid: where the world file is damaged.
     """
     world, prj = world_file(path), beside(path, (".prj",))
-    crs = _told(source.crs) if source.crs is not None else None
-    notes = [f"{path.name} lies where {world.name} says"] if world else []
+    crs = _crs_given(source.crs) if source.crs is not None else None
+    notes = [f"{path.name} is georeferenced by {world.name}"] if world else []
     if crs is None and prj is not None:
         crs = _of_prj(prj)
         notes.append(f"{prj.name} gives the coordinate reference system of {path.name}")
@@ -61,7 +58,7 @@ def _read_world(path: Path) -> Affine:
     return transform
 
 
-def _told(crs: str) -> str:
+def _crs_given(crs: str) -> str:
     try:
         return _named(CRS.from_user_input(crs))
     except CRSError as error:
@@ -101,13 +98,15 @@ class PlacedImage:
         self.transform = transform
 
     @classmethod
-    def of(cls, dataset: DatasetReader, told: Georeference) -> "DatasetReader | PlacedImage":
+    def of(
+        cls, dataset: DatasetReader, georeference: Georeference
+    ) -> "DatasetReader | PlacedImage":
         """Return a dataset with what it lacks; the dataset itself where that is nothing."""
         crs, transform = dataset.crs, dataset.transform
-        if crs is None and told.crs is not None:
-            crs = rasterio.crs.CRS.from_user_input(told.crs)
-        if transform == Affine.identity() and told.transform is not None:
-            transform = told.transform
+        if crs is None and georeference.crs is not None:
+            crs = rasterio.crs.CRS.from_user_input(georeference.crs)
+        if transform == Affine.identity() and georeference.transform is not None:
+            transform = georeference.transform
         if (crs, transform) == (dataset.crs, dataset.transform):
             return dataset
         return cls(dataset, crs=crs, transform=transform)

@@ -1,7 +1,4 @@
-"""Several scenes of one phase as one raster: which pixel comes from which scene.
-
-A small picture of the imagery, for the eye only: stretched, never measured on.
-"""
+"""Several scenes of one phase as one raster, with the scene of each pixel; small pictures."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,7 +31,7 @@ class SceneMosaic:
         Args:
             scenes: the preferred first.
             bands: that each of them has.
-            maskings: by scene id; the provider's own mask is heeded in a scene without one.
+            maskings: by scene id; the provider's own mask is used in a scene without one.
 
         Raises:
             BandsMissing: where a scene lacks a band.
@@ -47,15 +44,15 @@ class SceneMosaic:
             )
         self.scenes = tuple(scenes)
         self.bands = tuple(bands)
-        told = maskings or {}
+        by_scene = maskings or {}
         self._readers = tuple(
-            SceneReader(scene, bands, told.get(scene.id, ALL_OF_PROVIDER)) for scene in scenes
+            SceneReader(scene, bands, by_scene.get(scene.id, ALL_OF_PROVIDER)) for scene in scenes
         )
 
     def read(self, geobox: GeoBox) -> Raster:
         """Read the scenes onto a grid; `origin` counts them from 1.
 
-        A pixel that no scene saw keeps the most telling reason: cloud before "no data"
+        a pixel that no scene observed keeps the most specific reason: cloud before "no data"
         before "no imagery".
         """
         pixels, reason = self._readers[0].read(geobox)
@@ -110,13 +107,13 @@ _SHOWN: tuple[tuple[str, ...], ...] = (
     ("vh",),
 )
 """Bands that are shown as red, green and blue, the first choice first; one band is grey."""
-_EYE_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)
+_FAMILY_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)
 """People read colours more easily than backscatter."""
 
 
 def quicklook_scenes(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
-    """Return the scenes of one phase that a picture is made of: one sensor, best for the eye."""
-    for family in _EYE_ORDER:
+    """Return the scenes of one phase that a picture is made of: one sensor, the easiest to read."""
+    for family in _FAMILY_ORDER:
         of_family = [s for s in scenes if s.sensor.family is family]
         if of_family:
             sensor = ordered(of_family, preference)[0].sensor_name
@@ -149,10 +146,10 @@ def quicklook(scenes: Sequence[Scene], geobox: GeoBox) -> tuple[FloatArray, Bool
     bands = shown_bands(scenes[0].bands)
     alike = [scene for scene in scenes if set(bands) <= set(scene.bands)]
     raster = SceneMosaic(alike, bands).read(geobox)
-    return for_eye(raster), raster.valid
+    return as_picture(raster), raster.valid
 
 
-def for_eye(raster: Raster) -> FloatArray:
+def as_picture(raster: Raster) -> FloatArray:
     """Return a raster as a picture, (3, rows, cols), 0 to 1; see `quicklook`."""
     bands = shown_bands(raster.bands)
     pixels = raster.pixels[[raster.bands.index(band) for band in bands]]
@@ -161,10 +158,10 @@ def for_eye(raster: Raster) -> FloatArray:
 
 
 def _stretched(pixels: FloatArray, valid: BoolArray) -> FloatArray:
-    seen = pixels[:, valid]
-    if seen.size == 0:
+    observed = pixels[:, valid]
+    if observed.size == 0:
         return np.zeros_like(pixels)
-    low, high = np.percentile(seen, [2, 98])
+    low, high = np.percentile(observed, [2, 98])
     spread = max(float(high - low), 1e-6)
     stretched: FloatArray = np.clip((np.nan_to_num(pixels) - low) / spread, 0, 1)
     return stretched.astype(np.float32)

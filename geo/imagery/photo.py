@@ -1,6 +1,5 @@
-"""Photos: pictures that lie nowhere, upright, with what the camera wrote down of itself.
-
-Where a camera was and what it looked at: an approximate footprint, or only its position.
+"""Photos without georeference: pixels turned upright, time, and the pose of the camera from EXIF
+and XMP, which gives an approximate footprint or only the position of the camera.
 """
 
 import re
@@ -29,12 +28,12 @@ _GEOD = Geod(ellps="WGS84")
 
 @dataclass(frozen=True)
 class Pose:
-    """What a camera wrote down of where it was and how it was held."""
+    """Position and attitude of a camera, from its metadata."""
 
     lonlat: tuple[float, float]
     """Of the camera, WGS 84."""
     height_m: float | None
-    """Above the ground it started from; None: not written down."""
+    """Above the ground it started from; None where it is not recorded."""
     pitch_deg: float | None
     """-90 looks straight down."""
     yaw_deg: float | None
@@ -59,12 +58,12 @@ def why_no_footprint(pose: Pose) -> str | None:
         if value is None
     ]
     if missing:
-        return f"the photo does not say its {', '.join(missing)}"
+        return f"the photo does not record its {', '.join(missing)}"
     if pose.height_m is not None and pose.height_m <= 0:
         return f"its height of {pose.height_m:g} m is not above the ground"
     if pose.pitch_deg is not None and abs(pose.pitch_deg + 90) > NADIR_WITHIN_DEG:
         return (
-            f"it looks aslant (pitch {pose.pitch_deg:g} degrees, straight down is -90, and "
+            f"it is oblique (pitch {pose.pitch_deg:g} degrees, straight down is -90, and "
             f"{NADIR_WITHIN_DEG:g} off are taken)"
         )
     if abs(pose.roll_deg) > NADIR_WITHIN_DEG:
@@ -124,14 +123,14 @@ class Photo:
     valid: BoolArray
     """(rows, cols); False where it is transparent or black in all bands, as at an edge."""
     taken: str | None
-    """ISO 8601 as the camera's clock had it; with its zone where that was written down."""
+    """ISO 8601 as the camera's clock had it; with its zone where that is recorded."""
     pose: Pose | None
-    """None where no position was written down."""
+    """None where no position is recorded."""
     colours: Colours = Colours.NATURAL
 
 
 def is_of_camera(path: Path) -> bool:
-    """Whether a picture says which camera took it; a preview of a product does not."""
+    """Whether a picture names its camera; a preview of a product does not."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return bool(image.getexif().get(ExifTags.Base.Make))
@@ -150,7 +149,7 @@ def read_photo(path: Path) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # cameras have 100 MP
             with Image.open(path, formats=_FORMATS) as image:
-                return _understood(image, path)
+                return _decoded(image, path)
     except Image.DecompressionBombError as error:
         raise SceneUnreadable(
             f"{path} has more pixels than any camera ({error}); cut it into parts, or georeference "
@@ -163,7 +162,7 @@ def read_photo(path: Path) -> Photo:
         ) from error
 
 
-def _understood(image: Image.Image, path: Path) -> Photo:
+def _decoded(image: Image.Image, path: Path) -> Photo:
     if image.mode not in _COLOURED:
         raise _grey(path, f"is stored as {image.mode}, without colours")
     exif, xmp = image.getexif(), bytes(image.info.get("xmp", b""))
@@ -209,15 +208,15 @@ def _pose(exif: Image.Exif, xmp: bytes, size: tuple[int, int]) -> Pose | None:
     # Receivers without a fix write zero.
     if lat is None or lon is None or (lat, lon) == (0, 0) or abs(lat) > 90 or abs(lon) > 180:
         return None
-    said = {key.decode(): float(value) for key, value in _XMP.findall(xmp)}
+    recorded = {key.decode(): float(value) for key, value in _XMP.findall(xmp)}
     zoom = _number(details.get(ExifTags.Base.DigitalZoomRatio))
     focal = _number(details.get(ExifTags.Base.FocalLengthIn35mmFilm))
     return Pose(
         lonlat=(lon, lat),
-        height_m=said.get("RelativeAltitude"),
-        pitch_deg=said.get("GimbalPitchDegree"),
-        yaw_deg=said.get("GimbalYawDegree"),
-        roll_deg=said.get("GimbalRollDegree", 0.0),
+        height_m=recorded.get("RelativeAltitude"),
+        pitch_deg=recorded.get("GimbalPitchDegree"),
+        yaw_deg=recorded.get("GimbalYawDegree"),
+        roll_deg=recorded.get("GimbalRollDegree", 0.0),
         focal_35mm=focal if focal and (zoom or 1) <= 1 else None,
         size_px=size,
     )

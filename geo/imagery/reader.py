@@ -1,6 +1,5 @@
-"""Scenes onto a grid: pixels made physical and placed, with why a pixel is not valid.
-
-Where a sensor did not see: the provider's own masks, and the noisy border of radar images.
+"""Scenes onto a grid: physical values, and the reason of each pixel that is not valid (nodata,
+masks of the provider, noisy borders of radar images, clouds found by a network).
 """
 
 import threading
@@ -56,9 +55,9 @@ class Masking:
     """What hides the ground in a scene, besides pixels that hold no value."""
 
     provider: frozenset[Label] = frozenset(_SCL.values())
-    """What the provider's own mask is believed on, where there is one; empty: it is not read."""
+    """Labels of the provider's mask that are used; empty: the mask is not read."""
     found: FoundClouds | None = None
-    """Clouds and shadows that somebody else finds in the scene."""
+    """Clouds and shadows found by a model."""
 
 
 ALL_OF_PROVIDER = Masking()
@@ -130,7 +129,7 @@ class _Handles(threading.local):
         if image is None:
             if len(self.open) >= MOST_OPEN:
                 self.open.pop(next(iter(self.open))).close()
-            image = open_image(layer.path, layer.told)
+            image = open_image(layer.path, layer.georeference)
         self.open[layer.path] = image
         return image
 
@@ -142,7 +141,7 @@ class _Layer:
     path: Path
     bands: tuple[str, ...]
     indexes: tuple[int, ...]
-    told: Georeference
+    georeference: Georeference
     footprint: BaseGeometry | None
     """Lon-lat; None where it is the scene's."""
 
@@ -228,8 +227,8 @@ class SceneReader:
         )
         stored = np.where(covered, codes[0], 0).astype(np.uint16)
         reason = quality_reason(stored, layer.bands[0])
-        heeded = np.isin(reason, list(self._masking.provider))
-        reason = np.where(heeded, reason, np.uint8(0))
+        used = np.isin(reason, list(self._masking.provider))
+        reason = np.where(used, reason, np.uint8(0))
         return np.where(covered, reason, Label.NO_DATA).astype(np.uint8)
 
     def _placed(self, layer: _Layer, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
@@ -297,7 +296,7 @@ def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
 
 def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
     bands, indexes = tuple(a.band for a in assets), tuple(a.index for a in assets)
-    return _Layer(path, bands, indexes, assets[0].told, assets[0].footprint)
+    return _Layer(path, bands, indexes, assets[0].georeference, assets[0].footprint)
 
 
 def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:

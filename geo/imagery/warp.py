@@ -108,10 +108,10 @@ def _warped(dataset: Image, take: Take, geobox: GeoBox) -> tuple[FloatArray, Boo
     kernel = Resampling.average if finer_by >= 1.5 else Resampling.bilinear
     kernel = Resampling.nearest if take.nearest else kernel
     reproject(source, pixels, src_nodata=np.nan, dst_nodata=np.nan, resampling=kernel, **onto)
-    seen: BoolArray = np.all(np.isfinite(source), axis=0)
-    if not seen.all():
-        pixels[:, _warp(seen, geobox, kernel, onto) < 0.5] = np.nan
-    return pixels, _warp(np.ones_like(seen), geobox, Resampling.nearest, onto) > 0
+    observed: BoolArray = np.all(np.isfinite(source), axis=0)
+    if not observed.all():
+        pixels[:, _warp(observed, geobox, kernel, onto) < 0.5] = np.nan
+    return pixels, _warp(np.ones_like(observed), geobox, Resampling.nearest, onto) > 0
 
 
 def _warp(mask: BoolArray, geobox: GeoBox, kernel: Resampling, onto: dict[str, Any]) -> FloatArray:
@@ -213,9 +213,9 @@ def block_mean(values: FloatArray, step: int) -> FloatArray:
     room = (0, 0), (0, -rows % step), (0, -cols % step)
     there = np.pad(np.ones((1, rows, cols), np.bool_), room)
     padded = np.pad(values, room, constant_values=np.nan)
-    seen = np.isfinite(padded)
-    count = _block_sum(seen, step)
-    total = _block_sum(np.where(seen, padded, 0), step)
+    observed = np.isfinite(padded)
+    count = _block_sum(observed, step)
+    total = _block_sum(np.where(observed, padded, 0), step)
     enough = 2 * count >= _block_sum(there, step)
     mean = total / np.maximum(count, 1)
     return np.where(enough & (count > 0), mean, np.nan).astype(np.float32)

@@ -1,7 +1,4 @@
-"""Tile trees: z/x/y pictures in Web Mercator, read as one image, a window at a time.
-
-Tiles: single pictures of a tile tree, checked one by one, and put side by side as a VRT.
-"""
+"""Tile trees: z/x/y pictures in Web Mercator, checked one by one, read as one image."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -78,11 +75,12 @@ def side_of(path: Path, content: bytes | None = None) -> int:
     except (UnidentifiedImageError, OSError) as error:
         raise SceneUnreadable(
             f"the tile {path} is no PNG, JPEG or WebP picture, or a damaged one; fetch it again "
-            "or take it away, then it counts as unseen"
+            "or remove it, and its area counts as not observed"
         ) from error
     if kind in _END_OF and _END_OF[kind] not in data[-64:]:
         raise SceneUnreadable(
-            f"the tile {path} breaks off; fetch it again or take it away, then it counts as unseen"
+            f"the tile {path} is truncated; fetch it again, or remove it and its area counts as not "
+            "observed"
         )
     if mode not in _MODES:
         raise BandsUnknown(
@@ -183,7 +181,7 @@ class TileLevel:
         self.folder = folder
         self.name = str(folder)
         self.zoom = int(folder.name)
-        self.tiles = _placed(folder, self.zoom, rows or said_rows(folder.parent))
+        self.tiles = _placed(folder, self.zoom, rows or row_order_of(folder.parent))
         self.side_px = side_of(folder / next(iter(self.tiles.values())))
         xs, ys = zip(*self.tiles, strict=True)
         self._corner = min(xs), min(ys)
@@ -259,7 +257,7 @@ class TileLevel:
             yield Window(window.col_off, top, window.width, height), span
 
     def close(self) -> None:
-        """Do nothing: what `over` opens is closed by who asked for it."""
+        """Do nothing: what `over` opens is closed by the caller."""
 
     def __enter__(self) -> Self:
         return self
@@ -273,8 +271,8 @@ class TileLevel:
         """Nothing stays open."""
 
 
-def said_rows(tree: Path) -> Rows:
-    """Return how a tree says that it counts rows: from the south only where it says so.
+def row_order_of(tree: Path) -> Rows:
+    """Return how a tree counts its rows: from the south where its metadata says so, else north.
 
     Raises:
         SourceInvalid: where it says that it is not in Web Mercator.

@@ -48,7 +48,7 @@ from geo.scenes.metadata import (
 from geo.scenes.radiometry import RGB, Colours, check_units, colours_of, sentinel2_offset
 from geo.scenes.scene import Asset, Phase, Scene
 from geo.scenes.sensors import Family, Sensor, Units
-from geo.scenes.source import NOTHING_TOLD, Georeference, Rows, Source, expanded, files_of
+from geo.scenes.source import NO_GEOREFERENCE, Georeference, Rows, Source, expanded, files_of
 from geo.types import FloatArray
 from geo.vector.area_files import Polygonal, polygons_only
 
@@ -60,7 +60,7 @@ def read_sample(
     path: Path,
     indexes: list[int],
     shape_px: tuple[int, int],
-    told: Georeference = NOTHING_TOLD,
+    georeference: Georeference = NO_GEOREFERENCE,
 ) -> FloatArray:
     """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where missing.
 
@@ -68,7 +68,7 @@ def read_sample(
         SceneUnreadable: where the file breaks off or is damaged.
     """
     rows, cols = shape_px
-    with open_image(path, told) as dataset:
+    with open_image(path, georeference) as dataset:
         step = dataset.height / rows
         try:
             # In strips, so that GDAL decodes a block once for all bands and then forgets it.
@@ -89,7 +89,7 @@ def read_sample(
 
 
 JOINED_FROM = 100
-"""Tiles of one source from which on they are joined; fewer are told apart in the product."""
+"""Tiles of one source from which on they are joined; fewer stay separate in the product."""
 
 
 def joined(scenes: Sequence[Scene], name: str) -> tuple[Scene, ...]:
@@ -171,7 +171,7 @@ class _File:
     path: Path
     """Of the file, or of the zoom of a tile tree."""
     header: Header
-    told: Georeference
+    georeference: Georeference
     sensor: Sensor
     bands: tuple[tuple[str, int], ...]
     group: Path
@@ -247,13 +247,13 @@ def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
 
 
 def _understand(source: Source, path: Path) -> "_File | _NoBand":
-    told = georeference_of(source, path)
-    with open_image(path, told) as dataset:
+    georeference = georeference_of(source, path)
+    with open_image(path, georeference) as dataset:
         crs = crs_text(dataset, path)
         header, outline, shape_px = _header(dataset, path), footprint(dataset), dataset.shape
         points = _points_note(dataset, path)
         if isinstance(dataset, DatasetReader):  # it lies where it says itself
-            told = NOTHING_TOLD
+            georeference = NO_GEOREFERENCE
     sensor, sensor_note = sensor_of(source, header)
     if points is not None and sensor.family is not Family.PICTURE:
         raise MissingCRS(
@@ -268,18 +268,18 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
         if source.bands is not None or not _is_beside(header, sensor):
             raise
         return _NoBand(path, error, sensor.title)
-    notes = tuple(note for note in (sensor_note, names.note, *told.notes, points) if note)
+    notes = tuple(note for note in (sensor_note, names.note, *georeference.notes, points) if note)
     return _File(
         path=path,
         header=header,
-        told=told,
+        georeference=georeference,
         sensor=sensor,
         bands=names.names,
         group=_group(path, sensor) if len(header.data_bands) == 1 else header.path,
         crs=crs,
         footprint=outline,
         shape=shape_px,
-        sha256=_sha256(path, told),
+        sha256=_sha256(path, georeference),
         notes=notes,
     )
 
@@ -334,12 +334,12 @@ def _header(dataset: Image, path: Path) -> Header:
     )
 
 
-def _sha256(path: Path, told: Georeference) -> str:
-    """Return the digest of an image and of what is told of its position."""
-    own = _sha256_of_tiles(path, told.rows) if path.is_dir() else _sha256_of(path)
-    if not told.moves:
+def _sha256(path: Path, georeference: Georeference) -> str:
+    """Return the digest of an image and of what is georeference of its position."""
+    own = _sha256_of_tiles(path, georeference.rows) if path.is_dir() else _sha256_of(path)
+    if not georeference.moves:
         return own
-    return hashlib.sha256(f"{own} {told.sha256}".encode()).hexdigest()
+    return hashlib.sha256(f"{own} {georeference.sha256}".encode()).hexdigest()
 
 
 def _sha256_of(path: Path) -> str:
@@ -388,7 +388,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, .
         phase=phase,
         taken=taken,
         footprint=sharpest.footprint,
-        assets=tuple(Asset(band, f.path, index, f.told) for f, band, index in bands),
+        assets=tuple(Asset(band, f.path, index, f.georeference) for f, band, index in bands),
         units=units,
         gsd_m=header.gsd_m,
         crs=sharpest.crs,
@@ -439,7 +439,9 @@ def _stored_units(sensor: Sensor, file: _File) -> Units:
 def _sample(files: list[_File]) -> FloatArray:
     """Return a coarse look at all bands of a scene, (bands, rows, cols), NaN where missing."""
     rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
-    return np.concatenate([read_sample(f.path, f.measured, (rows, cols), f.told) for f in files])
+    return np.concatenate(
+        [read_sample(f.path, f.measured, (rows, cols), f.georeference) for f in files]
+    )
 
 
 def _colours(used: list[_File], units: Units, sample: FloatArray) -> Colours | None:

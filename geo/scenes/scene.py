@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from geo.scenes.metadata import acquisition_key
 from geo.scenes.radiometry import Colours
 from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
-from geo.scenes.source import NOTHING_TOLD, Georeference
+from geo.scenes.source import NO_GEOREFERENCE, Georeference
 
 
 class Phase(StrEnum):
@@ -34,7 +34,7 @@ class Asset:
     path: Path
     index: int
     """Band number in the file, from 1."""
-    told: Georeference = NOTHING_TOLD
+    georeference: Georeference = NO_GEOREFERENCE
     """Of the file's position, beside the file."""
     footprint: BaseGeometry | None = field(default=None, compare=False)
     """Of one tile of many that are one scene, lon-lat; None where the scene's is the file's."""

@@ -97,7 +97,7 @@ class Georeference:
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-NOTHING_TOLD = Georeference()
+NO_GEOREFERENCE = Georeference()
 
 
 def files_of(source: Source) -> tuple[Path, ...]:

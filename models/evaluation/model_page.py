@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pydantic import Field, ValidationError, model_validator
 
-from geo.imagery.mosaic import for_eye
+from geo.imagery.mosaic import as_picture
 from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import DetectorArchitecture, NetworkArchitecture, Part
@@ -681,7 +681,7 @@ def draw_worst(shown: Sequence[ShownTile], *, threshold: float) -> bytes:
 
 def _display(raster: Raster) -> FloatArray:
     """Return (rows, cols, 3), 0 to 1."""
-    return np.moveaxis(np.where(raster.valid, for_eye(raster), np.float32(1)), 0, -1)
+    return np.moveaxis(np.where(raster.valid, as_picture(raster), np.float32(1)), 0, -1)
 
 
 def _masks(shown: ShownTile, threshold: float) -> Iterator[FloatArray]:

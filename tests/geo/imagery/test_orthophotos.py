@@ -390,7 +390,7 @@ def _page(path: Path) -> None:
         (_grey, BandsUnknown, "stored as L"),
         (_larger, SourceInvalid, "128 pixels a side, and others of its zoom have 64"),
         (_oblong, SourceInvalid, "tiles are square"),
-        (_cut, SceneUnreadable, "breaks off"),
+        (_cut, SceneUnreadable, "is truncated"),
         (_page, SceneUnreadable, "no PNG, JPEG or WebP picture"),
     ],
 )

@@ -81,12 +81,12 @@ def test_a_tilt_moves_the_footprint_where_the_camera_looks(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"GimbalPitchDegree": "-45"}, "it looks aslant"),
-        ({"GimbalPitchDegree": "-79.9"}, "it looks aslant"),
+        ({"GimbalPitchDegree": "-45"}, "it is oblique"),
+        ({"GimbalPitchDegree": "-79.9"}, "it is oblique"),
         ({"RelativeAltitude": "-3.0"}, "not above the ground"),
         ({"GimbalRollDegree": "20"}, "rolled by 20"),
-        ({"RelativeAltitude": ""}, "does not say its height above ground"),
-        ({"GimbalYawDegree": ""}, "does not say its yaw"),
+        ({"RelativeAltitude": ""}, "does not record its height above ground"),
+        ({"GimbalYawDegree": ""}, "does not record its yaw"),
     ],
 )
 def test_no_footprint_is_made_up(tmp_path: Path, change: dict[str, str], words: str) -> None:
