@@ -70,6 +70,7 @@ class CsmaskModel:
         """Check the units of the scene; its constants are the card's."""
         values = ValueSample(self.card)
         for inputs in samples:
+            shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
         return NO_STATISTICS

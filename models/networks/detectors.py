@@ -261,6 +261,7 @@ class DetectorModel:
             for name, (rule, edges) in self.detector.rules().items()
         }
         for inputs in samples:
+            shape_of(self.card, inputs)
             values.feed(inputs)
             features = self.features(inputs)
             for name, gathered in histograms.items():

@@ -170,6 +170,7 @@ class NetworkModel:
         """Check the units of the scene, and measure the levels that the card asks for."""
         values = ValueSample(self.card)
         for inputs in samples:
+            shape_of(self.card, inputs)
             values.feed(inputs)
         values.check()
         return checked_statistics(self.card, values)

@@ -14,7 +14,7 @@ from flows.config import RequestInvalid, Settings
 from flows.mapping import steps
 from flows.mapping.map_run import walk
 from flows.mapping.photos import plan_photos
-from flows.mapping.plan import choose_finder, choose_model, find_scenes, make_plan
+from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
 from flows.request import MapRequest, make_request
@@ -220,14 +220,13 @@ def test_who_grades_and_who_finds(town: Town, settings: Settings) -> None:
 
 @pytest.mark.parametrize("hazard", ["flood", "storm", "wildfire", "earthquake"])
 def test_nobody_looks_for_buildings_unasked(hazard: str, town: Town, settings: Settings) -> None:
-    request = asked(town, Path("store"), hazard=hazard)
     try:
-        choice = choose_model(request, find_scenes(request), settings)
+        plan = plan_of(town, settings, hazard=hazard)
     except NoModelFits as error:
         assert "--find-buildings" in str(error) or hazard == "wildfire"
         return
-    assert choice.grader is None
-    assert choose_finder(request, choice, find_scenes(request), settings) is None
+    assert plan.choice.grader is None
+    assert plan.finder is None
 
 
 @pytest.mark.parametrize(
