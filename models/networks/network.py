@@ -29,6 +29,7 @@ from models.networks.tensors import (
     Inputs,
     SceneStatistics,
     ValueSample,
+    shape_of,
     stack,
     usable_pixels,
 )
