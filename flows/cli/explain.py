@@ -57,6 +57,6 @@ def explain(  # noqa: PLR0917 (typer reads options from parameters)
     print_rows(explained_rows(explained), as_json=False, empty="nothing could be left out")
     print(
         f"\n{explained.polygon.notation}: mean probability {explanation.mean:.3f}, "
-        f"{explanation.region.mean_percent / 100:.3f} in the product; at a pixel they differ by at "
+        f"{explanation.window.mean_percent / 100:.3f} in the product; at a pixel they differ by at "
         f"most {explanation.largest_difference:.3f}\npicture: {picture}"
     )

@@ -44,7 +44,8 @@ from geo.raster.grid import crs_of
 from geo.scenes.sensors import Family
 from geo.types import BoolArray, FloatArray
 from models.cards.inputs import Physical
-from models.evaluation.attribution import Attribution, Case, Effect, Explanation, Feature
+from models.evaluation.explain import Attribution, DetectorFeature, Explanation, Occlusion
+from models.evaluation.explained_polygon import ExplainedPolygon
 from models.inference.scene_inputs import SceneInput
 
 FOR, AGAINST, NEUTRAL = "#2166ac", "#b2182b", "#7f7f7f"
@@ -369,14 +370,14 @@ class Explained:
 
     polygon: Polygon
     product_id: str
-    case: Case
+    case: ExplainedPolygon
     explanation: Explanation
 
 
 def picture_of(explained: Explained) -> WhyPicture:
     """Return the picture of an explanation."""
     polygon, explanation = explained.polygon, explained.explanation
-    card, region = explained.case.model.card, explanation.region
+    card, region = explained.case.model.card, explanation.window
     box = region.geobox.boundingbox
     crs = crs_of(region.geobox)
     width_m = ground_width_m(View(box.left, box.bottom, box.right, box.top), CRS(crs))
@@ -405,7 +406,7 @@ def _rows(explained: Explained, ground: Ground) -> list[list[Cell]]:
     probability = Field(
         "Probability, per cent\n" + f"of {explained.polygon.notation.lower()}",
         ground,
-        np.where(case.region.seen, explanation.probability * 100, np.float32(np.nan)),
+        np.where(case.window.has_probability, explanation.probability * 100, np.float32(np.nan)),
         _PERCENT,
         (0, 100),
     )
@@ -422,7 +423,7 @@ def _rows(explained: Explained, ground: Ground) -> list[list[Cell]]:
         cells.append(picture)
         if name in moved:
             cells.append(_moved(moved[name], ground, limit))
-    cells += [probability, _effects(explanation.effects), _bands(explanation.attributions)]
+    cells += [probability, _effects(explanation.occlusions), _bands(explanation.attributions)]
     columns = _COLUMNS if len(cells) > 6 else 3
     return [cells[start : start + columns] for start in range(0, len(cells), columns)]
 
@@ -448,7 +449,7 @@ def _picture(explained: Explained, reading: SceneInput, ground: Ground) -> Pictu
     )
 
 
-def _field(feature: Feature, ground: Ground, unit: str) -> Field:
+def _field(feature: DetectorFeature, ground: Ground, unit: str) -> Field:
     seen = feature.values[np.isfinite(feature.values)]
     low, high = np.percentile(seen, [1, 99]) if seen.size else (0.0, 1.0)
     return Field(
@@ -457,13 +458,13 @@ def _field(feature: Feature, ground: Ground, unit: str) -> Field:
     )  # fmt: skip
 
 
-def _distribution(feature: Feature, explanation: Explanation, unit: str) -> Distribution:
-    told = "nothing found by it" if feature.line is None else f"threshold: {feature.method}"
+def _distribution(feature: DetectorFeature, explanation: Explanation, unit: str) -> Distribution:
+    told = "nothing found by it" if feature.threshold is None else f"threshold: {feature.method}"
     return Distribution(
         f"{feature.name}{unit}\n{told}",
         explanation.around(feature),
         explanation.inside(feature),
-        feature.line,
+        feature.threshold,
     )
 
 
@@ -483,7 +484,7 @@ def _moved(attribution: Attribution, ground: Ground, limit: float) -> Field:
     )
 
 
-def _effects(effects: Sequence[Effect]) -> Bars:
+def _effects(effects: Sequence[Occlusion]) -> Bars:
     return Bars(
         "Left out: change of the probability,\npercentage points",
         [

@@ -24,8 +24,12 @@ from geo.scenes.source import Preference
 from geo.store.atomic_io import making
 from geo.store.manifest import Product
 from geo.types import FloatArray
-from models.evaluation.attribution import Case, ProductRasters, region_of
 from models.evaluation.explain import explain
+from models.evaluation.explained_polygon import (
+    ExplainedPolygon,
+    ProductRasters,
+    polygon_window,
+)
 from models.inference.clouds import maskings
 from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import load_model
@@ -58,22 +62,22 @@ def explain_feature(
         probability=product.folder / "rasters" / "probability.tif",
         band=BAND[polygon.asked],
     )
-    region = region_of(
+    region = polygon_window(
         polygon.outline(crs_of(grid)),
         rasters,
         grid,
         labels=polygon.labels,
-        most_px=ref.card.window_px,
+        max_px=ref.card.window_px,
     )
     model = load_model(ref, device=device)
     prefer = Preference(product.manifest["request"]["prefer"])
-    case = Case(
+    case = ExplainedPolygon(
         model=model,
         reader=reader_for(model, scenes, prefer, maskings(scenes, clouds)),
         statistics=surveys_of(product),
         grid=grid,
-        region=region,
-        asked=polygon.asked,
+        window=region,
+        probability=polygon.asked,
     )
     return Explained(polygon, product.product_id, case, explain(case, progress))
 
@@ -95,7 +99,7 @@ def draw_explained(explained: Explained, out_png: Path) -> None:
 def explained_json(explained: Explained) -> dict[str, Any]:
     """Return an explanation as plain numbers."""
     polygon, explanation = explained.polygon, explained.explanation
-    card, region = explained.case.model.card, explanation.region
+    card, region = explained.case.model.card, explanation.window
     return {
         "product": explained.product_id,
         "feature": polygon.id,
@@ -112,14 +116,14 @@ def explained_json(explained: Explained) -> dict[str, Any]:
         "features": [
             {
                 "name": feature.name,
-                "threshold": feature.line,
+                "threshold": feature.threshold,
                 "method": feature.method,
                 "median_inside": _median(explanation.inside(feature)),
                 "median_around": _median(explanation.around(feature)),
             }
             for feature in explanation.features
         ],
-        "left_out": [asdict(effect) for effect in explanation.effects],
+        "left_out": [asdict(effect) for effect in explanation.occlusions],
         "attributions": [
             {
                 "image": each.image,
@@ -129,7 +133,7 @@ def explained_json(explained: Explained) -> dict[str, Any]:
             }
             for each in explanation.attributions
         ],
-        "balances": [{**asdict(each), "gap": each.gap} for each in explanation.balances],
+        "balances": [{**asdict(each), "gap": each.gap} for each in explanation.completeness],
     }
 
 
@@ -140,7 +144,7 @@ def explained_rows(explained: Explained) -> list[dict[str, Any]]:
         return [
             {
                 "feature": feature.name,
-                "threshold": "none" if feature.line is None else f"{feature.line:.3g}",
+                "threshold": "none" if feature.threshold is None else f"{feature.threshold:.3g}",
                 "in the polygon": _figure(_median(explanation.inside(feature))),
                 "around it": _figure(_median(explanation.around(feature))),
             }
@@ -152,7 +156,7 @@ def explained_rows(explained: Explained) -> list[dict[str, Any]]:
             "probability without": f"{effect.without:.3f}",
             "change": f"{effect.change:+.3f}",
         }
-        for effect in explanation.effects
+        for effect in explanation.occlusions
     ]
 
 

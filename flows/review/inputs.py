@@ -35,7 +35,7 @@ from geo.vector.schema import LAYERS
 from models.cards.card import CARD_NAME
 from models.cards.registry import CardRef, all_cards, find
 from models.errors import ModelUnknown
-from models.evaluation.attribution import Asked
+from models.evaluation.explained_polygon import PublishedProbability
 from models.evaluation.sample_design import Design, Draw, digest_of
 from models.inference.clouds import CloudSource, cloud_sources
 from models.networks.tensors import SceneStatistics
@@ -203,9 +203,12 @@ def _masks(sources: Sequence[Mapping[str, str | None]]) -> str:
     return ", ".join(dict.fromkeys(names)) or "nobody"
 
 
-ASKED = {"observed_event": Asked.EVENT, "hydrography": Asked.WATER_BEFORE}
+ASKED = {
+    "observed_event": PublishedProbability.EVENT,
+    "hydrography": PublishedProbability.WATER_BEFORE,
+}
 """Which probability the features of a layer have."""
-BAND = {Asked.EVENT: 1, Asked.WATER_BEFORE: 2}
+BAND = {PublishedProbability.EVENT: 1, PublishedProbability.WATER_BEFORE: 2}
 """Of `rasters/probability.tif`."""
 
 
@@ -225,7 +228,7 @@ class Polygon:
         return str(self.properties["notation"])
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> PublishedProbability:
         """Which probability it has."""
         return ASKED[self.layer]
 

@@ -301,8 +301,7 @@ class LabelledBuildings:
     def views(self, card: ModelCard, progress: ProgressReceiver) -> Iterator[View]:
         """Yield the blocks of a map that hold a label, with the pixels of both images."""
         labelled = self.labels.codes != NONE
-        wanted = ~(self.placed.too_large | self.placed.adrift)
-        blocks = [block for block in self.placed.blocks(card, wanted) if labelled[block.own].any()]
+        blocks = [block for block in self.placed.blocks(card) if labelled[block.own].any()]
         progress.start("reading labels", len(blocks))
         for block in blocks:
             yield self.placed.view(block, self.pair, self.geobox)

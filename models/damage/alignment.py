@@ -294,14 +294,19 @@ class Placed:
         """(buildings,); True where nobody knows where the image after shows it."""
         return np.asarray(~np.isfinite(self.lying).all(axis=1))
 
-    def blocks(self, card: ModelCard, wanted: BoolArray) -> Iterator[Block]:
-        """Yield the wanted buildings of each square, with a window that holds all of each.
+    @property
+    def comparable(self) -> BoolArray:
+        """(buildings,); True where a building can be read in both images."""
+        return np.asarray(~self.too_large & ~self.adrift)
+
+    def blocks(self, card: ModelCard) -> Iterator[Block]:
+        """Yield the comparable buildings of each square, with a window that holds all of each.
 
         Squares are of the card's window less its overlap, and half the overlap lies around
         their buildings. So memory follows the window, not the city.
         """
         core_px, around_px = card.window_px - card.overlap_px, -(-card.overlap_px // 2)
-        which = np.flatnonzero(wanted)
+        which = np.flatnonzero(self.comparable)
         squares = (self.there.middles[which] // core_px).astype(np.int64)
         _, square = np.unique(squares, axis=0, return_inverse=True)
         order = np.argsort(square.ravel(), kind="stable")
@@ -311,6 +316,12 @@ class Placed:
             left, top = np.floor(bounds[own, :2].min(axis=0)).astype(int) - around_px
             right, bottom = np.ceil(bounds[own, 2:].max(axis=0)).astype(int) + around_px
             yield Block(own, (slice(top, bottom), slice(left, right)))
+
+    def view_around(self, index: int, card: ModelCard, pair: Pair, geobox: GeoBox) -> View | None:
+        """Read the block of a building; None where it cannot be compared."""
+        blocks = (block for block in self.blocks(card) if index in block.own)
+        block = next(blocks, None)
+        return None if block is None else self.view(block, pair, geobox)
 
     def view(self, block: Block, pair: Pair, geobox: GeoBox) -> View:
         """Read a block in both images, the one after where it shows these buildings."""

@@ -1,15 +1,16 @@
-"""Two dozen numbers about a building before and after, each of which says something in words.
+"""Features of a building in the images before and after: two dozen numbers, each with a meaning.
 
 Colours are ratios and brightness is relative to the image's own median, so that the exposure of
-a camera changes nothing. What is not known, the ring of a building that has none say, is NaN.
-
-Zones: the pixels inside, along and around each building, and sums over them.
+a camera changes nothing. What is not known, such as the ring of a building that has none, is NaN.
+The features are sums over zones: the pixels inside, along and around each building.
 """
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,8 @@ RING_PX = 14
 NEAR_PX = 8
 """How far around a building its own look is compared before and after."""
 LEAST_PX = 30
-"""A building of fewer pixels has no answer of a network, and where one sees it, it is none: 7.5 m2
-at half a metre."""
+"""A network gives a building of fewer pixels no grade, and finds none of fewer: 7.5 m2 at half a
+metre."""
 _GAP_PX = 1.0
 """Between a building and its ring: outlines are a pixel off."""
 _OUTLINE_PX = 1.5
@@ -86,8 +87,8 @@ class Zone:
 
 
 @dataclass(frozen=True, eq=False)
-class Zones:
-    """The zones of all buildings; only pixels that were seen before and after."""
+class BuildingZones:
+    """The zones of all buildings; only pixels that both images observe."""
 
     inside: Zone
     outline: Zone
@@ -96,16 +97,16 @@ class Zones:
     """Around a building and nearest to it; no pixel of another building."""
     near: Zone
     """The building and a narrow ring."""
-    share_seen: Float64Array
-    """(count,) share of each footprint that was seen."""
+    share_observed: Float64Array
+    """(count,) share of each footprint that both images observe."""
 
     @classmethod
-    def of(cls, buildings: Int32Array, seen: BoolArray, *, count: int) -> "Zones":
+    def of(cls, buildings: Int32Array, observed: BoolArray, *, count: int) -> "BuildingZones":
         """Return the zones.
 
         Args:
             buildings: (rows, cols), 0 none, k the k-th building.
-            seen: (rows, cols), True where both images were.
+            observed: (rows, cols), True where both images have values.
             count: how many buildings there are.
         """
         built = buildings > 0
@@ -113,14 +114,14 @@ class Zones:
         nearest: Int32Array = buildings[rows, cols]
         depth = distance_transform_edt(built)
         outline = (built & (depth <= _OUTLINE_PX)) | (~built & (away <= _OUTLINE_PX))
-        inside = Zone.of(buildings, seen, count=count)
+        inside = Zone.of(buildings, observed, count=count)
         whole = Zone.of(buildings, built, count=count).pixels
         return cls(
             inside=inside,
-            outline=Zone.of(nearest, seen & outline, count=count),
-            ring=Zone.of(nearest, seen & (away > _GAP_PX) & (away <= RING_PX), count=count),
-            near=Zone.of(nearest, seen & (away <= NEAR_PX), count=count),
-            share_seen=np.nan_to_num(_ratio(inside.pixels, whole)),
+            outline=Zone.of(nearest, observed & outline, count=count),
+            ring=Zone.of(nearest, observed & (away > _GAP_PX) & (away <= RING_PX), count=count),
+            near=Zone.of(nearest, observed & (away <= NEAR_PX), count=count),
+            share_observed=np.nan_to_num(_ratio(inside.pixels, whole)),
         )
 
 
@@ -134,27 +135,27 @@ LEVEL = 100.0
 FINE_PX, COARSE_PX = 0.8, 2.0
 """Scales of roughness: rubble, and parts of roofs."""
 REACH_PX = 4
-"""How far the images of one building may lie apart: it leans, or they are registered badly."""
+"""Longest shift between the two images of one building: it leans, or they are badly registered."""
 SHIFTS_PX = tuple(product(range(-REACH_PX, REACH_PX + 1, 2), repeat=2))
 """Down and right."""
 _FLOOR = 3.0
 """Added before a logarithm: roughness below it is noise."""
 _BLUR_REACH_PX = 5
-"""How far a filter carries what was filled in for unseen pixels."""
+"""How far a filter carries what was filled in where nothing was observed."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class ImageQuantities:
     """One image, in the quantities that the features are made of; (rows, cols) each."""
 
     rgb: FloatArray
-    """(3, rows, cols), its median brightness `LEVEL`, unseen pixels filled with the median."""
+    """(3, rows, cols), median brightness `LEVEL`, the median where nothing was observed."""
 
     @classmethod
-    def of(cls, image: FloatArray, seen: BoolArray) -> "Look":
-        """Return the look of an image of which some pixels were seen."""
-        medians = np.median(image[:, seen], axis=1) if seen.any() else np.full(3, LEVEL)
-        filled = np.where(seen, image, medians[:, None, None].astype(np.float32))
+    def of(cls, image: FloatArray, observed: BoolArray) -> "ImageQuantities":
+        """Return the quantities of an image that has values in some pixels."""
+        medians = np.median(image[:, observed], axis=1) if observed.any() else np.full(3, LEVEL)
+        filled = np.where(observed, image, medians[:, None, None].astype(np.float32))
         level = np.median(filled.mean(axis=0))
         return cls((filled * np.float32(LEVEL / max(float(level), 1.0))).astype(np.float32))
 
@@ -211,50 +212,34 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """Two images and the zones of the buildings on them."""
+class QuantityPair:
+    """Both images in their quantities, and the zones of the buildings on them."""
 
-    before: Look
-    after: Look
-    zones: Zones
+    before: ImageQuantities
+    after: ImageQuantities
+    zones: BuildingZones
 
     @classmethod
     def of(
         cls, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
-    ) -> "Pair":
-        """Return what features are taken from; see `models.damage.grader.Grader.grade`."""
-        seen = np.asarray(np.isfinite(np.stack([before, after])).all(axis=(0, 1)))
-        clear = ~maximum_filter(~seen, size=2 * _BLUR_REACH_PX + 1)
-        zones = Zones.of(buildings, clear, count=count)
-        return cls(Look.of(before, seen), Look.of(after, seen), zones)
+    ) -> "QuantityPair":
+        """Return what features are computed from; see `models.damage.grader.Grader.grade`."""
+        observed = np.asarray(np.isfinite(np.stack([before, after])).all(axis=(0, 1)))
+        clear = ~maximum_filter(~observed, size=2 * _BLUR_REACH_PX + 1)
+        zones = BuildingZones.of(buildings, clear, count=count)
+        first, second = (ImageQuantities.of(image, observed) for image in (before, after))
+        return cls(first, second, zones)
 
-    def straightness(self, look: Look, zone: Zone) -> Float64Array:
+    def straightness(self, image: ImageQuantities, zone: Zone) -> Float64Array:
         """Return how far edges run in two directions at right angles, 0 to 1: walls and roofs."""
-        size, cosine, sine = (zone.mean(part) for part in look.fourfold)
+        size, cosine, sine = (zone.mean(part) for part in image.fourfold)
         return np.hypot(cosine, sine) / (size + 1e-6)
 
-    def closest(self, one: FloatArray, other: FloatArray) -> Float64Array:
+    def best_correlation(self, one: FloatArray, other: FloatArray) -> Float64Array:
         """Return the correlation around each building at the shift that fits it best."""
         near = self.zones.near
         tried = (near.correlation(one, _shifted(other, *shift)) for shift in SHIFTS_PX)
-        best = next(tried)
-        for correlation in tried:
-            best = np.fmax(best, correlation)
-        return best
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One number of a building."""
-
-    meaning: str
-    """What a large value says."""
-    of: Callable[[Pair], Float64Array]
-    """(count,)."""
-
-
-def _log(values: Float64Array) -> Float64Array:
-    return np.log(values + _FLOOR)
+        return functools.reduce(np.fmax, tried)
 
 
 def _shifted(image: FloatArray, down: int, right: int) -> FloatArray:
@@ -265,112 +250,126 @@ def _shifted(image: FloatArray, down: int, right: int) -> FloatArray:
     return padded[top : top + rows, left : left + cols]
 
 
-FEATURES: dict[str, Feature] = {
-    "redness-inside": Feature(
-        "red to brown inside: bare wood, brick, soil",
-        lambda p: p.zones.inside.mean(p.after.redness),
+OfPair: TypeAlias = Callable[[QuantityPair], Float64Array]
+
+
+@dataclass(frozen=True)
+class BuildingFeature:
+    """One number of each building."""
+
+    meaning: str
+    """Of a large value."""
+    of: OfPair
+    """(count,)."""
+    compares: bool = False
+    """Whether it compares both images; else it is of the image after alone."""
+
+    def before(self, pair: QuantityPair) -> Float64Array | None:
+        """Return the same number of the image before, (count,); None where it compares both."""
+        return None if self.compares else self.of(replace(pair, after=pair.before))
+
+
+def _log(values: Float64Array) -> Float64Array:
+    return np.log(values + _FLOOR)
+
+
+def _mean(zone: str, quantity: str) -> OfPair:
+    return lambda p: getattr(p.zones, zone).mean(getattr(p.after, quantity))
+
+
+def _log_mean(zone: str, quantity: str) -> OfPair:
+    return lambda p: _log(getattr(p.zones, zone).mean(getattr(p.after, quantity)))
+
+
+def _straightness(zone: str) -> OfPair:
+    return lambda p: p.straightness(p.after, getattr(p.zones, zone))
+
+
+def _correlation(quantity: str) -> OfPair:
+    return lambda p: p.zones.inside.correlation(
+        getattr(p.before, quantity), getattr(p.after, quantity)
+    )
+
+
+def _best_correlation(quantity: str) -> OfPair:
+    return lambda p: p.best_correlation(getattr(p.before, quantity), getattr(p.after, quantity))
+
+
+def _unevenness(p: QuantityPair) -> Float64Array:
+    return _log(p.zones.inside.std(p.after.brightness))
+
+
+def _change(of: OfPair) -> OfPair:
+    return lambda p: of(p) - of(replace(p, after=p.before))
+
+
+_F = BuildingFeature
+FEATURES: dict[str, BuildingFeature] = {
+    "redness-inside": _F(
+        "red to brown inside: bare wood, brick, soil", _mean("inside", "redness")
     ),
-    "redness-around": Feature(
-        "red to brown around: debris, bare soil", lambda p: p.zones.ring.mean(p.after.redness)
+    "redness-around": _F("red to brown around: debris, bare soil", _mean("ring", "redness")),
+    "greenness-inside": _F("green inside", _mean("inside", "greenness")),
+    "greenness-around": _F("green around: lawn and trees stand", _mean("ring", "greenness")),
+    "saturation-inside": _F("coloured rather than grey inside", _mean("inside", "saturation")),
+    "saturation-around": _F("coloured rather than grey around", _mean("ring", "saturation")),
+    "brightness-inside": _F("bright inside", _mean("inside", "brightness")),
+    "brightness-around": _F("bright around: debris", _mean("ring", "brightness")),
+    "blueness-inside": _F(
+        "blue inside: tarpaulins on roofs that stand", _mean("inside", "blueness")
     ),
-    "greenness-inside": Feature("green inside", lambda p: p.zones.inside.mean(p.after.greenness)),
-    "greenness-around": Feature(
-        "green around: lawn and trees stand", lambda p: p.zones.ring.mean(p.after.greenness)
+    "fine-roughness-inside": _F("rubble inside", _log_mean("inside", "fine")),
+    "coarse-roughness-inside": _F("broken surfaces inside", _log_mean("inside", "coarse")),
+    "fine-roughness-around": _F("rubble around", _log_mean("ring", "fine")),
+    "fine-roughness-outline": _F("contrast along the walls", _log_mean("outline", "fine")),
+    "straightness-outline": _F(
+        "edges along the walls run at right angles", _straightness("outline")
     ),
-    "saturation-inside": Feature(
-        "coloured rather than grey inside", lambda p: p.zones.inside.mean(p.after.saturation)
+    "straightness-outline-change": _F(
+        "they do so more than before", _change(_straightness("outline")), compares=True
     ),
-    "saturation-around": Feature(
-        "coloured rather than grey around", lambda p: p.zones.ring.mean(p.after.saturation)
+    "straightness-inside": _F(
+        "edges inside run at right angles: a roof", _straightness("inside")
     ),
-    "brightness-inside": Feature(
-        "bright inside", lambda p: p.zones.inside.mean(p.after.brightness)
+    "straightness-inside-change": _F(
+        "they do so more than before", _change(_straightness("inside")), compares=True
     ),
-    "brightness-around": Feature(
-        "bright around: debris", lambda p: p.zones.ring.mean(p.after.brightness)
+    "likeness-inside": _F(
+        "light and dark inside lie where they lay before", _correlation("brightness"), compares=True
     ),
-    "blueness-inside": Feature(
-        "blue inside: tarpaulins on roofs that stand",
-        lambda p: p.zones.inside.mean(p.after.blueness),
+    "likeness-of-edges-inside": _F(
+        "edges inside lie where they lay before", _correlation("fine"), compares=True
     ),
-    "fine-roughness-inside": Feature(
-        "rubble inside", lambda p: _log(p.zones.inside.mean(p.after.fine))
-    ),
-    "coarse-roughness-inside": Feature(
-        "broken surfaces inside", lambda p: _log(p.zones.inside.mean(p.after.coarse))
-    ),
-    "fine-roughness-around": Feature(
-        "rubble around", lambda p: _log(p.zones.ring.mean(p.after.fine))
-    ),
-    "fine-roughness-outline": Feature(
-        "contrast along the walls", lambda p: _log(p.zones.outline.mean(p.after.fine))
-    ),
-    "straightness-outline": Feature(
-        "edges along the walls run at right angles",
-        lambda p: p.straightness(p.after, p.zones.outline),
-    ),
-    "straightness-outline-change": Feature(
-        "they do so more than before",
-        lambda p: (
-            p.straightness(p.after, p.zones.outline) - p.straightness(p.before, p.zones.outline)
-        ),
-    ),
-    "straightness-inside": Feature(
-        "edges inside run at right angles: a roof",
-        lambda p: p.straightness(p.after, p.zones.inside),
-    ),
-    "straightness-inside-change": Feature(
-        "they do so more than before",
-        lambda p: (
-            p.straightness(p.after, p.zones.inside) - p.straightness(p.before, p.zones.inside)
-        ),
-    ),
-    "likeness-inside": Feature(
-        "light and dark inside lie where they lay before",
-        lambda p: p.zones.inside.correlation(p.before.brightness, p.after.brightness),
-    ),
-    "likeness-of-edges-inside": Feature(
-        "edges inside lie where they lay before",
-        lambda p: p.zones.inside.correlation(p.before.fine, p.after.fine),
-    ),
-    "likeness-near": Feature(
+    "likeness-near": _F(
         "light and dark in and near it lie as before, up to a shift",
-        lambda p: p.closest(p.before.brightness, p.after.brightness),
+        _best_correlation("brightness"), compares=True,
     ),
-    "likeness-of-edges-near": Feature(
-        "edges in and near it lie as before, up to a shift",
-        lambda p: p.closest(p.before.fine, p.after.fine),
+    "likeness-of-edges-near": _F(
+        "edges in and near it lie as before, up to a shift", _best_correlation("fine"),
+        compares=True,
     ),
-    "unevenness-inside": Feature(
-        "light and dark mixed inside", lambda p: _log(p.zones.inside.std(p.after.brightness))
-    ),
-    "unevenness-inside-change": Feature(
-        "more mixed than before",
-        lambda p: (
-            _log(p.zones.inside.std(p.after.brightness))
-            - _log(p.zones.inside.std(p.before.brightness))
-        ),
-    ),
-    "size": Feature("a large building", lambda p: np.log(np.maximum(p.zones.inside.pixels, 1.0))),
-}
-"""By name. Those after the event say most; what they were before comes in where it differs."""
+    "unevenness-inside": _F("light and dark mixed inside", _unevenness),
+    "unevenness-inside-change": _F("more mixed than before", _change(_unevenness), compares=True),
+    "size": _F("a large building", lambda p: np.log(np.maximum(p.zones.inside.pixels, 1.0))),
+}  # fmt: skip
+"""By name. Those of the image after say most; what was there before comes in where it differs."""
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class FeatureTable:
     """The features of all buildings of a scene."""
 
     values: Float64Array
-    """(count, features), in the order asked for; NaN where not known."""
+    """(count, features), in the order requested; NaN where not known."""
     pixels: Float64Array
-    """(count,) pixels of each that were seen before and after."""
-    share_seen: Float64Array
-    """(count,) share of each footprint that was seen."""
+    """(count,) pixels of each that both images observe."""
+    share_observed: Float64Array
+    """(count,) share of each footprint that both images observe."""
     centres: Float64Array
-    """(count, 2) row and column of the middle of what was seen; NaN where nothing was."""
+    """(count, 2) row and column of the middle of those pixels; NaN where there is none."""
 
 
-def measure(pair: Pair, names: tuple[str, ...]) -> Measured:
+def measure(pair: QuantityPair, names: tuple[str, ...]) -> FeatureTable:
     """Return features of every building, by name.
 
     Args:
@@ -379,9 +378,9 @@ def measure(pair: Pair, names: tuple[str, ...]) -> Measured:
     """
     inside = pair.zones.inside
     grid = np.indices(pair.after.brightness.shape, np.float32)
-    return Measured(
+    return FeatureTable(
         values=np.stack([FEATURES[name].of(pair) for name in names], axis=1),
         pixels=inside.pixels,
-        share_seen=pair.zones.share_seen,
+        share_observed=pair.zones.share_observed,
         centres=np.stack([inside.mean(grid[0]), inside.mean(grid[1])], axis=1),
     )

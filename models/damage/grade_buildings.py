@@ -272,7 +272,7 @@ def grade_buildings(
     found = _Found(len(buildings))
     found.refuse(np.flatnonzero(placed.too_large), TOO_LARGE)
     found.refuse(np.flatnonzero(placed.adrift), NOT_ALIGNED)
-    blocks = list(placed.blocks(grader.card, found.open))
+    blocks = list(placed.blocks(grader.card))
     progress.start("grading buildings", len(blocks))
     step = max(1, len(blocks) // MOST_BLOCKS)
     for number, block in enumerate(blocks):

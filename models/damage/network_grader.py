@@ -10,11 +10,9 @@ from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, InputPhase
 from models.cards.registry import CardRef
 from models.damage.features import LEAST_PX, Zone
-from models.errors import CardInvalid, InputsMismatch
+from models.damage.regression import MIN_OBSERVED, check_shapes
+from models.errors import CardInvalid
 from models.networks.network import NetworkModel
-
-LEAST_SEEN = 0.5
-"""Share of a footprint that must be seen before and after."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ class NetworkGrader:
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
-        self._check_shapes(before, after, buildings.shape)
+        check_shapes(self.card, before, after, buildings.shape)
         answer = self.probabilities(before, after)
         return within(answer[1:], buildings, count=count)
 
@@ -71,8 +69,8 @@ class NetworkGrader:
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
-        self._check_shapes(before, after, before.shape[1:])
-        pixels, seen = self._pixels(before, after)
+        check_shapes(self.card, before, after, before.shape[1:])
+        pixels, seen = self.channels(before, after)
         answer = np.zeros((len(self.card.classes), *seen.shape), np.float32)
         for window in lattice(seen.shape, size=self.card.window_px, overlap=self.card.overlap_px):
             answer[:, *window.slices] += self._of_window(pixels, window)
@@ -86,8 +84,8 @@ class NetworkGrader:
         answer = self.model.probabilities(np.ascontiguousarray(pixels[None, :, rows, cols]))[0]
         return np.asarray(answer * window.weight, np.float32)
 
-    def _pixels(self, before: FloatArray, after: FloatArray) -> tuple[FloatArray, BoolArray]:
-        """Return the channels of the network, and where both images were seen."""
+    def channels(self, before: FloatArray, after: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """Return the channels of the network, and where both images were observed."""
         seen: BoolArray = np.asarray(np.isfinite(np.concatenate([before, after])).all(axis=0))
         parts = []
         for entry in self.card.inputs:
@@ -97,13 +95,6 @@ class NetworkGrader:
             )
             parts.append(np.where(seen, (image - mean) / std, np.float32(0)))
         return np.concatenate(parts).astype(np.float32), seen
-
-    def _check_shapes(self, before: FloatArray, after: FloatArray, shape: tuple[int, ...]) -> None:
-        if len({before.shape, after.shape, (3, *shape)}) > 1:
-            raise InputsMismatch(
-                f"{self.card.name} takes red, green and blue before and after and the buildings "
-                f"on one grid; there is {before.shape}, {after.shape} and {shape}"
-            )
 
 
 def within(reached: FloatArray, buildings: Int32Array, *, count: int) -> FloatArray:
@@ -122,5 +113,5 @@ def within(reached: FloatArray, buildings: Int32Array, *, count: int) -> FloatAr
     whole = Zone.of(buildings, np.ones_like(seen), count=count).pixels
     means = [np.ones(count), *(inside.mean(part) for part in reached), np.zeros(count)]
     grades = -np.diff(np.stack(means, axis=1), axis=1)
-    answered = (inside.pixels >= LEAST_PX) & (inside.pixels >= LEAST_SEEN * whole)
+    answered = (inside.pixels >= LEAST_PX) & (inside.pixels >= MIN_OBSERVED * whole)
     return np.where(answered[:, None], grades, np.nan).astype(np.float32)

@@ -1,41 +1,62 @@
-"""The transparent grader: features of a building, three logits, four probabilities.
+"""The regression on buildings: features, three logits, four probabilities; and how it is fitted.
 
-Logistic regression drawn towards given coefficients: learning anew, and learning on.
+Every number of it is on its card, so each grade can be taken apart into what each feature adds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from geo.types import BoolArray, Float64Array, FloatArray, Int32Array
-from models.cards.architecture import Logit, RegressionArchitecture
+from models.cards.architecture import RegressionArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.damage.features import Measured, Pair, measure
+from models.damage.features import FEATURES, FeatureTable, QuantityPair, measure
 from models.errors import InputsMismatch
 
-Names: TypeAlias = tuple[str, ...]
-
-LEAST_SEEN = 0.5
-"""Share of a footprint that must be seen before and after."""
+LOGITS = ("damaged", "minor", "destroyed")
+"""See `RegressionArchitecture`."""
+MIN_OBSERVED = 0.5
+"""Share of a footprint that must be observed before and after."""
 REACH = 3.0
 """Neighbours further away than so many deviations do not count."""
-_LONELY = 0.1
+_FEW_NEIGHBOURS = 0.1
 """Sum of the neighbours' weights at which their share is halved: one far neighbour says little."""
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """What one feature adds to one logit of a building."""
+class FeatureContribution:
+    """What one feature adds to the grade of one building."""
 
     feature: str
-    logit: str
-    """damaged, minor or destroyed; see `RegressionArchitecture`."""
-    value: float
-    """Log odds; positive: towards damage."""
+    meaning: str
+    """Of a large value."""
+    before: float | None
+    """Value in the image before; None where the feature compares both images."""
+    after: float
+    """Value in the image after, or of both; NaN where not known: it counts as the mean."""
+    mean: float
+    """Of the training, in the same unit."""
+    standardised: float
+    """Deviations of the training from its mean, cut at the card's limit and mixed with those of
+    the neighbours: what is multiplied by the coefficients."""
+    coefficients: Mapping[str, float]
+    """By logit, calibrated."""
+    contributions: Mapping[str, float]
+    """By logit, log odds; positive: towards damage."""
+
+
+@dataclass(frozen=True)
+class GradeContributions:
+    """The logits of one building as sums: intercept and contributions of the features."""
+
+    logits: Mapping[str, float]
+    intercepts: Mapping[str, float]
+    features: tuple[FeatureContribution, ...]
+    """The largest contribution to the probability of damage first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,75 +92,135 @@ class RegressionGrader:
     def grade_and_compare(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> tuple[FloatArray, Float64Array]:
-        """Return what `grade` does, and what `deviations` says of the same buildings.
+        """Return what `grade` does, and the `deviations` of the same buildings.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
-        measured = self._measured(before, after, buildings, count=count)
-        design = standardised(self.architecture, measured)
+        table = self._measure(self._pair(before, after, buildings, count=count))
+        design = standardised(self.architecture, table)
         grades = grades_of(logits(self.card, self.architecture, design))
-        return grades, deviations(self.architecture, measured)
+        return grades, deviations(self.architecture, table)
 
     def design(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> Float64Array:
-        """Return what the logits are sums over, (count, features); NaN where there is no answer.
+        """Return the design matrix, (count, features); NaN where a building has no grade.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
-        measured = self._measured(before, after, buildings, count=count)
-        return standardised(self.architecture, measured)
+        pair = self._pair(before, after, buildings, count=count)
+        return standardised(self.architecture, self._measure(pair))
 
-    def _measured(
-        self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
-    ) -> Measured:
-        shapes = {before.shape, after.shape, (3, *buildings.shape)}
-        if len(shapes) > 1:
-            raise InputsMismatch(
-                f"{self.card.name} takes red, green and blue before and after and the buildings "
-                f"on one grid; there is {before.shape}, {after.shape} and {buildings.shape}"
+    def explain(
+        self,
+        before: FloatArray,
+        after: FloatArray,
+        buildings: Int32Array,
+        *,
+        count: int,
+        index: int,
+    ) -> GradeContributions:
+        """Return what each feature adds to the logits of one building.
+
+        Args:
+            before: as `grade` takes it, as the next three.
+            after: the same place.
+            buildings: numbers.
+            count: how many.
+            index: of the building, from 0.
+
+        Raises:
+            InputsMismatch: where the arrays are of different shapes.
+        """
+        pair = self._pair(before, after, buildings, count=count)
+        table = self._measure(pair)
+        row = standardised(self.architecture, table)[index]
+        scale = temperature(self.card)
+        named = dict(zip(LOGITS, self.architecture.logits, strict=True))
+        features = []
+        for k, feature in enumerate(self.architecture.features):
+            number = FEATURES[feature.name].before(pair)
+            coefficients = {name: logit.coefficients[k] / scale for name, logit in named.items()}
+            features.append(
+                FeatureContribution(
+                    feature=feature.name,
+                    meaning=FEATURES[feature.name].meaning,
+                    before=None if number is None else float(number[index]),
+                    after=float(table.values[index, k]),
+                    mean=feature.mean,
+                    standardised=float(row[k]),
+                    coefficients=coefficients,
+                    contributions={n: c * float(row[k]) for n, c in coefficients.items()},
+                )
             )
-        names = tuple(feature.name for feature in self.architecture.features)
-        return measure(Pair.of(before, after, buildings, count=count), names)
+        three = logits(self.card, self.architecture, row[None])[0]
+        return GradeContributions(
+            logits=dict(zip(LOGITS, three.tolist(), strict=True)),
+            intercepts={name: logit.intercept / scale for name, logit in named.items()},
+            features=tuple(sorted(features, key=lambda f: -abs(f.contributions["damaged"]))),
+        )
+
+    def _pair(
+        self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
+    ) -> QuantityPair:
+        check_shapes(self.card, before, after, buildings.shape)
+        return QuantityPair.of(before, after, buildings, count=count)
+
+    def _measure(self, pair: QuantityPair) -> FeatureTable:
+        return measure(pair, tuple(feature.name for feature in self.architecture.features))
 
 
-def deviations(architecture: RegressionArchitecture, measured: Measured) -> Float64Array:
-    """Return how far features lie from those learned from, (count, features).
+def check_shapes(
+    card: ModelCard, before: FloatArray, after: FloatArray, shape: tuple[int, ...]
+) -> None:
+    """Check that both images and the buildings are on one grid.
+
+    Raises:
+        InputsMismatch: where they are not.
+    """
+    if len({before.shape, after.shape, (3, *shape)}) > 1:
+        raise InputsMismatch(
+            f"{card.name} takes red, green and blue before and after and the buildings on one "
+            f"grid; there is {before.shape}, {after.shape} and {shape}"
+        )
+
+
+def deviations(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
+    """Return how far features lie from the training, (count, features).
 
     In deviations of the training, cut at the card's limit. NaN where a feature is not known, and
-    where the building is too small or was not seen.
+    where the building is too small or was not observed.
     """
-    fit = _is_fit(architecture, measured)
-    return np.where(fit[:, None], _cut(architecture, measured), np.nan)
+    return np.where(_has_grade(architecture, table)[:, None], _cut(architecture, table), np.nan)
 
 
-def standardised(architecture: RegressionArchitecture, measured: Measured) -> Float64Array:
+def standardised(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
     """Return features as the logits take them, (count, features).
 
     Each is standardised by the card's constants, cut at its limit, and mixed with the mean of its
     neighbours, near ones counting more. A feature that is not known counts as the mean in
-    training. NaN where the building is too small or was not seen.
+    training. NaN where the building is too small or was not observed.
     """
-    own = np.nan_to_num(_cut(architecture, measured))
-    fit = _is_fit(architecture, measured)
+    own = np.nan_to_num(_cut(architecture, table))
+    graded = _has_grade(architecture, table)
     design = np.full(own.shape, np.nan)
-    design[fit] = _with_neighbours(architecture, own[fit], measured.centres[fit])
+    design[graded] = _with_neighbours(architecture, own[graded], table.centres[graded])
     return design
 
 
-def _cut(architecture: RegressionArchitecture, measured: Measured) -> Float64Array:
+def _cut(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
     means = np.array([feature.mean for feature in architecture.features])
     spread = np.array([feature.std for feature in architecture.features])
     limit = architecture.limit
-    return np.asarray(np.clip((measured.values - means) / spread, -limit, limit))
+    return np.asarray(np.clip((table.values - means) / spread, -limit, limit))
 
 
-def _is_fit(architecture: RegressionArchitecture, measured: Measured) -> BoolArray:
-    """Return which buildings are large enough and were seen."""
-    large = measured.pixels >= max(architecture.least_px, 1)
-    return np.asarray(large & (measured.share_seen >= LEAST_SEEN))
+def _has_grade(architecture: RegressionArchitecture, table: FeatureTable) -> BoolArray:
+    """Return which buildings are large enough and were observed."""
+    large = table.pixels >= max(architecture.least_px, 1)
+    return np.asarray(large & (table.share_observed >= MIN_OBSERVED))
 
 
 def logits(
@@ -178,32 +259,6 @@ def grades_of(three: Float64Array) -> FloatArray:
     return np.stack(each, axis=1).astype(np.float32)
 
 
-def contributions(
-    card: ModelCard, architecture: RegressionArchitecture, design: Float64Array
-) -> tuple[Contribution, ...]:
-    """Return what each feature adds to each logit of one building, the intercept named so.
-
-    Those of one logit sum to it.
-
-    Args:
-        design: (features,), a row of what `RegressionGrader.design` returns.
-    """
-    named = zip(("damaged", "minor", "destroyed"), architecture.logits, strict=True)
-    return tuple(
-        Contribution(feature, name, value / temperature(card))
-        for name, logit in named
-        for feature, value in _terms(architecture, logit, design)
-    )
-
-
-def _terms(
-    architecture: RegressionArchitecture, logit: Logit, design: Float64Array
-) -> list[tuple[str, float]]:
-    names = [feature.name for feature in architecture.features]
-    values = [float(value) for value in np.array(logit.coefficients) * design]
-    return [("intercept", logit.intercept), *zip(names, values, strict=True)]
-
-
 def _with_neighbours(
     architecture: RegressionArchitecture, own: Float64Array, centres: Float64Array
 ) -> Float64Array:
@@ -221,7 +276,7 @@ def _with_neighbours(
         [np.bincount(rows, weights * column[cols], len(own)) for column in own.T], axis=1
     )
     mean = sums / np.maximum(total, 1e-12)[:, None]
-    part = (share * total / (total + _LONELY))[:, None]
+    part = (share * total / (total + _FEW_NEIGHBOURS))[:, None]
     return np.asarray((1 - part) * own + part * mean)
 
 
@@ -239,7 +294,7 @@ def fit_logistic(
     strength: Float64Array,
     start: Float64Array | None = None,
 ) -> Float64Array:
-    """Return the coefficients that are likeliest after the labels (maximum a posteriori).
+    """Return the coefficients of maximum posterior probability, given labels and a prior mean.
 
     Least of the weighted logistic loss plus strength / 2 times the squared distance from
     `towards`, found by Newton's method with halved steps; one minimum, as the loss is convex.
@@ -255,17 +310,17 @@ def fit_logistic(
 
     def loss_of(at: Float64Array) -> float:
         logits = design @ at
-        surprise = np.logaddexp(0, np.where(positive, -logits, logits))
-        return float(weights @ surprise + 0.5 * (strength @ (at - towards) ** 2))
+        losses = np.logaddexp(0, np.where(positive, -logits, logits))
+        return float(weights @ losses + 0.5 * (strength @ (at - towards) ** 2))
 
     at = (towards if start is None else start).astype(np.float64)
     loss = loss_of(at)
     for _ in range(_ITERATIONS):
         likely = expit(design @ at)
         slope = design.T @ (weights * (likely - positive)) + strength * (at - towards)
-        bend = (design.T * (weights * likely * (1 - likely))) @ design
-        bend[np.diag_indices_from(bend)] += strength + _LEAST_CURVATURE
-        step = np.linalg.solve(bend, slope)
+        curvature = (design.T * (weights * likely * (1 - likely))) @ design
+        curvature[np.diag_indices_from(curvature)] += strength + _LEAST_CURVATURE
+        step = np.linalg.solve(curvature, slope)
         # Close to the minimum rounding can make the loss rise by its last digit.
         while loss_of(at - step) > loss + _TOLERANCE:
             step = step / 2
@@ -283,5 +338,5 @@ def balanced(positive: BoolArray) -> Float64Array:
 
 
 def log_loss(logits: Float64Array, positive: BoolArray, weights: Float64Array) -> float:
-    """Return the weighted mean of minus the log probability of what was."""
+    """Return the weighted mean of minus the log probability of the labels."""
     return float(np.average(np.logaddexp(0, np.where(positive, -logits, logits)), weights=weights))

@@ -22,7 +22,7 @@ from models.cards.card import CardClass, ModelCard
 from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
 from models.cards.registry import read_fields, read_part
 from models.cards.training_record import Calibration, TemperatureParameters
-from models.damage.features import FEATURES, Measured, Pair, measure
+from models.damage.features import FEATURES, FeatureTable, QuantityPair, measure
 from models.damage.grades import DAMAGED_FROM
 from models.damage.regression import balanced, fit_logistic, log_loss, standardised
 from models.datasets.xbd import ALL, BANDS, DamageTile
@@ -108,7 +108,7 @@ class GradedTile:
     """The features of the buildings of one tile, and their grades."""
 
     name: str
-    measured: Measured
+    measured: FeatureTable
     grades: CodeArray
     """(buildings,) 1 to 4, 255 un-classified: a neighbour, and nothing to learn from."""
 
@@ -130,7 +130,7 @@ class Lesson:
 
 def measure_tile(tile: DamageTile, plan: GradingPlan) -> GradedTile:
     """Return the features of a tile's buildings."""
-    pair = Pair.of(*tile.images, tile.buildings, count=len(tile.polygons))
+    pair = QuantityPair.of(*tile.images, tile.buildings, count=len(tile.polygons))
     return GradedTile(tile.name, measure(pair, plan.features), tile.grades)
 
 

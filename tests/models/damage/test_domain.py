@@ -10,7 +10,7 @@ import rasterio
 
 from models.cards.inputs import BandStatistics, CardInput, InputPhase, Physical
 from models.cards.registry import find
-from models.damage.features import Measured
+from models.damage.features import FeatureTable
 from models.damage.grade_buildings import FARTHEST, LEAST_BUILDINGS, Scenes, Trust, Watch
 from models.damage.regression import deviations, regression_of
 from models.networks.tensors import SceneStatistics
@@ -133,7 +133,7 @@ def test_deviations_are_those_of_the_card_and_unknown_where_nothing_was_seen() -
     spread = np.array([feature.std for feature in architecture.features])
     values = np.stack([means + 2 * spread, means - 9 * spread, means, means])
     values[0, 3] = np.nan
-    measured = Measured(
+    measured = FeatureTable(
         values, np.array([100, 100, 2, 100]), np.array([1, 1, 1, 0.1]), np.zeros((4, 2))
     )
     found = deviations(architecture, measured)

@@ -3,7 +3,15 @@ import pytest
 from scipy.ndimage import binary_dilation
 from skimage.measure import regionprops
 
-from models.damage.features import FEATURES, LEVEL, RING_PX, Look, Pair, Zones, measure
+from models.damage.features import (
+    FEATURES,
+    LEVEL,
+    RING_PX,
+    BuildingZones,
+    ImageQuantities,
+    QuantityPair,
+    measure,
+)
 from tests.models.damage.made import HOUSE_PX, town
 
 TOWN = town(side=3)
@@ -22,12 +30,12 @@ HOUSES = buildings(TOWN)
 
 
 def features(before=TOWN.before, after=TOWN.after, houses=HOUSES, count=9):
-    pair = Pair.of(before.astype(np.float32), after.astype(np.float32), houses, count=count)
+    pair = QuantityPair.of(before.astype(np.float32), after.astype(np.float32), houses, count=count)
     return measure(pair, NAMES)
 
 
 def test_means_and_deviations_are_those_of_another_implementation():
-    zone = Zones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9).inside
+    zone = BuildingZones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9).inside
     image = TOWN.after[0]
     regions = regionprops(HOUSES, intensity_image=image)
     np.testing.assert_allclose(zone.pixels, [r.area for r in regions])
@@ -36,14 +44,14 @@ def test_means_and_deviations_are_those_of_another_implementation():
 
 
 def test_correlation_is_that_of_numpy_up_to_its_floor():
-    zone = Zones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9).inside
+    zone = BuildingZones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9).inside
     one, other = 50 * TOWN.before[0], 50 * TOWN.after[0]
     wanted = [np.corrcoef(one[k == HOUSES], other[k == HOUSES])[0, 1] for k in range(1, 10)]
     np.testing.assert_allclose(zone.correlation(one, other), wanted, atol=1e-3)
 
 
 def test_a_ring_is_around_its_building_and_on_no_other():
-    zones = Zones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9)
+    zones = BuildingZones.of(HOUSES, np.ones(HOUSES.shape, bool), count=9)
     ring = np.zeros(HOUSES.size, np.int32)
     ring[zones.ring.places] = zones.ring.owners + 1
     ring = ring.reshape(HOUSES.shape)
@@ -70,7 +78,9 @@ def test_the_exposure_of_either_image_changes_nothing():
 
 def test_both_images_are_brought_to_one_level():
     seen = np.ones(HOUSES.shape, bool)
-    assert np.median(Look.of(TOWN.before * 0.3, seen).brightness) == pytest.approx(LEVEL, rel=1e-5)
+    assert np.median(ImageQuantities.of(TOWN.before * 0.3, seen).brightness) == pytest.approx(
+        LEVEL, rel=1e-5
+    )
 
 
 def test_rubble_and_likeness_say_what_they_promise():
@@ -100,7 +110,7 @@ def test_what_was_not_seen_is_not_counted():
     left, top, right, bottom = (int(v) for v in TOWN.polygons[4].bounds)
     hidden[:, top:bottom, left:right] = np.nan
     found = features(after=hidden)
-    assert found.pixels[4] == found.share_seen[4] == 0
+    assert found.pixels[4] == found.share_observed[4] == 0
     assert np.isnan(found.values[4, NAMES.index("redness-inside")])
     whole = features()
     np.testing.assert_array_equal(found.pixels[[0, 2, 6, 8]], whole.pixels[[0, 2, 6, 8]])

@@ -6,8 +6,8 @@ from scipy.special import expit
 
 from models.cards.card import ModelCard, card_bytes
 from models.cards.registry import CardRef, find
-from models.damage.regression import contributions, grades_of, logits, standardised
-from models.datasets.xbd import open_xbd
+from models.damage.features import FEATURES
+from models.damage.regression import LOGITS, grades_of, logits, standardised
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model
 from models.training.fit_regression import fit_card, measure_tile
@@ -47,18 +47,38 @@ def test_every_building_has_four_probabilities(grader, tile):
 
 
 def test_contributions_sum_to_the_logits_that_the_probabilities_are_made_of(grader, tile):
-    design = grader.design(*tile.images, tile.buildings, count=len(tile.polygons))
-    three = logits(grader.card, grader.architecture, design)
-    for number in (0, 7, 20):
-        said = contributions(grader.card, grader.architecture, design[number])
-        sums = [
-            sum(one.value for one in said if one.logit == name)
-            for name in ("damaged", "minor", "destroyed")
-        ]
-        np.testing.assert_allclose(sums, three[number], rtol=1e-9)
-        assert len(said) == 3 * (1 + len(grader.architecture.features))
+    given = (*tile.images, tile.buildings)
+    count = len(tile.polygons)
+    three = logits(grader.card, grader.architecture, grader.design(*given, count=count))
     found = grade(grader, tile)
+    for index in (0, 7, 20):
+        terms = grader.explain(*given, count=count, index=index)
+        sums = [
+            terms.intercepts[name] + sum(f.contributions[name] for f in terms.features)
+            for name in LOGITS
+        ]
+        np.testing.assert_allclose(sums, three[index], rtol=1e-9)
+        np.testing.assert_allclose(list(terms.logits.values()), three[index], rtol=1e-9)
+        assert len(terms.features) == len(grader.architecture.features)
+        sizes = [abs(f.contributions["damaged"]) for f in terms.features]
+        assert sizes == sorted(sizes, reverse=True)
     np.testing.assert_allclose(found[:, 2:].sum(axis=1), expit(three[:, 0]), atol=1e-6)
+
+
+def test_an_explained_feature_has_its_value_in_both_images(grader, tile):
+    """The value before is what the feature is where the image after is that before."""
+    before, _ = tile.images
+    given = {"count": len(tile.polygons), "index": 7}
+    now = {f.feature: f for f in grader.explain(*tile.images, tile.buildings, **given).features}
+    still = {f.feature: f for f in grader.explain(before, before, tile.buildings, **given).features}
+    for name, feature in now.items():
+        if FEATURES[name].compares:
+            assert feature.before is None
+        else:
+            assert feature.before == pytest.approx(still[name].after)
+        coefficient, value = feature.coefficients["damaged"], feature.standardised
+        assert feature.contributions["damaged"] == pytest.approx(coefficient * value)
+        assert feature.meaning
 
 
 def test_a_building_too_small_or_not_seen_has_no_answer(grader, tile):
@@ -92,7 +112,7 @@ def test_without_their_share_neighbours_do_not_count(grader, tile):
     assert np.abs(own).max() == alone.limit
     changed = measured.values.copy()
     changed[10] += 100
-    other = type(measured)(changed, measured.pixels, measured.share_seen, measured.centres)
+    other = type(measured)(changed, measured.pixels, measured.share_observed, measured.centres)
     moved = (standardised(grader.architecture, other) != mixed).any(axis=1)
     assert moved[9:12].all()
     assert not (standardised(alone, other) != own).any(axis=1)[9]
