@@ -8,6 +8,7 @@ from models.cards.card import ModelCard, card_bytes
 from models.cards.registry import CardRef, find
 from models.damage.features import FEATURES
 from models.damage.regression import LOGITS, grades_of, logits, standardised
+from models.datasets.xbd import open_xbd
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model
 from models.training.fit_regression import fit_card, measure_tile
