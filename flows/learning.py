@@ -43,9 +43,9 @@ from models.datasets.vocabulary import vocabulary_of
 from models.evaluation.evaluate import Evaluation, evaluate, evaluate_damage, pooled_json, split_for
 from models.evaluation.metrics import Detail
 from models.inference.clouds import maskings
-from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
+from models.inference.windows import ProgressReceiver
 from models.training.fit_regression import is_grading_plan, read_grading_plan
 from models.training.train_regression import train_grader
 

@@ -11,7 +11,7 @@ from flows.mapping.steps import map_pixels, open_store
 from flows.request import MapRequest, make_request
 from geo.synthetic import Delivery, deliver, make_landscape
 from models.evaluation.score_product import Positive, score_product
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 Figures: TypeAlias = dict[str, float | int | None]
 

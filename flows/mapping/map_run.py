@@ -16,7 +16,7 @@ from flows.reports.progress import Meter
 from flows.reports.summarise import summarise
 from flows.request import MapRequest
 from geo.imagery.dataset import fixed_block_cache
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 Out = TypeVar("Out")
 

@@ -42,17 +42,17 @@ from models.cards.registry import CardRef, all_cards, find
 from models.cards.selection import TASKS_OF, matching
 from models.cards.suitability import Available
 from models.errors import NoModelFits
-from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model, load_model
 from models.inference.photos import (
     BANDS,
     FOUND,
     NOT_ANALYSED,
     SENSOR,
-    Answer,
-    answer_photo,
+    PhotoMask,
+    map_photo,
     require_photos,
 )
+from models.inference.windows import ProgressReceiver
 
 OVERLAY_PX = 1280
 """Longer side of a picture, for the eye."""
@@ -68,7 +68,7 @@ _ACCURACY = {
 }
 
 
-def write_photo(folder: Path, name: str, photo: Photo, answer: Answer) -> tuple[str, str]:
+def write_photo(folder: Path, name: str, photo: Photo, answer: PhotoMask) -> tuple[str, str]:
     """Write the mask of a photo, and the photo with the mask on it; return their paths.
 
     Raises:
@@ -148,7 +148,7 @@ def write_records(summary: PhotoSummary, workspace: Workspace) -> None:
     )
 
 
-def _overlay(photo: Photo, answer: Answer) -> Image.Image:
+def _overlay(photo: Photo, answer: PhotoMask) -> Image.Image:
     """Return the photo with water in blue and what was not analysed in grey stripes."""
     rows, cols = answer.mask.shape
     scale = min(1.0, OVERLAY_PX / max(rows, cols))
@@ -339,7 +339,7 @@ def walk_photos(
 def analyse_photos(
     plan: PhotoPlan, workspace: Workspace, progress: ProgressReceiver
 ) -> PhotoSummary:
-    """Answer for each photo, and write its mask and picture.
+    """PhotoMask for each photo, and write its mask and picture.
 
     Raises:
         SceneUnreadable, BandsUnknown: for the first photo that cannot be used.
@@ -353,7 +353,7 @@ def analyse_photos(
         for name, path in plan.photos.items():
             photo = read_photo(path)
             _require_natural(photo, path, checked=plan.request.domain_check)
-            answer = answer_photo(model, photo, path.name)
+            answer = map_photo(model, photo, path.name)
             mask, overlay = write_photo(workspace.folder, name, photo, answer)
             found.append(_found(path, photo, answer, files=(mask, overlay)))
             positions[path.name] = replace(photo, pixels=photo.pixels[:0], valid=photo.valid[:0])
@@ -410,7 +410,7 @@ def _model(plan: PhotoPlan) -> Model:
     return load_model(replace(plan.ref, card=used), device=plan.request.device)
 
 
-def _found(path: Path, photo: Photo, answer: Answer, *, files: tuple[str, str]) -> PhotoFound:
+def _found(path: Path, photo: Photo, answer: PhotoMask, *, files: tuple[str, str]) -> PhotoFound:
     rows, cols = answer.mask.shape
     pose = photo.pose
     why = why_no_footprint(pose) if pose else "the photo does not say where it was taken"

@@ -29,9 +29,10 @@ from models.damage.features import LEAST_PX
 from models.damage.grade_buildings import Graded, grade_all
 from models.inference.clouds import maskings
 from models.inference.cross_check import cross_checked
-from models.inference.map_scenes import Mapped, ProgressReceiver, map_scenes
+from models.inference.map_scenes import Mapped, map_scenes
 from models.inference.model import load_model
 from models.inference.scene_inputs import Reader, reader_for
+from models.inference.windows import ProgressReceiver
 
 
 def open_store(request: MapRequest) -> LocalStore:
@@ -84,12 +85,18 @@ def _reader(plan: Plan, *, searched: Searched | None, graded: Graded | None) -> 
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
     if plan.choice.grader is not None:
-        sight = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).coverage
-        sight = replace(sight, learned=graded.trust.statistics if graded else None)
+        coverage = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).coverage
+        measured = graded.trust.statistics if graded else None
         if searched is None or plan.finder is None or not request.damaged_areas:
-            return sight
-        least = plan.finder.card.threshold(Finding.DAMAGED)
-        return DamagedGround(sight, searched.raster, plan.geobox, least=least)
+            return replace(coverage, measured=measured)
+        return DamagedGround(
+            inputs=coverage.inputs,
+            compares=True,
+            measured=measured,
+            searched=searched.raster,
+            grid=plan.geobox,
+            least=plan.finder.card.threshold(Finding.DAMAGED),
+        )
     if ref is not None and not request.domain_check:
         ref = replace(ref, card=ref.card.unchecked)
     model = load_model(ref, device=request.device) if ref else None

@@ -31,9 +31,9 @@ from models.evaluation.explained_polygon import (
     polygon_window,
 )
 from models.inference.clouds import maskings
-from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
+from models.inference.windows import ProgressReceiver
 
 
 @fixed_block_cache()

@@ -46,7 +46,7 @@ from geo.store.atomic_io import make_folder, replace_file, write_file, writing
 from geo.store.manifest import Product
 from geo.types import Raster
 from models.evaluation.sample_design import GRADES, Design, draw
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 SIDE_PX = 400
 CONTEXT_M = 15.0

@@ -35,7 +35,7 @@ from models.damage.regression import (
 )
 from models.errors import InputsMismatch, NameTaken
 from models.evaluation.damage_metrics import BuildingPredictions, auc
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.training.fit_regression import questions, with_ones
 
 

@@ -14,8 +14,9 @@ from models.adaptation.labels import LabelledBuildings, Labels
 from models.cards.card import ModelCard
 from models.damage.alignment import window_of
 from models.damage.buildings import Buildings
-from models.inference.map_scenes import ProgressReceiver, spread
+from models.inference.map_scenes import spread
 from models.inference.scene_inputs import Reader, read
+from models.inference.windows import ProgressReceiver
 from models.networks.tensors import stack, usable_pixels
 
 MOST_PX = 64

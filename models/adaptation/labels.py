@@ -20,7 +20,7 @@ from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import Vocabulary
 from models.errors import LabelsInvalid
 from models.evaluation.score_product import covering
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 NONE = 255
 """Code of a polygon without a class."""

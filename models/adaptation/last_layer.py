@@ -20,7 +20,7 @@ from models.cards.registry import CardRef
 from models.cards.training_record import Calibration, TemperatureParameters
 from models.errors import InputsMismatch
 from models.evaluation.metrics import Reliability
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.network import NetworkModel, averaged
 from models.networks.weights import read_content
 

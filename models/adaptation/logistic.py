@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from geo.types import BoolArray, Float64Array, IntArray
 from models.damage.regression import fit_logistic
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 """Inverse variances of the coefficients around the parent's that are tried, the largest first."""

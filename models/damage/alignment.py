@@ -20,7 +20,7 @@ from geo.raster.windows import Lattice, Window, lattice
 from geo.types import BoolArray, Float64Array, FloatArray, Int32Array, IntArray, Raster
 from models.cards.card import ModelCard
 from models.damage.buildings import Buildings, Pair
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 
 BLOCK_PX = 256
 REACH_M = 20.0

@@ -1,17 +1,16 @@
-"""Where a network sees buildings and damage: a whole grid, window by window, into a raster.
+"""Buildings and damaged ground, found by a network through the loop over windows.
 
-Damaged ground: debris and what stands in it, without the outline of any building.
-
-The network that finds buildings says of every pixel how likely a building there would be damaged.
-It learned that on buildings alone, so the mean over the surroundings is taken, weighted by how
+Damaged ground is debris and what stands in it, without the outline of any building. The network
+that finds buildings predicts for every pixel how likely a building there would be damaged. It was
+trained for that on buildings alone, so the mean over the surroundings is taken, weighted by how
 likely each pixel is or was one; where next to nothing is, nothing is said.
 
 Measured on joplin_xbd: ground within 10 m of a building labelled major damage or destroyed
 against ground within 10 m of one of minor or no damage, buildings themselves left out. Weight and
-reach were chosen on tile 00000000, which damage-vhr 0.1.0 learned from (IoU 0.91); on tile
+reach were chosen on tile 00000000, which damage-vhr 0.1.0 was trained on (IoU 0.91); on tile
 00000002, which chose nothing, IoU 0.51, precision 0.75, recall 0.62, and AUC 0.91, or 0.89 where
 ground that is not judged counts as sound, as in `aftermap evaluate`. What was tried beside it, each
-learned from the other tile (00000002, 00000000):
+trained on the other tile (00000002, 00000000):
 
 | method | AUC | IoU |
 |---|---|---|
@@ -21,9 +20,10 @@ learned from the other tile (00000002, 00000000):
 | the network's probability, plain mean over 10 m | 0.908 | 0.46 |
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from affine import Affine
@@ -31,10 +31,9 @@ from odc.geo.geobox import GeoBox
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from geo.export.cog import RasterKind, RowBandWriter, read_part, scratch_bytes
-from geo.raster.classify import NODATA_PERCENT, Finding, Label
+from geo.raster.classify import NODATA_PERCENT, Finding
 from geo.raster.coregistration import ShiftField
 from geo.raster.grid import crs_of
-from geo.raster.windows import RowBand, RowMosaic, Window, lattice
 from geo.store.atomic_io import require_room
 from geo.types import BoolArray, CodeArray, FloatArray
 from geo.vector.buildings import FoundBuildings
@@ -43,8 +42,8 @@ from models.damage.alignment import Placement
 from models.damage.buildings import Pair
 from models.damage.grader import Finder
 from models.damage.grades import DAMAGED_FROM
-from models.inference.map_scenes import ProgressReceiver
-from models.inference.scene_inputs import Answer, CoverageOnly, SceneInput, Seen
+from models.inference.scene_inputs import CoverageOnly, Prediction, WindowInputs
+from models.inference.windows import ProgressReceiver, row_bands
 from models.networks.tensors import SceneStatistics
 
 
@@ -77,12 +76,11 @@ def search(
     path: Path,
     progress: ProgressReceiver,
 ) -> None:
-    """Ask a network for buildings and damage everywhere, and blend what it says of windows.
+    """Predict buildings and damage everywhere with a network.
 
     Where both images lie is seen from the image before: each window of the one after is read
     as far off as it was found to lie. Where the blocks around contradict each other, damage is
-    not seen, and buildings are looked for with the shift of the others. Memory follows the
-    window and the width of the grid.
+    not known, and buildings are looked for with the shift of the others.
 
     Args:
         geobox: at the resolution that the network wants.
@@ -94,65 +92,79 @@ def search(
         StoreError: where the disk has no room.
     """
     require_room(path.parent, scratch_bytes(geobox, len(SEARCHED.descriptions)))
+    windows = _PairWindows(finder, pair, geobox, after)
     with RowBandWriter(path, geobox=geobox, kind=SEARCHED, bands=2) as file:
-        for band in _bands(finder, pair, geobox, after, progress):
-            file.write(_percent(band))
+        for band in row_bands(windows, geobox, title="finding buildings", progress=progress):
+            percent = np.rint(100 * np.clip(band.values, 0, 1))
+            file.write(np.where(band.codes > 0, percent, NODATA_PERCENT).astype(np.uint8))
 
 
-def _bands(
-    finder: Finder, pair: Pair, geobox: GeoBox, after: ShiftField, progress: ProgressReceiver
-) -> Iterator[RowBand]:
-    """Yield finished rows from the top."""
-    card = finder.card
-    rows, cols = geobox.shape
-    grid = lattice((rows, cols), size=card.window_px, overlap=card.overlap_px)
-    mosaic = RowMosaic(width=cols, window_rows=min(card.window_px, rows), layers=2, code_layers=2)
-    progress.start("finding buildings", len(grid))
-    for number, span in enumerate(grid.rows):
-        for across in grid.cols:
-            window = Window(span, across)
-            mosaic.feed(window, *_answer(finder, pair, geobox, window, after))
-            progress.advance()
-        last = number == len(grid.rows) - 1
-        yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
+class _PairWindow(NamedTuple):
+    """A window of both images."""
+
+    before: FloatArray
+    after: FloatArray
+    known: CodeArray
+    """(2, rows, cols): where a building, and where its damage can be predicted."""
 
 
-def _answer(
-    finder: Finder, pair: Pair, geobox: GeoBox, window: Window, field: ShiftField
-) -> tuple[FloatArray, CodeArray]:
-    """Return probability of building and of damage, and where each is known, of a window."""
-    box = geobox[window.slices]
-    off, sure = _off(field, window)
-    before = pair.before.read(box)
-    after = pair.after.read(_moved(box, off))
-    seen: BoolArray = before.valid & after.valid
-    known = np.stack([seen, seen & sure]).astype(np.uint8)
-    if not seen.any():
-        return np.zeros(known.shape, np.float32), known
-    answer = finder.probabilities(before.pixels, after.pixels)
-    return answer[[0, finder.card.class_names.index(Finding.DAMAGED)]], known
+@dataclass(frozen=True)
+class _PairWindows:
+    """A pair and a finder as the loop over windows wants them."""
+
+    finder: Finder
+    pair: Pair
+    grid: GeoBox
+    field: ShiftField
+
+    batch = 1
+    layers = 2, 2
+
+    @property
+    def window_px(self) -> int:
+        return self.finder.card.window_px
+
+    @property
+    def overlap_px(self) -> int:
+        return self.finder.card.overlap_px
+
+    def read(self, box: GeoBox) -> _PairWindow:
+        (down, right), sure = self._shift(box)
+        moved = GeoBox(box.shape, box.affine @ Affine.translation(right, down), crs_of(box))
+        before, after = self.pair.before.read(box), self.pair.after.read(moved)
+        seen: BoolArray = before.valid & after.valid
+        return _PairWindow(
+            before.pixels, after.pixels, np.stack([seen, seen & sure]).astype(np.uint8)
+        )
+
+    def predict(self, batch: Sequence[_PairWindow]) -> list[tuple[FloatArray, CodeArray]]:
+        damaged = self.finder.card.class_names.index(Finding.DAMAGED)
+        return [
+            (
+                self.finder.probabilities(window.before, window.after)[[0, damaged]]
+                if window.known.any()
+                else np.zeros(window.known.shape, np.float32),
+                window.known,
+            )
+            for window in batch
+        ]
+
+    def _shift(self, box: GeoBox) -> tuple[tuple[float, float], bool]:
+        """Return how far down and right the image after lies, and whether that is sure."""
+        if not self.field.is_translation:
+            return (0.0, 0.0), True
+        row, col = _corner(self.grid, box)
+        rows, cols = box.shape
+        down, right = self.field.at(np.array([row + rows / 2]), np.array([col + cols / 2]))[0]
+        if np.isfinite(down):
+            return (float(down), float(right)), True
+        return self.field.median, False
 
 
-def _off(field: ShiftField, window: Window) -> tuple[tuple[float, float], bool]:
-    """Return how far down and right the image after lies, and whether that is sure."""
-    if not field.is_translation:
-        return (0.0, 0.0), True
-    middle = [np.array([(span.start + span.stop) / 2]) for span in (window.rows, window.cols)]
-    down, right = field.at(*middle)[0]
-    if np.isfinite(down):
-        return (float(down), float(right)), True
-    return field.median, False
-
-
-def _moved(box: GeoBox, off: tuple[float, float]) -> GeoBox:
-    """Return a grid that lies so many pixels further down and right."""
-    down, right = off
-    return GeoBox(box.shape, box.affine @ Affine.translation(right, down), crs_of(box))
-
-
-def _percent(band: RowBand) -> CodeArray:
-    percent = np.rint(100 * np.clip(band.values, 0, 1))
-    return np.where(band.codes > 0, percent, NODATA_PERCENT).astype(np.uint8)
+def _corner(grid: GeoBox, box: GeoBox) -> tuple[int, int]:
+    """Return the row and column of a grid at which a window of it begins."""
+    col, row = (round(at) for at in ~grid.affine @ (box.affine.c, box.affine.f))
+    return row, col
 
 
 REACH_M = 10.0
@@ -201,78 +213,46 @@ def labelled_ground(mask: CodeArray, *, pixel_m: float) -> CodeArray:
     return np.where(open_ground, damaged, 255).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class DamagedGround:
-    """A reader for the loop over windows: what was seen, and where the ground is damaged."""
+@dataclass(frozen=True, kw_only=True)
+class DamagedGround(CoverageOnly):
+    """A reader for the map: what was observed, and where the ground is damaged."""
 
-    coverage: CoverageOnly
     searched: Path
-    """See `models.damage.detection.SEARCHED`."""
+    """See `SEARCHED`."""
     grid: GeoBox
     """Of that raster."""
     least: float
     """Probability from which ground is damaged."""
-
-    batch = 1
-    cross_checked_by = None
-    overlap_px = 0
-
-    @property
-    def inputs(self) -> tuple[SceneInput, ...]:
-        """Those of the pair."""
-        return self.coverage.inputs
-
-    @property
-    def window_px(self) -> int:
-        """Side of a window."""
-        return self.coverage.window_px
-
-    @property
-    def default_label(self) -> Label:
-        """What was compared."""
-        return self.coverage.default_label
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
         """Of the one finding."""
         return {Finding.DAMAGED: self.least}
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """What is known of the pair."""
-        return self.coverage.scene_statistics(samples)
-
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
-        """A window without what is not trusted."""
-        return self.coverage.in_domain(seen, statistics)
-
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
-        """Say what was seen, and where the ground is damaged."""
-        answers = self.coverage.predict(batch, statistics)
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
+        """Return what was observed, and where the ground is damaged."""
         return [
-            replace(answer, probabilities=self._ground(seen)[None])
-            for seen, answer in zip(batch, answers, strict=True)
+            replace(part, probabilities=self._ground(seen)[None])
+            for seen, part in zip(batch, super().predict(batch, statistics), strict=True)
         ]
 
-    def _ground(self, seen: Seen) -> FloatArray:
+    def _ground(self, seen: WindowInputs) -> FloatArray:
         """Return the probability in a window; its surroundings are read, too."""
         box = next(iter(seen.values())).geobox
-        col, row = (round(at) for at in ~self.grid.affine @ (box.affine.c, box.affine.f))
+        row, col = _corner(self.grid, box)
         pixel_m = abs(self.grid.resolution.x)
         margin = int(np.ceil(_CUT * REACH_M / pixel_m)) + 1
         (top, bottom), (left, right) = (
             (max(0, at - margin), min(length, at + size + margin))
             for at, size, length in zip((row, col), box.shape, self.grid.shape, strict=True)
         )
-        built, damage = _shares(read_part(self.searched, slice(top, bottom), slice(left, right)))
-        ground = damaged_ground(built, damage, pixel_m=pixel_m)
+        percent = read_part(self.searched, slice(top, bottom), slice(left, right))
+        shares = np.where(percent == NODATA_PERCENT, np.nan, percent / 100).astype(np.float32)
+        ground = damaged_ground(shares[0], shares[1], pixel_m=pixel_m)
         rows, cols = box.shape
         return ground[row - top : row - top + rows, col - left : col - left + cols]
-
-
-def _shares(percent: CodeArray) -> FloatArray:
-    return np.where(percent == NODATA_PERCENT, np.nan, percent / 100).astype(np.float32)
 
 
 def _around(values: FloatArray, pixel_m: float) -> FloatArray:

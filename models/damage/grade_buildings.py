@@ -37,7 +37,7 @@ from models.damage.alignment import Placed, Placement, View, place
 from models.damage.buildings import Buildings, Pair
 from models.damage.grader import Comparing, Grader
 from models.damage.regression import regression_of
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.domain_check import checked_statistics
 from models.networks.tensors import NO_STATISTICS, SceneStatistics, ValueSample
 

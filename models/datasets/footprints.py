@@ -32,8 +32,8 @@ from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import DAMAGE
 from models.datasets.xbd import BANDS, DamageTile, DamageTiles, draw_polygons
 from models.errors import DataInvalid
-from models.inference.map_scenes import NoProgress
 from models.inference.scene_inputs import CoverageOnly, SceneInput
+from models.inference.windows import NoProgress
 
 TILE_PX = 1024
 """Longest side of a tile, that of xBD's."""

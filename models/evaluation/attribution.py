@@ -35,7 +35,7 @@ from models.evaluation.explained_polygon import (
     combine_runs,
     span_around,
 )
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.network import NetworkModel
 from models.networks.tensors import Channel, channels_of, stack, usable_pixels
 

@@ -29,8 +29,8 @@ from models.evaluation.metrics import (
     mean_of_known,
     sample_deviation,
 )
-from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model
+from models.inference.windows import ProgressReceiver
 
 LEFT_OUT = "left-out"
 """The split that a model's card names as not used in its training."""

@@ -20,7 +20,7 @@ from models.damage.grades import GRADES
 from models.damage.regression import FeatureContribution, GradeContributions, RegressionGrader
 from models.errors import InputsMismatch
 from models.evaluation.explained_polygon import ExplainedPolygon, MapWindow, PolygonWindow
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.detectors import NDVI_BEFORE, DetectorModel
 from models.networks.tensors import SceneStatistics
 

@@ -24,7 +24,7 @@ from geo.scenes.scene import Phase
 from geo.types import BoolArray, CodeArray, FloatArray
 from models.errors import InputsMismatch
 from models.inference.model import Model
-from models.inference.scene_inputs import Reader, Seen, read
+from models.inference.scene_inputs import Reader, WindowInputs, read
 from models.networks.tensors import Inputs, SceneStatistics
 
 Rectangle: TypeAlias = tuple[slice, slice]
@@ -166,7 +166,7 @@ class ModelRun:
     negated: bool = False
     """The polygon says that there was no water: its probability is 1 less the model's."""
 
-    def inputs(self, rasters: Seen) -> Inputs:
+    def inputs(self, rasters: WindowInputs) -> Inputs:
         """Return what the model is given of a window."""
         return {name: rasters[image] for name, image in self.images.items()}
 
@@ -176,7 +176,7 @@ class MapWindow:
     """A window of the map that touches the window of a polygon."""
 
     window: Window
-    rasters: Seen
+    rasters: WindowInputs
     here: Rectangle
     """What both share, in its own pixels."""
     there: Rectangle
@@ -194,7 +194,7 @@ class MapWindow:
 class CentredWindow:
     """One window of the model's own size with the polygon in its middle."""
 
-    rasters: Seen
+    rasters: WindowInputs
     here: Rectangle
     """The window of the polygon, in pixels of this one."""
 
@@ -253,7 +253,7 @@ class ExplainedPolygon:
             there=_shifted(rows, cols, self.window.rows.start, self.window.cols.start),
         )
 
-    def _read(self, geobox: GeoBox) -> Seen:
+    def _read(self, geobox: GeoBox) -> WindowInputs:
         """Read a window, without the scenes out of the model's domain."""
         return self.reader.in_domain(read(self.reader, geobox), self.statistics)
 

@@ -44,8 +44,8 @@ from models.evaluation.metrics import (
     ratio,
     sample_deviation,
 )
-from models.inference.map_scenes import ProgressReceiver
 from models.inference.model import Model, load_model
+from models.inference.windows import ProgressReceiver
 
 PLAN_NAME, PAGE_NAME = "page.toml", "README.md"
 

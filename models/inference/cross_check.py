@@ -1,4 +1,4 @@
-"""Witness: a transparent detector beside a network, and the blocks where the two contradict.
+"""Cross-check: a transparent detector beside a network, and the blocks where they contradict.
 
 A detector is the worse of the two, so it overrules nothing by itself. How far they differ is
 counted for every product; a block is taken from the network only where the detector is sure of
@@ -6,7 +6,7 @@ itself, sees both classes, and the network says the opposite: Cohen's kappa (196
 doi:10.1177/001316446002000104) far below 0, worse than by chance.
 
 The rule was chosen on every fourth tile of ombria/train, cut into blocks of 128 pixels, with
-the detector against the labels, that is, against a network that makes no fault. By MNDWI of both
+the detector against the labels, that is, a network that makes no error. By MNDWI of both
 dates it may judge 33 % of the blocks, and would take 2.5 % of those from that network, 0.8 % of
 all; it takes 73 % of those from a network that says the opposite everywhere. On ombria/test:
 none of 280, and 70 %. A network that finds nothing, or water everywhere, has a kappa of 0 and is
@@ -25,19 +25,18 @@ from geo.types import BoolArray, CodeArray, IntArray, block_numbers
 from geo.vector.hazards import Hazard
 from models.cards.architecture import DetectorArchitecture
 from models.cards.card import ModelCard
-from models.cards.inputs import CardInput
 from models.cards.registry import CardRef
 from models.cards.selection import matching
 from models.cards.suitability import Available, accepts, available
 from models.inference.model import load_model
 from models.inference.scene_inputs import (
-    Answer,
     CrossCheck,
     Joint,
+    Prediction,
     Reader,
     SceneInput,
-    Seen,
     SingleDate,
+    WindowInputs,
 )
 from models.networks.tensors import SceneStatistics
 
@@ -45,7 +44,7 @@ BLOCK_PX = 128
 SURE_PERCENT = 90
 """A detector is sure of a pixel from this probability on, or up to its complement."""
 _SURE_SHARE = 0.8
-"""Share of a block that it must be sure of to be heard."""
+"""Share of a block that it must be sure of to count."""
 _CLASS_SHARE = 0.1
 """Share of a block that the smaller of its two classes must have."""
 _LEAST_COMPARED = 0.5
@@ -55,13 +54,13 @@ _AFFECTED = (Label.EVENT, Label.UNDATED_WATER)
 
 @dataclass(frozen=True)
 class CrossCheckedReader:
-    """A reader whose answers are held against those of a detector that reads the same images."""
+    """A reader whose predictions are compared with a detector's on the same images."""
 
     inner: Reader
     """Of the network."""
     detector: SingleDate | Joint
     names: Mapping[str, str]
-    """Name of the network's reading, by that of the detector's."""
+    """Name of the network's scene input, by that of the detector's."""
     min_kappa: float
     """Kappa below which a block is not trusted."""
 
@@ -101,21 +100,23 @@ class CrossCheckedReader:
         seen = {self._key(name): replace(statistics, notes=()) for name, statistics in own.items()}
         return {**self.inner.scene_statistics(samples), **seen}
 
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
-        """As the network trusts them."""
+    def in_domain(
+        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
+    ) -> WindowInputs:
+        """As the network's."""
         return self.inner.in_domain(seen, statistics)
 
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
-        """Answer with the network, but where the detector contradicts it."""
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
+        """Predict with the network, but where the detector contradicts it."""
         answers = self.inner.predict(batch, statistics)
         prefix = self._key("")
         own = {k.removeprefix(prefix): s for k, s in statistics.items() if k.startswith(prefix)}
         shown = [{own_name: seen[name] for own_name, name in self.names.items()} for seen in batch]
         return [
-            self._heard(answer, said)
-            for answer, said in zip(answers, self.detector.predict(shown, own), strict=True)
+            self._compared(answer, other)
+            for answer, other in zip(answers, self.detector.predict(shown, own), strict=True)
         ]
 
     @property
@@ -126,13 +127,13 @@ class CrossCheckedReader:
     def _key(self, name: str) -> str:
         return f"{self.detector.model.card.name}: {name}"
 
-    def _heard(self, answer: Answer, said: Answer) -> Answer:
+    def _compared(self, answer: Prediction, other: Prediction) -> Prediction:
         # Two models of water are compared on the water of today: what was there before as well
         # is no event, but a network that sees water everywhere is wrong all the same.
         now = Finding.WATER in self.thresholds and Finding.WATER in self.detector.thresholds
         network = _classified(answer, self.thresholds, now=now)
-        detector = _classified(said, self.detector.thresholds, now=now)
-        both = answer.valid & said.valid
+        detector = _classified(other, self.detector.thresholds, now=now)
+        both = answer.valid & other.valid
         contradicted = both & _contradicted(
             np.isin(network.label, _AFFECTED),
             np.isin(detector.label, _AFFECTED),
@@ -141,7 +142,7 @@ class CrossCheckedReader:
             below=self.min_kappa,
         )
         same = np.isin(network.label, _AFFECTED) == np.isin(detector.label, _AFFECTED)
-        verdict = np.select(
+        compared = np.select(
             [~both, contradicted, same],
             [CrossCheck.NOT_COMPARED, CrossCheck.CONTRADICTS, CrossCheck.AGREES],
             CrossCheck.DIFFERS,
@@ -150,65 +151,61 @@ class CrossCheckedReader:
             answer,
             valid=answer.valid & ~contradicted,
             reason=np.where(contradicted, np.uint8(Label.OUT_OF_DOMAIN), answer.reason),
-            cross_check=verdict,
+            cross_check=compared,
         )
 
 
 def cross_checked(
-    reader: Reader, card: ModelCard, shelf: Sequence[CardRef], *, hazard: Hazard
+    reader: Reader, card: ModelCard, cards: Sequence[CardRef], *, hazard: Hazard
 ) -> Reader:
-    """Return a reader beside the first detector of the shelf that can read the same images.
+    """Return a reader beside the first of some detectors that can read the same images.
 
     The reader itself comes back where there is none, or the card asks for none.
 
     Args:
         reader: of a model.
         card: of that model.
-        shelf: cards, as `models.cards.registry.all_cards` returns them.
+        cards: as `models.cards.registry.all_cards` returns them.
         hazard: decides what is looked for.
     """
     if card.domain is None or card.domain.min_kappa is None:
         return reader
-    detectors = [ref for ref in shelf if isinstance(ref.card.architecture, DetectorArchitecture)]
-    there = [_available(reading, scene=n) for reading in reader.inputs for n in _each(reading)]
+    detectors = [ref for ref in cards if isinstance(ref.card.architecture, DetectorArchitecture)]
+    there = [scene for part in reader.inputs for scene in _available(part)]
     for ref in matching(detectors, hazard=hazard, available=there).fits:
-        names = _fill(ref.card, reader.inputs)
-        if names is not None:
-            own = tuple(replace(names[name], name=name) for name in names)
+        found = _fill(ref.card, reader.inputs)
+        if found is not None:
+            own = tuple(replace(part, name=name) for name, part in found.items())
             model = load_model(ref, device="cpu")
             beside = SingleDate(model, own) if ref.card.single_date else Joint(model, own)
-            by_name = {name: reading.name for name, reading in names.items()}
+            by_name = {name: part.name for name, part in found.items()}
             return CrossCheckedReader(reader, beside, by_name, card.domain.min_kappa)
     return reader
 
 
-def _each(reading: SceneInput) -> range:
-    return range(len(reading.mosaic.scenes))
+def _available(part: SceneInput) -> list[Available]:
+    """Return what the scenes give as the network reads them: no more bands than that."""
+    bands = part.mosaic.bands
+    return [replace(available(scene), bands=bands) for scene in part.mosaic.scenes]
 
 
-def _available(reading: SceneInput, *, scene: int) -> Available:
-    """Return what a scene gives as the network reads it: no more bands than that."""
-    return replace(available(reading.mosaic.scenes[scene]), bands=reading.mosaic.bands)
-
-
-def _fill(card: ModelCard, readings: Sequence[SceneInput]) -> dict[str, SceneInput] | None:
-    """Return which reading each image of a detector is, by its name; None where one is missing."""
+def _fill(card: ModelCard, parts: Sequence[SceneInput]) -> dict[str, SceneInput] | None:
+    """Return what fills each input of a detector, by its name; None where one stays empty."""
     found: dict[str, SceneInput] = {}
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
             name = phase.value if card.single_date else entry.name
-            for reading in readings:
-                if name not in found and reading.phase is phase and _takes(entry, reading):
-                    found[name] = reading
+            for part in parts:
+                fits = all(accepts(entry, scene) for scene in _available(part))
+                if name not in found and part.phase is phase and fits:
+                    found[name] = part
     wanted = {Phase.AFTER.value} if card.single_date else {entry.name for entry in card.inputs}
     return found if wanted <= found.keys() else None
 
 
-def _takes(entry: CardInput, reading: SceneInput) -> bool:
-    return all(accepts(entry, _available(reading, scene=n)) for n in _each(reading))
-
-
-def _classified(answer: Answer, thresholds: Mapping[Finding, float], *, now: bool) -> Classified:
+def _classified(
+    answer: Prediction, thresholds: Mapping[Finding, float], *, now: bool
+) -> Classified:
     """Return the classes of one window, before they are blended with those of others."""
     everywhere = np.ones_like(answer.valid)
     before = answer.valid_before & (not now)
@@ -242,7 +239,7 @@ def _contradicted(
 
     n = np.maximum(counted(both), 1)
     share = counted(detector) / n
-    heard = (
+    reliable = (
         (n >= _LEAST_COMPARED * np.bincount(number.ravel(), minlength=blocks))
         & (np.minimum(share, 1 - share) >= _CLASS_SHARE)
         & (counted(sure) >= _SURE_SHARE * n)
@@ -251,5 +248,5 @@ def _contradicted(
     found = counted(network) / n
     chance = found * share + (1 - found) * (1 - share)
     # Where the detector sees both classes, chance alone cannot reach full agreement.
-    kappa = (agreed - chance) / np.where(heard, 1 - chance, 1)
-    return np.asarray((heard & (kappa < below))[number])
+    kappa = (agreed - chance) / np.where(reliable, 1 - chance, 1)
+    return np.asarray((reliable & (kappa < below))[number])

@@ -1,18 +1,13 @@
-"""The loop over windows: scenes in, class, probability and origin rasters out.
+"""Scenes in, class, probability and origin rasters out: the loop over windows, classified.
 
 Memory follows the width of the grid and the window, never its height.
-
-Windows that are read ahead of the model.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -30,87 +25,17 @@ from geo.export.cog import (
     scratch_bytes,
 )
 from geo.raster.classify import REASONS, Classified, Label, Observation, classify
-from geo.raster.windows import Lattice, RowBand, RowMosaic, Window, lattice
+from geo.raster.windows import Lattice, RowBand, Window, lattice
 from geo.store.atomic_io import require_room
-from geo.types import BoolArray, CodeArray
-from models.inference.scene_inputs import Answer, CrossCheck, Reader, SceneInput, Seen, read
+from geo.types import BoolArray, CodeArray, FloatArray
+from models.inference.scene_inputs import CrossCheck, Reader, SceneInput, WindowInputs, read
+from models.inference.windows import ProgressReceiver, row_bands
 from models.networks.tensors import SceneStatistics
-
-READERS = 2
-"""Threads that read ahead of the model; decoding is what they wait for, each on its own handle."""
-IN_FLIGHT = 2 * READERS
-"""Windows that wait for the model, or for their reader."""
-
-
-def windows_ahead(reader: Reader, grid: Lattice, geobox: GeoBox) -> Iterator[tuple[Window, Seen]]:
-    """Yield the windows of a grid with what is seen there, in rows from the top.
-
-    Each thread reads one side of the grid: windows that lie beside each other share blocks
-    of a file, and a handle finds again only what it decoded itself. The sides take turns
-    along a row.
-    """
-    with ExitStack() as stack:
-        sides = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(READERS)]
-        waiting: deque[tuple[Window, Future[Seen]]] = deque()
-        for side, window in _in_turns(grid):
-            waiting.append((window, sides[side].submit(read, reader, geobox[window.slices])))
-            if len(waiting) > IN_FLIGHT:
-                yield _done(waiting)
-        while waiting:
-            yield _done(waiting)
-
-
-def _in_turns(grid: Lattice) -> Iterator[tuple[int, Window]]:
-    """Yield the windows, each with the number of its side."""
-    width = -(-len(grid.cols) // READERS)
-    sides = [grid.cols[start : start + width] for start in range(0, len(grid.cols), width)]
-    for rows in grid.rows:
-        for turn in zip_longest(*sides):
-            for side, cols in enumerate(turn):
-                if cols is not None:
-                    yield side, Window(rows, cols)
-
-
-def _done(waiting: deque[tuple[Window, Future[Seen]]]) -> tuple[Window, Seen]:
-    window, future = waiting.popleft()
-    return window, future.result()
-
-
-Out = TypeVar("Out")
 
 STRIP_ROWS = 64
 """Rows classified at once: few, so that what is made on the way stays in the processor's cache."""
-SURVEY_PIXELS = 16 * 2**20
-"""Pixels of whole-resolution windows, spread over the grid, that a statistics looks at."""
-
-
-class ProgressReceiver(Protocol):
-    """Whoever wants to know how far the work is."""
-
-    def start(self, label: str, total: int) -> None:
-        """Say what begins and how many windows it has."""
-        ...
-
-    def advance(self, n: int = 1, /) -> None:
-        """Say that windows are done."""
-        ...
-
-    def finish(self) -> None:
-        """Say that it is over."""
-        ...
-
-
-class NoProgress:
-    """A progress that nobody watches."""
-
-    def start(self, label: str, total: int) -> None:
-        """Say nothing."""
-
-    def advance(self, n: int = 1, /) -> None:
-        """Say nothing."""
-
-    def finish(self) -> None:
-        """Say nothing."""
+SAMPLE_PIXELS = 16 * 2**20
+"""Pixels of whole-resolution windows, spread over the grid, that the scene statistics look at."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +48,9 @@ class Mapped:
     scene_pixels: Mapping[str, int]
     """Pixels that each scene gave, by scene id."""
     statistics: Mapping[str, SceneStatistics]
-    """What the model learned from the whole scene, by phase or "all"."""
+    """What was measured in the whole scene, by phase or "all"."""
     cross_checked_by: str | None
-    """Name of the detector that the answers were held against; None where there was none."""
+    """Name of the detector beside the network; None where there was none."""
     cross_check_pixels: Mapping[int, int]
     """Pixels of the area by `models.inference.scene_inputs.CrossCheck`."""
     windows: int
@@ -158,21 +83,21 @@ def map_scenes(
     statistics = reader.scene_statistics(spread(grid, geobox, reader.window_px))
     out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.inputs])
     count = _Count(reader.inputs)
-    progress.start(_title(reader), len(grid))
+    bands = row_bands(
+        _SceneWindows(reader, statistics), geobox, title=_title(reader), progress=progress
+    )
     with _Writers(out, geobox, notation) as write:
-        for strip, inside in _strips(
-            _bands(reader, statistics, grid, geobox, progress), area, geobox
-        ):
+        for strip, inside in _strips(bands, area, geobox):
             done = classify(
                 dict(zip(reader.thresholds, strip.values, strict=True)),
                 reader.thresholds,
                 Observation(inside, strip.codes[0] > 0, strip.codes[1] > 0, strip.codes[2]),
                 default_label=reader.default_label,
             )
-            verdict_and_origins = np.where(inside, strip.codes[3:], np.uint8(0))
-            verdict, observed = verdict_and_origins[0], verdict_and_origins[1:]
+            compared, *origins = np.where(inside, strip.codes[3:], np.uint8(0))
+            observed = np.stack(origins)
             write(done, observed)
-            count.add(done.label, observed, verdict)
+            count.add(done.label, observed, compared)
     count.require_something()
     return Mapped(
         rasters=out,
@@ -180,7 +105,7 @@ def map_scenes(
         scene_pixels=count.scenes,
         statistics=statistics,
         cross_checked_by=reader.cross_checked_by,
-        cross_check_pixels=count.verdicts,
+        cross_check_pixels=count.cross_checks,
         windows=len(grid),
     )
 
@@ -230,42 +155,43 @@ def _title(reader: Reader) -> str:
     return f"{names[0]}{more}"
 
 
-def _bands(
-    reader: Reader,
-    statistics: Mapping[str, SceneStatistics],
-    grid: Lattice,
-    geobox: GeoBox,
-    progress: ProgressReceiver,
-) -> Iterator[RowBand]:
-    """Yield finished row bands from the top, each as soon as no window to come touches it."""
-    rows, cols = geobox.shape
-    mosaic = RowMosaic(
-        width=cols,
-        window_rows=min(reader.window_px, rows),
-        layers=len(reader.thresholds),
-        code_layers=4 + len(reader.inputs),
-    )
-    ahead = windows_ahead(reader, grid, geobox)
-    for number, span in enumerate(grid.rows):
-        for batch in _batches(ahead, len(grid.cols), reader.batch):
-            answers = reader.predict([seen for _, seen in batch], statistics)
-            for (window, _), answer in zip(batch, answers, strict=True):
-                mosaic.feed(window, answer.probabilities, _codes(answer))
-            progress.advance(len(batch))
-        last = number == len(grid.rows) - 1
-        yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)
+@dataclass(frozen=True)
+class _SceneWindows:
+    """A reader as the loop over windows wants it, once the scenes are measured."""
 
+    reader: Reader
+    statistics: Mapping[str, SceneStatistics]
 
-def _codes(answer: Answer) -> CodeArray:
-    """Return (4 + readings, rows, cols): valid, valid before, reason, verdict, origins."""
-    flags = (answer.valid, answer.valid_before, answer.reason, answer.cross_check)
-    return np.stack([*(flag.astype(np.uint8) for flag in flags), *answer.origins])
+    @property
+    def window_px(self) -> int:
+        return self.reader.window_px
 
+    @property
+    def overlap_px(self) -> int:
+        return self.reader.overlap_px
 
-def _batches(items: Iterator[Out], total: int, size: int) -> Iterator[list[Out]]:
-    """Yield `total` items in lists of at most `size`, leaving the iterator where it stands."""
-    for start in range(0, total, size):
-        yield [next(items) for _ in range(min(size, total - start))]
+    @property
+    def batch(self) -> int:
+        return self.reader.batch
+
+    @property
+    def layers(self) -> tuple[int, int]:
+        return len(self.reader.thresholds), 4 + len(self.reader.inputs)
+
+    def read(self, geobox: GeoBox) -> WindowInputs:
+        return read(self.reader, geobox)
+
+    def predict(self, batch: Sequence[WindowInputs]) -> list[tuple[FloatArray, CodeArray]]:
+        """Return probabilities; and valid, valid before, reason, cross-check, origins."""
+        return [
+            (
+                part.probabilities,
+                np.stack(
+                    [part.valid, part.valid_before, part.reason, part.cross_check, *part.origins]
+                ).astype(np.uint8),
+            )
+            for part in self.reader.predict(batch, self.statistics)
+        ]
 
 
 def _strips(
@@ -289,7 +215,7 @@ def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:
 def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
     """Return whole-resolution windows spread evenly over the grid."""
     windows: Sequence[Window] = list(grid)
-    wanted = max(1, min(len(windows), SURVEY_PIXELS // size**2))
+    wanted = max(1, min(len(windows), SAMPLE_PIXELS // size**2))
     chosen = np.unique(np.linspace(0, len(windows) - 1, wanted).round().astype(int))
     return [geobox[windows[index].slices] for index in chosen]
 
@@ -300,12 +226,12 @@ class _Count:
     def __init__(self, readings: Sequence[SceneInput]) -> None:
         self._ids = [_ids(reading) for reading in readings]
         self._labels = np.zeros(256, np.int64)
-        self._verdicts = np.zeros(len(CrossCheck), np.int64)
+        self._compared = np.zeros(len(CrossCheck), np.int64)
         self._origins = np.zeros((len(readings), 256), np.int64)
 
-    def add(self, label: CodeArray, origins: CodeArray, verdict: CodeArray) -> None:
+    def add(self, label: CodeArray, origins: CodeArray, compared: CodeArray) -> None:
         self._labels += np.bincount(label.ravel(), minlength=256)
-        self._verdicts += np.bincount(verdict.ravel(), minlength=len(CrossCheck))
+        self._compared += np.bincount(compared.ravel(), minlength=len(CrossCheck))
         self._origins += [np.bincount(origin.ravel(), minlength=256) for origin in origins]
 
     @property
@@ -313,8 +239,8 @@ class _Count:
         return {value: int(n) for value, n in enumerate(self._labels) if n and value}
 
     @property
-    def verdicts(self) -> dict[int, int]:
-        return {verdict: int(self._verdicts[verdict]) for verdict in CrossCheck if verdict}
+    def cross_checks(self) -> dict[int, int]:
+        return {compared: int(self._compared[compared]) for compared in CrossCheck if compared}
 
     @property
     def scenes(self) -> dict[str, int]:

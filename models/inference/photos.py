@@ -1,17 +1,25 @@
-"""Photos held against a model: where water is seen in a picture that lies nowhere."""
+"""Where a model finds water in a photo without georeference.
 
+A photo is a raster on its own pixels, reduced to one window: networks of pictures are trained on
+photos of that size. Its probability comes from the same loop as that of scenes.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from odc.geo.geobox import GeoBox
 from PIL import Image
 
+from geo.errors import GridMismatch
 from geo.imagery.photo import Photo
 from geo.raster.classify import REASONS, Label
-from geo.types import BoolArray, CodeArray, FloatArray
+from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.card import ModelCard
 from models.errors import InputsMismatch
 from models.inference.model import Model
-from models.networks.tensors import in_domain, raster_without_location
+from models.inference.windows import NoProgress, row_bands
+from models.networks.tensors import SceneStatistics, in_domain, raster_without_location
 
 SENSOR = "drone-rgb"
 BANDS = ("red", "green", "blue")
@@ -20,8 +28,8 @@ FOUND, NOT_FOUND, NOT_ANALYSED = 255, 0, 127
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What a model says of a photo."""
+class PhotoMask:
+    """Where water was found in a photo."""
 
     mask: CodeArray
     """(rows, cols) of the photo: `FOUND`, `NOT_FOUND` or `NOT_ANALYSED`."""
@@ -44,28 +52,28 @@ class Answer:
         return float((self.mask == FOUND).sum() / analysed.sum()) if analysed.any() else None
 
 
-def answer_photo(model: Model, photo: Photo, name: str) -> Answer:
+def map_photo(model: Model, photo: Photo, name: str) -> PhotoMask:
     """Return where a model of water sees it in a photo.
 
-    The photo is averaged to the side of the model's window, which is what it learned photos of
-    this kind at, and its probability is interpolated back to the photo's own pixels.
+    The photo is averaged to the side of the model's window, which is the size of the photos
+    that it was trained on, and its probability is interpolated back to the photo's own pixels.
 
     Args:
         model: of one image of red, green and blue, see `require_photos`.
         photo: as `geo.imagery.photo.read_photo` returns it.
         name: of the photo, for the note.
     """
-    probability, far = _probability(model, photo, name)
+    probability, note = _probability(model, photo, name)
     answered = np.isfinite(probability)
     mask = np.full(photo.valid.shape, NOT_ANALYSED, np.uint8)
     found = answered & (np.nan_to_num(probability) >= model.card.classes[0].threshold)
     mask[answered] = NOT_FOUND
     mask[found] = FOUND
-    return Answer(
+    return PhotoMask(
         mask=mask,
         confidence=float(100 * probability[found].mean()) if found.any() else None,
-        reasons=_reasons(photo.valid, answered, is_far=far is not None),
-        note=far,
+        reasons=_reasons(photo.valid, answered, out_of_domain=note is not None),
+        note=note,
     )
 
 
@@ -84,22 +92,55 @@ def require_photos(card: ModelCard) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _PhotoWindows:
+    """A photo, reduced, as the loop over windows wants it."""
+
+    model: Model
+    photo: Raster
+    statistics: SceneStatistics
+
+    batch = 1
+    layers = 1, 1
+
+    @property
+    def window_px(self) -> int:
+        return self.model.card.window_px
+
+    @property
+    def overlap_px(self) -> int:
+        return self.model.card.overlap_px
+
+    def read(self, geobox: GeoBox) -> Raster:
+        if geobox != self.photo.geobox:
+            raise GridMismatch(f"a photo is read whole, {self.photo.geobox.shape}, not in windows")
+        return self.photo
+
+    def predict(self, batch: Sequence[Raster]) -> list[tuple[FloatArray, CodeArray]]:
+        """Return the probability of water, and where there is one."""
+        name = self.model.card.inputs[0].name
+        values = self.model.predict([{name: raster} for raster in batch], self.statistics)
+        return [(part[:1], np.isfinite(part[:1]).astype(np.uint8)) for part in values]
+
+
 def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str | None]:
     """Return the probability of each pixel, NaN without an answer, and why all of it is so."""
     nothing = np.full(photo.valid.shape, np.nan, np.float32)
     pixels, valid = _reduced(photo, model.card.window_px)
     if not valid.any():
         return nothing, None
-    slot = model.card.inputs[0].name
+    entry = model.card.inputs[0].name
     raster = raster_without_location(pixels, valid=valid, bands=BANDS, source=name)
     try:
-        statistics = model.scene_statistics([{slot: raster}])
+        statistics = model.scene_statistics([{entry: raster}])
     except InputsMismatch as error:
         return nothing, str(error)
-    raster = in_domain(raster, statistics.out_of_domain.get(slot, ()))
+    raster = in_domain(raster, statistics.out_of_domain.get(entry, ()))
     if not raster.valid.any():
         return nothing, "; ".join(statistics.notes)
-    plane = model.predict([{slot: raster}], statistics)[0, 0]
+    windows = _PhotoWindows(model, raster, statistics)
+    [band] = row_bands(windows, raster.geobox, title=name, progress=NoProgress())
+    plane = np.where(band.codes[0] > 0, band.values[0], np.float32(np.nan))
     return _enlarged(plane, photo.valid), None
 
 
@@ -128,12 +169,9 @@ def _enlarged(plane: FloatArray, valid: BoolArray) -> FloatArray:
     return np.where(seen, probability, np.float32(np.nan))
 
 
-def _reasons(valid: BoolArray, answered: BoolArray, *, is_far: bool) -> dict[str, float]:
-    unseen = ~valid
-    other = Label.OUT_OF_DOMAIN if is_far else Label.NO_DATA
-    shares = {
-        REASONS[Label.NO_DATA]: float((unseen & ~answered).mean()),
-    }
-    rest = float((valid & ~answered).mean())
-    shares[REASONS[other]] = shares.get(REASONS[other], 0.0) + rest
+def _reasons(valid: BoolArray, answered: BoolArray, *, out_of_domain: bool) -> dict[str, float]:
+    """Return which share of a photo was not analysed, by reason."""
+    shares = {REASONS[Label.NO_DATA]: float((~valid & ~answered).mean())}
+    rest = REASONS[Label.OUT_OF_DOMAIN if out_of_domain else Label.NO_DATA]
+    shares[rest] = shares.get(rest, 0.0) + float((valid & ~answered).mean())
     return {reason: share for reason, share in shares.items() if share}

@@ -1,15 +1,13 @@
-"""Scenes as a model wants them, and its answer for a window with what was seen there.
+"""Scenes as a model wants them, and its prediction for a window with what was observed there.
 
-Three ways to look: one image at a time (`SingleDate`), several together (`Joint`), and
-without a model (`CoverageOnly`), which says what was seen and nothing more.
-
-What the loop over windows asks of whoever reads and answers, and what it is given.
+Three readers: one image at a time (`SingleDate`), several together (`Joint`), and without a
+model (`CoverageOnly`), which says what was observed and nothing more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -28,8 +26,8 @@ from models.cards.suitability import accepts, available, require_fit
 from models.inference.model import Model
 from models.networks.tensors import SceneStatistics, in_domain, usable_pixels
 
-Seen = Mapping[str, Raster]
-"""One window: a raster by the name of its reading."""
+WindowInputs: TypeAlias = Mapping[str, Raster]
+"""One window: a raster by the name of its `SceneInput`."""
 
 
 class CrossCheck(IntEnum):
@@ -44,8 +42,8 @@ class CrossCheck(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What a model says of one window, and what was seen of it."""
+class Prediction:
+    """The prediction for one window, and what was observed of it."""
 
     probabilities: FloatArray
     """(findings, rows, cols)."""
@@ -56,7 +54,7 @@ class Answer:
     reason: CodeArray
     """(rows, cols); a `Label` where not valid, 0 elsewhere."""
     origins: tuple[CodeArray, ...]
-    """(rows, cols) each, one a reading: the number of the scene, from 1."""
+    """(rows, cols) each, one a `SceneInput`: the number of the scene, from 1."""
     cross_check: CodeArray
     """(rows, cols); a `CrossCheck`."""
 
@@ -71,7 +69,7 @@ class SceneInput:
 
 
 class Reader(Protocol):
-    """What the loop over windows needs to know."""
+    """What `models.inference.map_scenes` needs to know of whoever reads and predicts."""
 
     @property
     def inputs(self) -> tuple[SceneInput, ...]:
@@ -100,35 +98,37 @@ class Reader(Protocol):
 
     @property
     def default_label(self) -> Label:
-        """What a pixel is that was seen, where there are no findings."""
+        """What an observed pixel is, where there are no findings."""
         ...
 
     @property
     def cross_checked_by(self) -> str | None:
-        """Name of the detector that the answers are held against; None where there is none."""
+        """Name of the detector beside the network; None where there is none."""
         ...
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
         """Look at the whole scene before any of it is mapped; by phase, or "all"."""
         ...
 
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+    def in_domain(
+        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
+    ) -> WindowInputs:
         """Return a window without the scenes that lie outside of the model's domain."""
         ...
 
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
-        """Answer for windows of one shape."""
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
+        """Prediction for windows of one shape."""
         ...
 
 
-def read(reader: Reader, geobox: GeoBox) -> Seen:
+def read(reader: Reader, geobox: GeoBox) -> WindowInputs:
     """Read one window of everything that a reader wants; safe in several threads."""
-    return {reading.name: reading.mosaic.read(geobox) for reading in reader.inputs}
+    return {entry.name: entry.mosaic.read(geobox) for entry in reader.inputs}
 
 
-SIGHT_WINDOW_PX = 1024
+COVERAGE_WINDOW_PX = 1024
 NETWORK_BATCH = 4
 
 
@@ -148,14 +148,14 @@ def reader_for(
             provider's own mask is used in a scene without one.
 
     Raises:
-        InputsMismatch: where the scenes do not fill the model's slots.
+        InputsMismatch: where the scenes do not fill the model's inputs.
         SourceInvalid: where the scenes cannot be ordered or are too many.
     """
     if model is None:
-        return CoverageOnly(tuple(_sight(scenes, preference, maskings)))
+        return CoverageOnly(tuple(_coverage_inputs(scenes, preference, maskings)))
     require_fit(model.card, [available(scene) for scene in scenes])
-    readings = scene_inputs_of(model.card, scenes, preference, maskings)
-    return SingleDate(model, readings) if model.card.single_date else Joint(model, readings)
+    inputs = scene_inputs_of(model.card, scenes, preference, maskings)
+    return SingleDate(model, inputs) if model.card.single_date else Joint(model, inputs)
 
 
 @dataclass(frozen=True)
@@ -193,19 +193,21 @@ class SingleDate(_WithModel):
     def thresholds(self) -> Mapping[Finding, float]:
         """The same threshold for water after and, where there is an image, before."""
         threshold = self.model.card.classes[0].threshold
-        return {_FINDING_IN[reading.phase]: threshold for reading in self.inputs}
+        return {_FINDING_IN[entry.phase]: threshold for entry in self.inputs}
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
         """SceneStatistics each phase by itself: light and season differ between them."""
         slot = self.model.card.inputs[0].name
         return {
-            reading.name: self.model.scene_statistics(
-                {slot: reading.mosaic.read(box)} for box in samples
+            entry.name: self.model.scene_statistics(
+                {slot: entry.mosaic.read(box)} for box in samples
             )
-            for reading in self.inputs
+            for entry in self.inputs
         }
 
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+    def in_domain(
+        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
+    ) -> WindowInputs:
         """Leave out what the statistics of each phase calls far."""
         slot = self.model.card.inputs[0].name
         return {
@@ -214,27 +216,27 @@ class SingleDate(_WithModel):
         }
 
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
-        """Answer for the after and the before images."""
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
+        """Prediction for the after and the before images."""
         slot = self.model.card.inputs[0].name
         batch = [self.in_domain(seen, statistics) for seen in batch]
         planes = np.stack(
             [
                 self.model.predict([{slot: seen[name]} for seen in batch], statistics[name])[:, 0]
-                for name in (reading.name for reading in self.inputs)
+                for name in (entry.name for entry in self.inputs)
             ],
             axis=1,
         )
         return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
 
-    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+    def _answer(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
         usable = {
-            reading.phase: seen[reading.name].valid & np.isfinite(plane)
-            for reading, plane in zip(self.inputs, planes, strict=True)
+            entry.phase: seen[entry.name].valid & np.isfinite(plane)
+            for entry, plane in zip(self.inputs, planes, strict=True)
         }
         valid = usable[Phase.AFTER]
-        return Answer(
+        return Prediction(
             probabilities=planes,
             valid=valid,
             valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
@@ -259,24 +261,26 @@ class Joint(_WithModel):
         """SceneStatistics all images together."""
         return {"all": self.model.scene_statistics(read(self, box) for box in samples)}
 
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+    def in_domain(
+        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
+    ) -> WindowInputs:
         """Leave out, slot by slot, what the statistics calls far."""
         far = statistics["all"].out_of_domain
         return {slot: in_domain(raster, far.get(slot, ())) for slot, raster in seen.items()}
 
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
-        """Answer for all images together."""
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
+        """Prediction for all images together."""
         batch = [self.in_domain(seen, statistics) for seen in batch]
         planes = self.model.predict(batch, statistics["all"])
         return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
 
-    def _answer(self, seen: Seen, planes: FloatArray) -> Answer:
+    def _answer(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
         card = self.model.card
         valid = usable_pixels(card, seen) & np.isfinite(planes).all(axis=0)
         before = [seen[r.name].valid for r in self.inputs if r.phase is Phase.BEFORE]
-        return Answer(
+        return Prediction(
             probabilities=planes,
             valid=valid,
             valid_before=np.any([np.zeros_like(valid), *before], axis=0),
@@ -293,10 +297,10 @@ class CoverageOnly:
     inputs: tuple[SceneInput, ...]
     compares: bool = False
     """True where buildings are graded: a pixel counts that was seen before and after."""
-    learned: SceneStatistics | None = None
-    """What the grader of the buildings learned from the scenes."""
+    measured: SceneStatistics | None = None
+    """What the grader of the buildings measured in the scenes."""
 
-    window_px = SIGHT_WINDOW_PX
+    window_px = COVERAGE_WINDOW_PX
     overlap_px = 0
     batch = 1
     cross_checked_by = None
@@ -312,30 +316,32 @@ class CoverageOnly:
         return {}
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """Nothing to learn but what the grader did."""
+        """Nothing is measured but what the grader did."""
         del samples
-        return {} if self.learned is None else {"all": self.learned}
+        return {} if self.measured is None else {"all": self.measured}
 
-    def in_domain(self, seen: Seen, statistics: Mapping[str, SceneStatistics]) -> Seen:
+    def in_domain(
+        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
+    ) -> WindowInputs:
         """Leave out what the grader called far."""
         far = statistics["all"].out_of_domain if statistics else {}
         return {name: in_domain(raster, far.get(name, ())) for name, raster in seen.items()}
 
     def predict(
-        self, batch: Sequence[Seen], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Answer]:
+        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    ) -> Sequence[Prediction]:
         """Say what was seen."""
         return [self._answer(self.in_domain(seen, statistics)) for seen in batch]
 
-    def _answer(self, seen: Seen) -> Answer:
+    def _answer(self, seen: WindowInputs) -> Prediction:
         valid = {
             phase: np.any([seen[r.name].valid for r in self.inputs if r.phase is phase], axis=0)
-            for phase in {reading.phase for reading in self.inputs}
+            for phase in {entry.phase for entry in self.inputs}
         }
         before = valid.get(Phase.BEFORE, np.zeros_like(valid[Phase.AFTER]))
         usable = valid[Phase.AFTER] & before if self.compares else valid[Phase.AFTER]
         needed = tuple(Phase) if self.compares else (Phase.AFTER,)
-        return Answer(
+        return Prediction(
             probabilities=np.zeros((0, *usable.shape), np.float32),
             valid=usable,
             valid_before=before,
@@ -350,7 +356,7 @@ class CoverageOnly:
 _FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
 
 
-def _whose_reasons_count(card: ModelCard, seen: Seen) -> list[CodeArray]:
+def _whose_reasons_count(card: ModelCard, seen: WindowInputs) -> list[CodeArray]:
     """Return the reasons of the required images, then the most telling of the others after.
 
     An optional image before is missed by no answer, so its reasons do not count.
@@ -368,11 +374,11 @@ def scene_inputs_of(
     preference: Preference,
     maskings: Mapping[str, Masking] | None = None,
 ) -> tuple[SceneInput, ...]:
-    """Return what a card's slots read, those that some scene fills; see `reader_for`."""
-    return tuple(_readings(card, scenes, preference, maskings))
+    """Return what a card's inputs read, those that some scene fills; see `reader_for`."""
+    return tuple(_scene_inputs(card, scenes, preference, maskings))
 
 
-def _readings(
+def _scene_inputs(
     card: ModelCard,
     scenes: Sequence[Scene],
     preference: Preference,
@@ -391,10 +397,10 @@ def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list
     return [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
 
 
-def _sight(
+def _coverage_inputs(
     scenes: Sequence[Scene], preference: Preference, maskings: Mapping[str, Masking] | None
 ) -> Iterator[SceneInput]:
-    """Yield a reading a phase and sensor, of the bands that its scenes share."""
+    """Yield a entry a phase and sensor, of the bands that its scenes share."""
     for phase in (Phase.AFTER, Phase.BEFORE):
         for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
             alike = [s for s in scenes if s.phase is phase and s.sensor_name == sensor]
@@ -418,10 +424,10 @@ def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
     reason = np.zeros(valid.shape, np.uint8)
     for why in reasons:
         reason = np.where(reason == 0, why, reason)
-    # Seen by all and still without an answer: its feature is not defined there.
+    # WindowInputs by all and still without an answer: its feature is not defined there.
     reason = np.where(reason == 0, np.uint8(Label.NO_DATA), reason)
     return np.where(valid, 0, reason).astype(np.uint8)
 
 
-def _origins(readings: Sequence[SceneInput], seen: Seen) -> tuple[CodeArray, ...]:
-    return tuple(seen[reading.name].origin for reading in readings)
+def _origins(inputs: Sequence[SceneInput], seen: WindowInputs) -> tuple[CodeArray, ...]:
+    return tuple(seen[entry.name].origin for entry in inputs)

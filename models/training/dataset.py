@@ -23,7 +23,7 @@ from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, UNCLASSIFIED, BandStatistics, CardInput, InputPhase
 from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.errors import DataInvalid, InputsMismatch
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.tensors import (
     Inputs,
     SceneStatistics,

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from geo.store.atomic_io import make_folder, replace_file, writing
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.network import build, device_named, encoder_of
 from models.training.augment import Augmenter, Example
 from models.training.config import TrainingConfig

@@ -18,7 +18,7 @@ from models.cards.card import ModelCard
 from models.datasets.base import LabelledSet, data_digest, split_blocks, split_fold
 from models.datasets.catalog import open_set
 from models.evaluation.metrics import LogitTally
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.networks.network import build, device_named
 from models.training.artifacts import (
     begin_encoder,

@@ -16,7 +16,7 @@ from models.damage.regression import grades_of, logits, regression_of, standardi
 from models.datasets.base import data_digest
 from models.datasets.xbd import DamageTiles, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
-from models.inference.map_scenes import ProgressReceiver
+from models.inference.windows import ProgressReceiver
 from models.training.fit_regression import GradedTile, GradingPlan, fit_card, measure_tile
 
 _LIBRARIES = ("numpy", "scipy")

@@ -19,7 +19,7 @@ from models.damage.regression import grades_of, logits, regression_of
 from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
-from models.inference.map_scenes import NoProgress
+from models.inference.windows import NoProgress
 from models.training.fit_regression import (
     GradedTile,
     GradingPlan,

@@ -11,7 +11,7 @@ from models.adaptation.last_layer import LastLayer, adapt_last_layer
 from models.cards.registry import CardRef, find
 from models.datasets.vocabulary import DAMAGE, WATER
 from models.errors import InputsMismatch
-from models.inference.map_scenes import NoProgress
+from models.inference.windows import NoProgress
 from models.networks.network import NetworkModel
 from tests.models.adaptation.label_files import labels_of
 from tests.models.adaptation.tiny_networks import ALTERNATING, save, tile, water_card

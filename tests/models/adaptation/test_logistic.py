@@ -11,7 +11,7 @@ from models.adaptation.logistic import (
     is_lower,
     label_losses,
 )
-from models.inference.map_scenes import NoProgress
+from models.inference.windows import NoProgress
 
 LABELS = 12
 ALTERNATING = [number % 2 for number in range(LABELS)]

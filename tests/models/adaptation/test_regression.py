@@ -7,7 +7,7 @@ from models.cards.registry import find
 from models.damage.regression import logits, regression_of
 from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid, InputsMismatch
-from models.inference.map_scenes import NoProgress
+from models.inference.windows import NoProgress
 from models.training.fit_regression import fit_card, lesson_of, measure_tile
 from tests.benchmarks.learning_curve import LABELS, learning_curve
 from tests.models.damage.made import plan, town, write_xbd

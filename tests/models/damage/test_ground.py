@@ -89,7 +89,7 @@ def reader(folder: Path, percent: Any) -> DamagedGround:
     ]
     sight = pair_of(SeesRoofs.made().card, scenes, Preference.NEWEST).coverage
     path = write_image(folder / "searched.tif", percent, transform=GRID.affine, nodata=255)
-    return DamagedGround(sight, path, GRID, least=0.5)
+    return DamagedGround(inputs=sight.inputs, compares=True, searched=path, grid=GRID, least=0.5)
 
 
 def test_windows_say_what_the_whole_says(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Photos held against a model that answers by a rule, so that every share is known."""
+"""Photos mapped by a model that answers by a rule, so that every share is known."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from geo.types import FloatArray
 from models.cards.card import ModelCard
 from models.cards.registry import find
 from models.errors import InputsMismatch
-from models.inference.photos import FOUND, NOT_ANALYSED, NOT_FOUND, answer_photo, require_photos
+from models.inference.photos import FOUND, NOT_ANALYSED, NOT_FOUND, map_photo, require_photos
 from models.networks.tensors import Inputs, SceneStatistics
 
 CARD = find("flood-rgb").card
@@ -51,7 +51,7 @@ def picture(rows: int, cols: int, *, red_cols: int) -> Photo:
 
 @pytest.mark.parametrize("rows", [40, 2000])
 def test_shares_and_confidence_of_a_photo_of_any_size(rows: int) -> None:
-    answer = answer_photo(RedIsWater(), picture(rows, 2 * rows, red_cols=rows // 2), "x")
+    answer = map_photo(RedIsWater(), picture(rows, 2 * rows, red_cols=rows // 2), "x")
     assert answer.mask.shape == (rows, 2 * rows)
     assert answer.found_share == pytest.approx(0.25, abs=0.01)
     assert answer.confidence == pytest.approx(90, abs=2)
@@ -64,7 +64,7 @@ def test_what_was_not_seen_is_not_called_dry() -> None:
     valid = photo.valid.copy()
     valid[:500] = False
     pixels = np.where(valid[..., None], photo.pixels, np.uint8(0))
-    answer = answer_photo(RedIsWater(), Photo(pixels, valid, None, None), "x")
+    answer = map_photo(RedIsWater(), Photo(pixels, valid, None, None), "x")
     assert (answer.mask[:500] == NOT_ANALYSED).all()
     assert answer.not_analysed_share == pytest.approx(1 / 3, abs=0.01)
     assert answer.reasons == {"no data": pytest.approx(1 / 3, abs=0.01)}
@@ -73,16 +73,14 @@ def test_what_was_not_seen_is_not_called_dry() -> None:
 
 def test_a_black_photo_has_no_answer() -> None:
     black = np.zeros((50, 50), bool)
-    answer = answer_photo(
-        RedIsWater(), Photo(np.zeros((50, 50, 3), np.uint8), black, None, None), "x"
-    )
+    answer = map_photo(RedIsWater(), Photo(np.zeros((50, 50, 3), np.uint8), black, None, None), "x")
     assert (answer.mask == NOT_ANALYSED).all()
     assert answer.found_share is None
     assert answer.confidence is None
 
 
 def test_a_photo_out_of_the_domain_is_not_analysed_and_says_why() -> None:
-    answer = answer_photo(RedIsWater(far=True), picture(50, 50, red_cols=20), "x")
+    answer = map_photo(RedIsWater(far=True), picture(50, 50, red_cols=20), "x")
     assert answer.not_analysed_share == 1
     assert answer.reasons == {"out of the model's domain": 1.0}
     assert answer.note == "x is out of the domain"

@@ -1,4 +1,4 @@
-"""A network held against a transparent detector, block by block."""
+"""A network compared with a transparent detector, block by block."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from models.cards.registry import all_cards, find
 from models.datasets.ombria import open_ombria
 from models.inference.cross_check import BLOCK_PX, CrossCheckedReader, _contradicted, cross_checked
 from models.inference.model import load_model
-from models.inference.scene_inputs import Answer, CrossCheck, read, reader_for
+from models.inference.scene_inputs import CrossCheck, Prediction, read, reader_for
 from models.networks.network import NetworkModel
 from tests.models.network_fixtures import flood_card
 from tests.rasters import north_up, scene_of, write_image
@@ -77,7 +77,7 @@ def beside(scenes: list[Any], network: Flood, **limits: Any) -> Any:
     return cross_checked(reader, model.card, all_cards(), hazard=Hazard.FLOOD)
 
 
-def answered(reader: Any) -> Answer:
+def answered(reader: Any) -> Prediction:
     answers = reader.predict([read(reader, GRID)], reader.scene_statistics([GRID]))
     return answers[0]
 
