@@ -1,26 +1,30 @@
-"""Settings from the environment: AFTERMAP_STORE, AFTERMAP_MODELS, AFTERMAP_HOME.
-
-What can be wrong with a request, as nouns.
+"""Settings of this machine from the environment, and what can be wrong with a request.
 
 FlowError
-└── RequestInvalid     the request cannot be read, or a field is wrong
+├── RequestInvalid     the request cannot be read, or a field is wrong
+└── HomeUnwritable     there is no folder for Prefect's history
 """
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+def _folder(name: str, default: Path) -> Path:
+    return Path(os.environ.get(f"AFTERMAP_{name}") or default)
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True)
+class Settings:
     """What an office sets once for its machine."""
 
-    model_config = SettingsConfigDict(env_prefix="AFTERMAP_", frozen=True)
-
-    store: Path = Path("store")
+    store: Path = field(default_factory=lambda: _folder("STORE", Path("store")))
     """Folder that products are published in, where the command names none."""
-    models: Path | None = None
+    models: Path | None = field(
+        default_factory=lambda: Path(m) if (m := os.environ.get("AFTERMAP_MODELS")) else None
+    )
     """Folder of the office's own models, besides the shipped ones."""
-    home: Path = Path.home() / ".aftermap"
+    home: Path = field(default_factory=lambda: _folder("HOME", Path.home() / ".aftermap"))
     """Folder of what Aftermap keeps for itself: Prefect's database and logs."""
 
 

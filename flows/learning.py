@@ -1,20 +1,17 @@
-"""What `train` and `evaluate` ask for, and the steps that they take.
-
-What `adapt` asks for, and its steps: a model, labels and imagery in, a model out.
-"""
+"""Requests to train, evaluate or adapt a model or to write its page, and what answers them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flows.config import RequestInvalid, Settings
-from flows.mapping.map_run import Step, direct
-from flows.mapping.plan import Plan, find_scenes, make_plan
+from flows.mapping.plan import MapPlan, find_scenes, make_plan
+from flows.mapping.steps import given_footprints
 from flows.reports.progress import Meter, Progress
-from flows.request import MapRequest, Spec, make_request
+from flows.request import IMAGERY, MapRequest, Spec, comma_separated, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.scenes.source import Clouds, Preference
 from models.adaptation.adapt import (
@@ -52,8 +49,11 @@ from models.training.train_regression import train_grader
 if TYPE_CHECKING:
     from models.training.config import TrainingConfig
 
-Request = TypeVar("Request", bound=BaseModel)
-DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+_MODEL: dict[str, Any] = {"group": "Model"}
+_LABELS: dict[str, Any] = {"group": "Labels"}
+_DATA: dict[str, Any] = {"group": "Data"}
+_OF_MAP: dict[str, Any] = MapRequest.model_fields
+_DEVICE: Any = _OF_MAP["device"]
 
 
 class TrainRequest(BaseModel):
@@ -67,18 +67,54 @@ class TrainRequest(BaseModel):
 
 
 class EvaluateRequest(BaseModel):
-    """A model, and the labels that it is held against."""
+    """Models, and the labelled data that they are scored on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: tuple[str, ...] = Field(min_length=1, description="Names or folders of models")
-    dataset: Kind
-    root: Path = Field(description="Folder of the data")
-    split: str = Field(default=ALL, description="Or left-out: what each model's card says")
-    drop: tuple[str, ...] = Field(default=(), description="Images that it is not given")
-    options: SetOptions = PICTURES
-    by: Detail | None = Field(default=None, description="List groups or tiles, too")
-    device: str = Field(default="auto", pattern=DEVICE)
+    models: tuple[str, ...] = Field(
+        min_length=1,
+        description="Name or folder of a model; repeated: pooled, with mean and spread",
+        json_schema_extra={"option": "model", **_MODEL},
+    )
+    dataset: Kind = Field(description="Layout of the data", json_schema_extra=_DATA)
+    root: Path = Field(description="Folder of the data", json_schema_extra=_DATA)
+    split: str = Field(
+        default=ALL,
+        description="train, test, fold-0-of-5, all, or left-out: as the card says",
+        json_schema_extra=_DATA,
+    )
+    drop: tuple[str, ...] = Field(
+        default=(), description="Image that it is not given", json_schema_extra=_MODEL
+    )
+    sensor: str = Field(
+        default=PICTURES.sensor, description="Sensor of pairs", json_schema_extra=_DATA
+    )
+    bands: Annotated[tuple[str, ...], BeforeValidator(comma_separated)] = Field(
+        default=PICTURES.bands,
+        description="Bands of pairs, in the order of the files, comma-separated",
+        json_schema_extra={"one_value": True, **_DATA},
+    )
+    block: int = Field(
+        default=1, ge=1, description="Pairs with near numbers in a group", json_schema_extra=_DATA
+    )
+    groups: Path | None = Field(
+        default=None,
+        description="CSV of stem and group of pairs, instead of --block",
+        json_schema_extra=_DATA,
+    )
+    by: Detail | None = Field(
+        default=None,
+        description="List the counts and scores of each group or tile, too",
+        json_schema_extra=_DATA,
+    )
+    device: str = _DEVICE
+
+    @property
+    def options(self) -> SetOptions:
+        """What the files of pairs cannot say of themselves."""
+        return SetOptions(
+            sensor=self.sensor, bands=self.bands, block=self.block, groups=self.groups
+        )
 
     @property
     def title(self) -> str:
@@ -87,35 +123,36 @@ class EvaluateRequest(BaseModel):
 
 
 class PageRequest(BaseModel):
-    """A model whose page is written, and the trainings that show how much chance there is."""
+    """A model whose page is written, and the trainings that show the spread between seeds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="Name or folder of a model")
-    root: Path = Field(description="Folder that holds the folders of the data")
-    plan: Path | None = Field(default=None, description="If not page.toml beside the card")
-    out: Path | None = Field(default=None, description="If not the folder of the model")
-    seeds: tuple[Path, ...] = Field(default=(), description="The same with other seeds")
-    folds: tuple[Path, ...] = Field(default=(), description="The same with other folds left out")
-    device: str = Field(default="auto", pattern=DEVICE)
+    model: str = Field(description="Name or folder of a model", json_schema_extra=_MODEL)
+    root: Path = Field(
+        description="Folder that holds the folders of the data", json_schema_extra=_DATA
+    )
+    plan: Path | None = Field(
+        default=None,
+        description="TOML of the data; default: page.toml beside the card",
+        json_schema_extra=_DATA,
+    )
+    out: Path | None = Field(
+        default=None, description="Default: the folder of the model", json_schema_extra=_MODEL
+    )
+    seeds: tuple[Path, ...] = Field(
+        default=(),
+        description="The same training with another seed; may be repeated",
+        json_schema_extra={"option": "seed", **_DATA},
+    )
+    folds: tuple[Path, ...] = Field(
+        default=(),
+        description="A training that left out another fold; repeated for every fold",
+        json_schema_extra={"option": "fold", **_DATA},
+    )
+    device: str = _DEVICE
 
 
-def checked(make: Callable[[], Request]) -> Request:
-    """Return a request, or say which field is wrong.
-
-    Raises:
-        RequestInvalid: with the first field that is wrong.
-    """
-    try:
-        return make()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise RequestInvalid(f"{place} is not valid: {said}") from error
-
-
-def learn(request: TrainRequest, progress: Progress) -> ModelCard:
+def train_model(request: TrainRequest, progress: Progress) -> ModelCard:
     """Train a network, from where the last run ended, or fit a regression on buildings.
 
     Raises:
@@ -129,8 +166,8 @@ def learn(request: TrainRequest, progress: Progress) -> ModelCard:
     return train(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
 
 
-def prepare(request: TrainRequest, progress: Progress) -> Path:
-    """Teach the encoder of a training on its images without their labels; return its weights.
+def pretrain_encoder(request: TrainRequest, progress: Progress) -> Path:
+    """Train the encoder of a network on images without labels; return its weights.
 
     Raises:
         ModelError, StoreError: see `models.training.train`.
@@ -152,7 +189,7 @@ def _energy_meter() -> Callable[[], float | None]:
     return lambda: meter.read().energy_wh
 
 
-def assess(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
+def evaluate_model(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
     """Score a model on a split, or several together.
 
     Raises:
@@ -187,7 +224,7 @@ def _assess(ref: CardRef, split: str, request: EvaluateRequest, progress: Progre
     return evaluate(model, labelled, split=split, drop=request.drop, progress=progress)
 
 
-def present(request: PageRequest, progress: Progress) -> Path:
+def write_model_page(request: PageRequest, progress: Progress) -> Path:
     """Measure a model, write the scores into its card and draw its page; return the page.
 
     Raises:
@@ -209,24 +246,41 @@ class AdaptRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="Name or folder of a network, or of a regression on buildings")
-    labels: Path = Field(description="Polygons with damage_gra, or notation, as QGIS saves them")
-    out: Path = Field(description="Folder of the new model")
+    model: str = Field(
+        description="Name or folder of a network, or of a regression on buildings",
+        json_schema_extra=_MODEL,
+    )
+    labels: Path = Field(
+        description="Polygons with damage_gra (buildings) or notation (floods), as QGIS saves them",
+        json_schema_extra=_LABELS,
+    )
+    out: Path = Field(description="Folder of the new model", json_schema_extra=_MODEL)
     name: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
-        description="Of the new model; without one, the parent's and -adapted",
+        description="Name of the new model; without one, the parent's and -adapted",
+        json_schema_extra=_MODEL,
     )
-    before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
-    after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
-    area: str | None = Field(default=None, description="As of a map")
     buildings: Path | None = Field(
-        default=None, description="All footprints, where the labels are of some of them"
+        default=None,
+        description="All footprints, where the labels are of some of them",
+        json_schema_extra=_LABELS,
     )
-    prefer: Preference = Preference.NEWEST
-    clouds: Clouds = Clouds.AUTO
-    domain_check: bool = True
-    device: str = Field(default="auto", pattern=DEVICE)
+    area: str | None = Field(
+        default=None,
+        description="Area whose labels are used: west,south,east,north, GeoJSON, or a file of it",
+        json_schema_extra=_LABELS,
+    )
+    before: tuple[Spec, ...] = Field(
+        default=(), description="Imagery before the event", json_schema_extra=IMAGERY
+    )
+    after: tuple[Spec, ...] = Field(
+        min_length=1, description="Imagery after the event", json_schema_extra=IMAGERY
+    )
+    prefer: Preference = _OF_MAP["prefer"]
+    clouds: Clouds = _OF_MAP["clouds"]
+    domain_check: bool = _OF_MAP["domain_check"]
+    device: str = _DEVICE
 
     def as_map(self, card: ModelCard) -> MapRequest:
         """Return the map whose imagery, grid and buildings are learned from."""
@@ -247,21 +301,19 @@ class Adapted:
 
 
 @fixed_block_cache()
-def adapt(
-    request: AdaptRequest, settings: Settings, progress: ProgressReceiver, *, step: Step = direct
-) -> Adapted:
-    """Teach a model a new event from labels of it, and write it as a folder.
+def adapt_model(request: AdaptRequest, progress: ProgressReceiver) -> Adapted:
+    """Adapt a model to a new event by labels of it, and write it as a folder.
 
     Raises:
         GeoError, ModelError, FlowError: with one clear sentence; nothing was written.
     """
-    ref = step(find_parent)(request, settings)
+    settings = Settings()
+    ref = find_parent(request, settings)
     asked = request.as_map(ref.card)
-    scenes = step(find_scenes)(asked)
-    plan = step(make_plan)(asked, scenes, settings)
-    labels = step(find_labels)(request, plan, ref)
-    outcome = step(learn_labels)(plan, ref, labels, progress)
-    return step(write_model)(request, plan, ref, labels, outcome)
+    plan = make_plan(asked, find_scenes(asked), settings)
+    labels = find_labels(request, plan, ref)
+    outcome = learn_labels(plan, ref, labels, progress)
+    return write_model(request, plan, ref, labels, outcome)
 
 
 def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
@@ -279,7 +331,7 @@ def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
     return ref
 
 
-def find_labels(request: AdaptRequest, plan: Plan, ref: CardRef) -> Labels:
+def find_labels(request: AdaptRequest, plan: MapPlan, ref: CardRef) -> Labels:
     """Return the labels in the area of a plan; those of buildings, on given footprints.
 
     Raises:
@@ -287,13 +339,12 @@ def find_labels(request: AdaptRequest, plan: Plan, ref: CardRef) -> Labels:
     """
     labels = read_labels(request.labels, plan.area, vocabulary_of(ref.card))
     require_enough(labels, labels.labelled, labels.skipped)
-    if request.buildings is None or plan.footprints is None:
-        return labels
-    return labels_of_buildings(labels, plan.footprints)
+    footprints = given_footprints(plan) if request.buildings is not None else None
+    return labels if footprints is None else labels_of_buildings(labels, footprints)
 
 
 def learn_labels(
-    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+    plan: MapPlan, ref: CardRef, labels: Labels, progress: ProgressReceiver
 ) -> AdaptedModel:
     """Learn on from labels, and judge each by what the others gave.
 
@@ -309,19 +360,17 @@ def learn_labels(
 
 
 def write_model(
-    request: AdaptRequest, plan: Plan, ref: CardRef, labels: Labels, outcome: AdaptedModel
+    request: AdaptRequest, plan: MapPlan, ref: CardRef, labels: Labels, outcome: AdaptedModel
 ) -> Adapted:
     """Write the folder; see `models.adaptation.adapt.write_adapted`."""
-    given = plan.footprints if request.buildings is not None else None
-    file = label_record(
-        labels, outcome, plan.scenes, buildings_sha256=given.sha256 if given else None
-    )
+    given = plan.footprints_sha256 if request.buildings is not None else None
+    file = label_record(labels, outcome, plan.scenes, buildings_sha256=given)
     card = write_adapted(ref, outcome, file, name=_name(request, ref), out=request.out)
     return Adapted(card, request.out, tuple(dict.fromkeys((*plan.notes, *labels.notes))))
 
 
 def _learn_grades(
-    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+    plan: MapPlan, ref: CardRef, labels: Labels, progress: ProgressReceiver
 ) -> AdaptedModel:
     request, card = plan.request, ref.card
     buildings = LabelledBuildings.of(
@@ -341,7 +390,7 @@ def _learn_grades(
 
 
 def _learn_floods(
-    plan: Plan, ref: CardRef, labels: Labels, progress: ProgressReceiver
+    plan: MapPlan, ref: CardRef, labels: Labels, progress: ProgressReceiver
 ) -> AdaptedModel:
     from models.adaptation.label_tiles import flood_tiles  # noqa: PLC0415 (the same)
     from models.adaptation.last_layer import adapt_last_layer  # noqa: PLC0415 (torch takes seconds)

@@ -1,44 +1,80 @@
-"""MapRequest: the flow's parameter, the command line's input, the JSON file and the UI's form."""
+"""MapRequest: the flow's parameter, the command line's options, the JSON file and the UI's form.
 
+A field is declared once, here: `flows.cli.options` makes an option of it and Prefect a form.
+`json_schema_extra` says under which heading it stands (`group`) and, where it is not its name
+without the unit, what its option is called (`option`).
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from flows.config import RequestInvalid, Settings
+from geo.errors import TimeUnknown
+from geo.scenes.metadata import parse_time
 from geo.scenes.sensors import SENSORS, Backscatter, Units
 from geo.scenes.source import Clouds, Preference, Rows, Source, expanded
 from geo.vector.hazards import Hazard
 
 # No `from __future__ import annotations` here: it breaks `flow.serve()`.
 
-
 _AREA_FILES = (".geojson", ".json")
-EVENT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_EVENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+EVENT: dict[str, Any] = {"group": "Event"}
+IMAGERY: dict[str, Any] = {"group": "Imagery"}
+ANALYSIS: dict[str, Any] = {"group": "Analysis"}
+MAP: dict[str, Any] = {"group": "Map"}
+
+Request = TypeVar("Request", bound=BaseModel)
 
 
-def _date(value: Any) -> Any:
-    """Refuse numbers: 20190723 would be read as seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
-        raise ValueError(f"{value} is no date; write it as 2019-07-23 or 2019-07-23T17:38:00Z")
+def event_slug(text: str) -> str:
+    """Return the name of an event as its folder is called: "Drava 2024" gives drava-2024.
+
+    Raises:
+        ValueError: for a path, and where no letter or digit is left.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:64].rstrip("-_")
+    if "/" in text or "\\" in text or not slug:
+        raise ValueError(f"{text!r} names no event; give letters a-z and digits, as in drava-2024")
+    return text if _EVENT.fullmatch(text) else slug
+
+
+def _time(value: Any) -> Any:
+    """Read a date as people write it; 20190723 is one, and no seconds since 1970."""
+    if isinstance(value, int | float):
+        value = str(value)
+    if isinstance(value, str):
+        try:
+            value = parse_time(value)
+        except TimeUnknown as error:
+            raise ValueError(str(error)) from error
+    if isinstance(value, datetime) and not 1900 <= value.year <= 2100:
+        raise ValueError(f"no image was taken in the year {value.year}; correct the date")
     return value
 
 
-def _plausible(taken: datetime | None) -> datetime | None:
-    if taken is not None and not 1900 <= taken.year <= 2100:
-        raise ValueError(f"no image was taken in the year {taken.year}; correct the date")
-    return taken
+def comma_separated(value: Any) -> Any:
+    """Return the names in a text, as the command line gives them; lists stay."""
+    return tuple(n.strip() for n in value.split(",")) if isinstance(value, str) else value
 
 
 class SourceSpec(BaseModel):
@@ -51,28 +87,41 @@ class SourceSpec(BaseModel):
         description="A GeoTIFF, a folder or glob of them, a tile tree z/x/y, or photos (after)",
     )
     sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
-    bands: tuple[str, ...] | None = Field(
-        default=None, description="Names of the bands in the order of the file"
+    bands: Annotated[tuple[str, ...] | None, BeforeValidator(comma_separated)] = Field(
+        default=None,
+        description="Names of the bands in the order of the file, comma-separated",
+        json_schema_extra={"one_value": True},
     )
     units: Units | None = Field(default=None, description="How the values are stored")
-    taken: Annotated[datetime | None, BeforeValidator(_date), AfterValidator(_plausible)] = Field(
-        default=None, description="Acquisition time, UTC"
+    taken: Annotated[datetime | None, BeforeValidator(_time)] = Field(
+        default=None,
+        description="When the images were taken, UTC",
+        json_schema_extra={"phase_option": "date"},
     )
     baseline: str | None = Field(
         default=None, description="Sentinel-2 processing baseline, such as 05.10"
     )
-    cloud_cover: float | None = Field(default=None, ge=0, le=100, description="Per cent")
-    backscatter: Backscatter | None = Field(default=None, description="What a radar image holds")
+    cloud_cover: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Share of cloud in the images, per cent; for --prefer least-cloudy",
+        json_schema_extra={"phase_option": "cloud-cover"},
+    )
+    backscatter: Backscatter | None = Field(default=None, description="What radar images hold")
     crs: str | None = Field(
-        default=None, description="CRS of images that state none, such as EPSG:32633"
+        default=None,
+        description="CRS of images that state none, such as EPSG:32633",
+        json_schema_extra={"option": "source-crs"},
     )
     rows: Rows | None = Field(
         default=None,
         description="From where a tile tree z/x/y counts its rows: north (XYZ) or south (TMS)",
+        json_schema_extra={"option": "tile-rows"},
     )
 
     def as_source(self) -> Source:
-        """Return it in the words of the geo room."""
+        """Return it as `geo` takes it."""
         return Source(**self.model_dump())
 
 
@@ -80,7 +129,8 @@ def _spec(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
-Spec = Annotated[SourceSpec, BeforeValidator(_spec)]
+Spec = Annotated[SourceSpec, BeforeValidator(_spec, json_schema_input_type=str | SourceSpec)]
+"""A source; its path alone is enough, in JSON and in its schema."""
 
 
 class MapRequest(BaseModel):
@@ -88,68 +138,101 @@ class MapRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    event: str = Field(
-        pattern=EVENT_PATTERN,
-        description="Short name of the event in small letters, digits, - and _; names its folder",
+    event: Annotated[str, BeforeValidator(lambda v: event_slug(v) if isinstance(v, str) else v)] = (
+        Field(
+            description="Short name of the event, which names its folder: a-z, digits, - and _",
+            json_schema_extra=EVENT,
+        )
     )
-    name: str | None = Field(default=None, max_length=200, description="Title of the map")
-    hazard: Hazard = Field(description="What happened")
+    name: str | None = Field(
+        default=None, max_length=200, description="Title of the map", json_schema_extra=EVENT
+    )
+    hazard: Hazard = Field(description="What happened", json_schema_extra=EVENT)
     area: str | dict[str, Any] | tuple[float, float, float, float] | None = Field(
         default=None,
         description="Area of interest: a box west,south,east,north, GeoJSON, or a file of it; "
         "without one, the footprint of the after scenes",
+        json_schema_extra=EVENT,
     )
-    before: tuple[Spec, ...] = Field(default=(), description="Imagery before the event")
-    after: tuple[Spec, ...] = Field(min_length=1, description="Imagery after the event")
-    buildings: Path | None = Field(default=None, description="Building footprints, a vector file")
-    find_buildings: bool = Field(
-        default=False,
-        description="Find the buildings in the imagery, and grade them, where there is no file of "
-        "footprints",
+    before: tuple[Spec, ...] = Field(
+        default=(), description="Imagery before the event", json_schema_extra=IMAGERY
     )
-    damaged_areas: bool = Field(
-        default=False,
-        description="Look for damaged ground beside the buildings: debris without footprints",
+    after: tuple[Spec, ...] = Field(
+        min_length=1, description="Imagery after the event", json_schema_extra=IMAGERY
+    )
+    prefer: Preference = Field(
+        default=Preference.NEWEST,
+        description="Which scene a pixel is taken from where several show it",
+        json_schema_extra=IMAGERY,
+    )
+    clouds: Clouds = Field(
+        default=Clouds.AUTO,
+        description="Mask of clouds in optical scenes: the provider's, a network's, auto (the "
+        "provider's where there is one, otherwise a network's), or off",
+        json_schema_extra=IMAGERY,
     )
     model: str | None = Field(
         default=None,
         description="Name or folder of a model; without one, the first that fits; 'none' for none",
+        json_schema_extra=ANALYSIS,
+    )
+    buildings: Path | None = Field(
+        default=None,
+        description="Building footprints, a vector file",
+        json_schema_extra=ANALYSIS,
+    )
+    find_buildings: bool = Field(
+        default=False,
+        description="Find the buildings in the imagery, and grade them, where there is no file of "
+        "footprints",
+        json_schema_extra=ANALYSIS,
+    )
+    damaged_areas: bool = Field(
+        default=False,
+        description="Look for damaged ground beside the buildings: debris without footprints",
+        json_schema_extra=ANALYSIS,
+    )
+    domain_check: bool = Field(
+        default=True,
+        description="Compare the imagery with the training data of the model, and its result with "
+        "that of a detector; what fails is not analysed",
+        json_schema_extra=ANALYSIS,
+    )
+    device: str = Field(
+        default="auto",
+        pattern=DEVICE,
+        description="Where networks run: auto, cpu, cuda or cuda:N",
+        json_schema_extra=ANALYSIS,
     )
     store: Path = Field(
         default_factory=lambda: Settings().store,
         description="Folder that products are published in; without one, AFTERMAP_STORE, or store",
+        json_schema_extra=MAP,
     )
     resolution_m: PositiveFloat | None = Field(
         default=None,
         le=100_000,
         description="Pixel of the map, metres; without one, the model's or the image's",
+        json_schema_extra=MAP,
     )
-    crs: str | None = Field(default=None, description="A projected CRS, such as EPSG:32633")
+    crs: str | None = Field(
+        default=None, description="A projected CRS, such as EPSG:32633", json_schema_extra=MAP
+    )
     min_area_m2: float | None = Field(
-        default=None, ge=0, le=1e12, description="Minimum mapping unit; without one, ten pixels"
+        default=None,
+        ge=0,
+        le=1e12,
+        description="Minimum mapping unit, m2; without one, ten pixels",
+        json_schema_extra=MAP,
     )
     simplify_m: float | None = Field(
         default=None,
         ge=0,
         le=100_000,
         description="Tolerance of the outlines, metres; without one, one pixel",
+        json_schema_extra=MAP,
     )
-    prefer: Preference = Field(
-        default=Preference.NEWEST, description="Which scene a pixel is taken from"
-    )
-    clouds: Clouds = Field(
-        default=Clouds.AUTO,
-        description="Mask of clouds in optical scenes: the provider's, a network's, auto (the "
-        "provider's where there is one, otherwise a network's), or off",
-    )
-    domain_check: bool = Field(
-        default=True,
-        description="Hold the imagery against what a network learned from, and its answer against "
-        "a detector; what fails is not analysed",
-    )
-    device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where networks run"
-    )
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("area", mode="before")
     @classmethod
@@ -161,6 +244,16 @@ class MapRequest(BaseModel):
             raise ValueError(f"a box has 4 numbers, west, south, east, north, not {len(area)}")
         return area
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _note_slug(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        made = handler(data)
+        given = data.get("event") if isinstance(data, dict) else None
+        if isinstance(given, str) and given != made.event:
+            made._notes = (f"the event {given!r} is filed as {made.event}",)
+            return made if made.name else made.model_copy(update={"name": given[:200]})
+        return made
+
     @model_validator(mode="after")
     def _check_buildings(self) -> Self:
         if self.find_buildings and self.buildings is not None:
@@ -171,8 +264,13 @@ class MapRequest(BaseModel):
         return self
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed in the request, as sentences."""
+        return self._notes
+
+    @property
     def grades_buildings(self) -> bool:
-        """Whether grades of buildings, given or found, are asked for."""
+        """Whether grades of buildings, given or found, are requested."""
         return self.buildings is not None or self.find_buildings or self.damaged_areas
 
     @property
@@ -211,10 +309,17 @@ def read_request(path: Path, **changes: Any) -> MapRequest:
     except OSError as error:
         raise RequestInvalid(f"the request {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RequestInvalid(f"the request {path} is no text file; give a JSON file") from error
-    request = _checked(lambda: MapRequest.model_validate_json(text), str(path))
-    fields = {**dict(_rooted(request, path.parent)), **changes}
-    return _checked(lambda: MapRequest.model_validate(fields), str(path))
+        raise RequestInvalid(
+            f"the request {path} is no text file; give a JSON file, and images with --after"
+        ) from error
+    request = checked(lambda: MapRequest.model_validate_json(text), str(path))
+    if not changes:
+        return request.model_copy(update=_rooted(request, path.parent))
+    fields = {**dict(request), **_rooted(request, path.parent), **changes}
+    made = checked(lambda: MapRequest.model_validate(fields), str(path))
+    if "event" not in changes:
+        made._notes = request._notes
+    return made
 
 
 def make_request(**fields: Any) -> MapRequest:
@@ -223,35 +328,46 @@ def make_request(**fields: Any) -> MapRequest:
     Raises:
         RequestInvalid: with the first field that is wrong.
     """
-    return _checked(lambda: MapRequest.model_validate(fields), "the request")
+    return checked(lambda: MapRequest.model_validate(fields), "the request")
 
 
-def _checked(make: Any, what: str) -> MapRequest:
+def checked(make: Callable[[], Request], what: str = "the request") -> Request:
+    """Return a request, or say which field is wrong.
+
+    Raises:
+        RequestInvalid: with the first field that is wrong.
+    """
     try:
-        request: MapRequest = make()
+        return make()
     except ValidationError as error:
         first, *others = error.errors(include_url=False)
         place = ".".join(str(part) for part in first["loc"])
         more = f" (and {len(others)} more)" if others else ""
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = _unknown_field(str(first["loc"][-1]), nested=len(first["loc"]) > 1)
         said = f"{place}: {message}" if place else message
         raise RequestInvalid(f"{what} is not valid: {said}{more}") from error
-    return request
 
 
-def _rooted(request: MapRequest, folder: Path) -> MapRequest:
-    """Return the request with relative paths taken from the folder of its file."""
+def _unknown_field(name: str, *, nested: bool) -> str:
+    """Return that there is no such field, with the nearest one, or all."""
+    fields = list((SourceSpec if nested else MapRequest).model_fields)
+    near = difflib.get_close_matches(name, fields, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(fields)}"
+    return f"there is no such field; {cure}"
+
+
+def _rooted(request: MapRequest, folder: Path) -> dict[str, Any]:
+    """Return the fields that are relative paths, taken from the folder of the request's file."""
 
     def rooted(path: str | Path) -> Path:
         return folder / expanded(Path(path))
 
-    def spec(entry: SourceSpec) -> SourceSpec:
-        return entry.model_copy(update={"path": str(rooted(entry.path))})
+    def specs(entries: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
+        return tuple(e.model_copy(update={"path": str(rooted(e.path))}) for e in entries)
 
-    changes: dict[str, Any] = {
-        "before": tuple(map(spec, request.before)),
-        "after": tuple(map(spec, request.after)),
-    }
+    changes: dict[str, Any] = {"before": specs(request.before), "after": specs(request.after)}
     if "store" in request.model_fields_set:
         changes["store"] = rooted(request.store)
     if request.buildings is not None:
@@ -260,4 +376,4 @@ def _rooted(request: MapRequest, folder: Path) -> MapRequest:
         changes["area"] = str(rooted(request.area))
     if request.model is not None and "/" in request.model:  # a folder rather than a name
         changes["model"] = str(rooted(request.model))
-    return request.model_copy(update=changes)
+    return changes

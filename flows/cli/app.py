@@ -1,172 +1,99 @@
-"""The command line: thin; results on stdout, progress on stderr, one sentence for an error."""
+"""The command line: results on stdout, progress on stderr, one sentence for an error.
+
+A command is imported when it is run: `aftermap --help` needs none of them.
+"""
 
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from flows.cli import adapt as cli_adapt
-from flows.cli import explain as cli_explain
-from flows.cli import models as cli_training
-from flows.cli import products as cli_store
-from flows.cli import validate as cli_validate
-from flows.cli.options import (
-    After,
-    AfterDate,
-    Area,
-    BackscatterOf,
-    Bands,
-    Baseline,
-    Before,
-    BeforeDate,
-    CloudsOf,
-    DeviceOrNone,
-    Direct,
-    DomainCheck,
-    Json,
-    Prefer,
-    Quiet,
-    SensorOf,
-    SourceCrs,
-    StoreAt,
-    TileRows,
-    UnitsOf,
-    specs,
-    split,
-)
-from flows.cli.output import print_json, print_photos, print_product, quiet_prefect
-from flows.config import FlowError, HomeUnwritable, RequestInvalid, Settings
-from flows.mapping.photos import PublishedPhotos, photos_in, walk_photos
-from flows.mapping.records import Published, built_up, class_raster
-from flows.reports.progress import progress_on
-from flows.request import MapRequest, make_request, read_request
+from flows.config import FlowError, HomeUnwritable
 from geo.errors import GeoError, StoreError
-from geo.vector.hazards import Hazard
 from models.errors import ModelError
-from models.evaluation.score_product import Positive, grade_column, score_buildings, score_product
+
+BAD_INPUT, FAILURE, STOPPED = 2, 1, 130
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command is, and the line about it in the list of commands."""
+
+    module: str
+    group: str
+    summary: str
+
+
+_MAPS, _PRODUCTS, _MODELS = ("Map", "Look at products", "Models")
+COMMANDS = {
+    "map": Entry("maps", _MAPS, "Map an event: imagery in, published layers out."),
+    "demo": Entry("maps", _MAPS, "Map a synthetic flood, and compare the map with its reference."),
+    "events": Entry("products", _PRODUCTS, "List the events of a store."),
+    "products": Entry("products", _PRODUCTS, "List the products of a store."),
+    "fields": Entry("products", _PRODUCTS, "Print the fields of every layer, as Markdown."),
+    "serve": Entry("products", _PRODUCTS, "Serve a store over HTTP, for QGIS and web maps."),
+    "explain": Entry("products", _PRODUCTS, "Draw what the model saw at one polygon, and why."),
+    "validate": Entry("products", _PRODUCTS, "Check a sample of buildings visually."),
+    "score": Entry("maps", _PRODUCTS, "Compare a product with a reference."),
+    "doctor": Entry("products", _PRODUCTS, "Say what this machine can do, and what is missing."),
+    "models": Entry("products", _MODELS, "List the models, or print the card of one."),
+    "adapt": Entry("models", _MODELS, "Adapt a model to a new event, from a few labels of it."),
+    "evaluate": Entry("models", _MODELS, "Score a model on labelled imagery."),
+    "train": Entry("models", _MODELS, "Train a model on labelled imagery."),
+    "pretrain": Entry("models", _MODELS, "Train the encoder of a network without labels."),
+    "page": Entry("models", _MODELS, "Measure a model, and write its page."),
+}
+"""By name, in the order in which they are listed."""
+
+
+class Commands(TyperGroup):
+    """The commands, imported one at a time."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Take the list of commands without the commands."""
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary, rich_help_panel=entry.group)
+            for name, entry in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is run, and its arguments."""
+        found, _, rest = super().resolve_command(ctx, args)
+        name = str(found)
+        module = import_module(f"flows.cli.{COMMANDS[name].module}")
+        return name, typer.main.get_group(module.app).commands[name], rest
+
 
 app = typer.Typer(
     name="aftermap",
+    cls=Commands,
     help="Flood and damage layers from satellite and drone imagery.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-BAD_INPUT, FAILURE, STOPPED = 2, 1, 130
 
 
-@app.command("map")
-def map_(  # noqa: PLR0917 (typer reads options from parameters)
-    request_file: Annotated[
-        Path | None, typer.Argument(metavar="[REQUEST.json]", help="A request in a file.")
-    ] = None,
-    event: Annotated[str | None, typer.Option(help="Short name: small letters, digits, -.")] = None,
-    name: Annotated[str | None, typer.Option(help="Title of the map.")] = None,
-    hazard: Annotated[Hazard | None, typer.Option(help="What happened.")] = None,
-    area: Area = None,
-    before: Before = None,
-    after: After = None,
-    sensor: SensorOf = None,
-    bands: Bands = None,
-    units: UnitsOf = None,
-    baseline: Baseline = None,
-    backscatter: BackscatterOf = None,
-    source_crs: SourceCrs = None,
-    tile_rows: TileRows = None,
-    before_date: BeforeDate = None,
-    after_date: AfterDate = None,
-    buildings: Annotated[Path | None, typer.Option(help="Building footprints.")] = None,
-    find_buildings: Annotated[
-        bool | None,
-        typer.Option("--find-buildings", help="Find the buildings in the images, and grade them."),
-    ] = None,
-    damaged_areas: Annotated[
-        bool | None,
-        typer.Option("--damaged-areas", help="Look for damaged ground beside the buildings."),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Name or folder of a model, or none.")] = None,
-    store: StoreAt = None,
-    resolution: Annotated[float | None, typer.Option(help="Pixel of the map, metres.")] = None,
-    crs: Annotated[str | None, typer.Option(help="Projected CRS of the map.")] = None,
-    min_area: Annotated[float | None, typer.Option(help="Minimum mapping unit, m2.")] = None,
-    simplify: Annotated[float | None, typer.Option(help="Tolerance of outlines, metres.")] = None,
-    prefer: Prefer = None,
-    clouds: CloudsOf = None,
-    domain_check: DomainCheck = None,
-    device: DeviceOrNone = None,
-    direct: Direct = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"aftermap {version('aftermap')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
-    """Map an event: imagery in, published layers out; of photos, a mask of each."""
-    said = {
-        "sensor": sensor, "bands": split(bands), "units": units, "baseline": baseline,
-        "backscatter": backscatter, "crs": source_crs, "rows": tile_rows,
-    }  # fmt: skip
-    fields = {
-        "event": event, "name": name, "hazard": hazard, "area": area,
-        "before": specs(before, taken=before_date, **said),
-        "after": specs(after, taken=after_date, **said),
-        "buildings": buildings, "find_buildings": find_buildings,
-        "damaged_areas": damaged_areas, "model": model, "store": store, "resolution_m": resolution,
-        "crs": crs, "min_area_m2": min_area, "simplify_m": simplify, "prefer": prefer,
-        "clouds": clouds, "domain_check": domain_check, "device": device,
-    }  # fmt: skip
-    given = {key: value for key, value in fields.items() if value is not None}
-    request = read_request(request_file, **given) if request_file else _from_options(given)
-    if photos := photos_in(request):
-        print_photos(_run_photos(request, photos, direct=direct, quiet=quiet), as_json=as_json)
-        return
-    print_product(_run(request, direct=direct, quiet=quiet), as_json=as_json)
-
-
-@app.command()
-def demo(  # noqa: PLR0917 (typer reads options from parameters)
-    store: StoreAt = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another number makes another place.")] = 7,
-    model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
-    direct: Direct = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Make a small event, map it, and hold the map against the truth."""
-    from flows.mapping.demo import make_demo, score_demo  # noqa: PLC0415 (only this command makes one)
-
-    event = make_demo(store or Settings().store, seed=seed, model=model)
-    published = _run(event.request, direct=direct, quiet=quiet)
-    scores = score_demo(event, published, Settings(), progress_on(quiet=quiet))
-    print_product(published, as_json=as_json, extra=scores)
-
-
-@app.command()
-def score(
-    product: Annotated[Path, typer.Argument(help="Folder of a product.")],
-    truth: Annotated[Path, typer.Option(help="Raster of labels, or polygons.")],
-    value: Annotated[
-        list[int] | None, typer.Option(help="Label that counts as found; may be repeated.")
-    ] = None,
-    positive: Annotated[
-        Positive, typer.Option(help="event, or water for all water after it.")
-    ] = Positive.EVENT,
-) -> None:
-    """Hold a product against the truth of its event, or its buildings against labels; as JSON."""
-    if (column := grade_column(truth)) is not None:
-        print_json(score_buildings(built_up(product), truth, column=column).as_json())
-        return
-    result = score_product(
-        class_raster(product), truth, positive=positive, values=frozenset(value or [1])
-    )
-    print_json(result.as_json())
-
-
-cli_adapt.register(app)
-cli_explain.register(app)
-cli_store.register(app)
-cli_training.register(app)
-cli_validate.register(app)
+    """Flood and damage layers from satellite and drone imagery."""
 
 
 def main() -> None:
@@ -221,39 +148,3 @@ def _failed(sentence: str, status: int) -> int:
     # A library may put a line break into what it says.
     print(f"aftermap: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return status
-
-
-def _run(request: MapRequest, *, direct: bool, quiet: bool) -> Published:
-    """Walk, in this process or as a Prefect flow."""
-    settings = Settings()
-    if direct:
-        from flows.mapping.map_run import walk  # noqa: PLC0415 (listing a store needs none of it)
-
-        return walk(request, settings, progress_on(quiet=quiet))
-    quiet_prefect(settings.home)
-    from flows.mapping.flows import map_event  # noqa: PLC0415 (after Prefect was told to be quiet)
-
-    published: Published = map_event(request, quiet=quiet)
-    return published
-
-
-def _run_photos(
-    request: MapRequest, photos: Sequence[Path], *, direct: bool, quiet: bool
-) -> PublishedPhotos:
-    """Walk through photos, in this process or as a Prefect flow."""
-    settings = Settings()
-    if direct:
-        return walk_photos(request, photos, settings, progress_on(quiet=quiet))
-    quiet_prefect(settings.home)
-    from flows.mapping.flows import map_photos  # noqa: PLC0415 (after Prefect was told to be quiet)
-
-    published: PublishedPhotos = map_photos(request, quiet=quiet)
-    return published
-
-
-def _from_options(given: dict[str, Any]) -> MapRequest:
-    missing = [name for name in ("event", "hazard", "after") if name not in given]
-    if missing:
-        options = " and ".join(f"--{name}" for name in missing)
-        raise RequestInvalid(f"{options} must be given, or a REQUEST.json that says it")
-    return make_request(**given)

@@ -1,22 +1,15 @@
-"""What a command prints: JSON for scripts, tables and Markdown for people.
-
-Prefect's own noise, off by default; must run before Prefect is imported.
-"""
+"""What a command prints: JSON for scripts, columns and Markdown for people."""
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from flows.config import HomeUnwritable
-from flows.mapping.photos import PublishedPhotos
-from flows.mapping.records import Published
-from flows.reports.summary import photos_markdown, summary_markdown
+
+if TYPE_CHECKING:
+    from flows.mapping.records import Published
 
 
 def print_json(value: object) -> None:
@@ -24,21 +17,37 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
-    """Print rows as a table, or a sentence where there are none."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool = False, empty: str = ""
+) -> None:
+    """Print rows as columns, or a sentence where there are none.
+
+    Nothing is cut, however narrow the terminal: ids and paths are there to be copied.
+    """
     if as_json:
         print_json(rows)
-    elif not rows:
+        return
+    if not rows:
         print(empty)
-    else:
-        table = Table(*rows[0])
-        for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
-        Console().print(table)
+        return
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_scores(scores: Mapping[str, object]) -> None:
+    """Print scores as a table, and each list among them as a table of its own below."""
+    tables = {name: rows for name, rows in scores.items() if _is_table(rows)}
+    print_rows([{"what": k, "value": v} for k, v in scores.items() if k not in tables])
+    for rows in tables.values():
+        print()
+        print_rows(rows)
 
 
 def print_product(
-    published: Published, *, as_json: bool, extra: Mapping[str, Mapping[str, Any]] | None = None
+    published: "Published", *, as_json: bool, extra: Mapping[str, Mapping[str, Any]] | None = None
 ) -> None:
     """Print a product: for people its summary and where it is, for scripts one JSON object.
 
@@ -58,31 +67,23 @@ def print_product(
             }
         )
         return
-    Console().print(Markdown(summary_markdown(published.summary, product=str(published.folder))))
+    from rich.console import Console  # noqa: PLC0415 (takes as long as a small command)
+    from rich.markdown import Markdown  # noqa: PLC0415 (the same)
+
+    Console().print(Markdown(published.markdown(str(published.folder))))
     for title, figures in more.items():
         print(f"\n{title}: " + ", ".join(f"{k} {_figure(v)}" for k, v in figures.items()))
     if not published.new:
         print("\nThese inputs had been published before: nothing was computed.")
-    print(f"\nmap:     {published.folder / 'map.png'}\nproduct: {published.folder}")
+    print(f"\n{published.main_file}\nproduct: {published.folder}")
 
 
-def print_photos(published: PublishedPhotos, *, as_json: bool) -> None:
-    """Print a product of photos: for people its summary, for scripts one JSON object."""
-    if as_json:
-        print_json(
-            {
-                "product": str(published.folder),
-                "product_id": published.product_id,
-                "event": published.event_id,
-                "new": published.new,
-                "summary": published.summary.model_dump(mode="json"),
-            }
-        )
-        return
-    Console().print(Markdown(photos_markdown(published.summary, product=str(published.folder))))
-    if not published.new:
-        print("\nThese inputs had been published before: nothing was computed.")
-    print(f"\nphotos:  {published.folder / 'photos.csv'}\nproduct: {published.folder}")
+def _is_table(value: object) -> TypeGuard[list[dict[str, object]]]:
+    return isinstance(value, list) and any(isinstance(row, dict) for row in value)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _figure(value: object) -> str:
@@ -111,14 +112,13 @@ def quiet_prefect(home: Path) -> None:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": "ERROR",
         "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
         # The very first start migrates the database, which took 16 s on two cores.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_CLI_COLORS": "false",
     }
     if "PREFECT_LOGGING_LEVEL" not in os.environ:
-        # An error is kept with its run, and the command line says it in one sentence.
+        # A run's log goes to its page in the UI; stderr has the progress and one sentence.
         wanted["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     for name, value in wanted.items():
         os.environ.setdefault(name, value)

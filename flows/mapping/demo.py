@@ -1,4 +1,4 @@
-"""The demo event: a made landscape, delivered, mapped, and held against its truth."""
+"""The demo event: a synthetic flood, mapped, and compared with its reference."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,19 @@ from typing import TypeAlias
 
 from flows.config import Settings
 from flows.mapping.plan import find_scenes, make_plan
-from flows.mapping.records import Published, class_raster
-from flows.mapping.steps import map_pixels, open_store
+from flows.mapping.publish import open_store
+from flows.mapping.records import Published, product_file
+from flows.mapping.steps import map_pixels
+from flows.reports.progress import Progress, reporting
 from flows.request import MapRequest, make_request
 from geo.synthetic import Delivery, deliver, make_landscape
 from models.evaluation.score_product import Positive, score_product
-from models.inference.windows import ProgressReceiver
 
 Figures: TypeAlias = dict[str, float | int | None]
 
 EVENT = "demo-flood"
 DETECTOR = "sar-change"
-"""The transparent detector that the demo's imagery suits best; a network is held against it."""
+"""The transparent detector that the demo's imagery suits best; a network is compared with it."""
 FLOODED = frozenset({1})
 """Value of flooded pixels in the truth."""
 
@@ -56,28 +57,27 @@ def make_demo(store: Path, *, seed: int, model: str | None = None) -> DemoEvent:
 
 
 def score_demo(
-    event: DemoEvent, published: Published, settings: Settings, progress: ProgressReceiver
+    event: DemoEvent, published: Published, settings: Settings, progress: Progress
 ) -> dict[str, Figures]:
     """Return how well the flooded area agrees with the truth, by title.
 
     Where nobody named a model and the first that fits is another than the detector, that is
     scored as well, whichever wins.
     """
-    figures = {"score": _score(event, class_raster(published.folder))}
+    figures = {"score": _score(event, product_file(published.folder, "rasters/class.tif"))}
     used = published.summary.model
     if event.request.model is None and used is not None and used.name != DETECTOR:
         figures[f"score of {DETECTOR}"] = _score_of(DETECTOR, event, settings, progress)
     return figures
 
 
-def _score_of(
-    model: str, event: DemoEvent, settings: Settings, progress: ProgressReceiver
-) -> Figures:
+def _score_of(model: str, event: DemoEvent, settings: Settings, progress: Progress) -> Figures:
     """Map the event with another model, publish nothing, and score it."""
     request = event.request.model_copy(update={"model": model})
     plan = make_plan(request, find_scenes(request), settings)
-    with open_store(request).workspace(request.event, plan.product_id) as workspace:
-        mapped = map_pixels(plan, workspace, progress)
+    store = open_store(request)
+    with reporting(progress), store.workspace(request.event, plan.product_id) as workspace:
+        mapped = map_pixels(plan, workspace)
         return _score(event, mapped.rasters.classes)
 
 

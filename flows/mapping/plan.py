@@ -1,11 +1,12 @@
 """From a request to a plan: which scenes, which area, which model, which grid, which product.
 
-Which model maps, and which finds buildings: what was asked for, or the first that fits.
+Nothing here reads pixels or imports torch, Prefect or geopandas: a request that was published
+before, or is wrong, is answered at once.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,12 @@ import geo
 import models
 from flows.config import Settings
 from flows.request import MapRequest
-from geo.errors import NotOverlapping, TimeUnknown
+from geo.errors import FootprintsInvalid, NotOverlapping, TimeUnknown
 from geo.imagery.mosaic import ordered
 from geo.raster.grid import GridChoice, crs_of, lay_grid
 from geo.scenes.discovery import scenes_of
 from geo.scenes.scene import Phase, Scene, distinct_ids
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, parse_area, swap_hint
-from geo.vector.buildings import Footprints, read_footprints
 from geo.vector.hazards import event_class
 from models.cards.registry import CardRef, all_cards
 from models.cards.selection import Choice, choose_finder, choose_model
@@ -36,31 +36,41 @@ from models.cards.suitability import (
     require_gradable,
     require_natural,
 )
-from models.damage.detection import LEAST_M2
 from models.errors import InputsMismatch
 from models.inference.clouds import CloudSource, cloud_sources
+
+DAMAGED_AREA_M2 = 300.0
+"""Smaller damaged areas are left out where no --min-area is given: one garden."""
+_BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that a product depends on, decided before a pixel is mapped."""
+    """What every product depends on, of a map and of photos alike."""
 
     request: MapRequest
+    choice: Choice
+    product_id: str
+    notes: tuple[str, ...]
+    """What was concluded rather than given by the user, as sentences."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapPlan(Plan):
+    """Everything that a map depends on, decided before a pixel is read."""
+
     scenes: tuple[Scene, ...]
     area: AreaOfInterest
-    choice: Choice
     geobox: GeoBox
-    footprints: Footprints | None
-    """None where there is no file of them."""
+    footprints_sha256: str | None
+    """Of the file of building footprints; None where there is none."""
     finder: CardRef | None
     """What finds buildings and damaged ground in the images; None where nothing is to be found."""
-    product_id: str
     min_area_m2: float
     simplify_m: float
     clouds: tuple[CloudSource, ...]
     """Who masks the clouds of each optical scene."""
-    notes: tuple[str, ...]
-    """What was concluded rather than told, as sentences."""
 
     @property
     def event(self) -> str:
@@ -82,7 +92,7 @@ def find_scenes(request: MapRequest) -> tuple[Scene, ...]:
     return distinct_ids([*before, *after])
 
 
-def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) -> Plan:
+def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) -> MapPlan:
     """Return the plan of a request.
 
     Raises:
@@ -110,10 +120,10 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
     if choice.grader is not None:
         _require_gradable(choice.grader, request, used, area)
     geobox = _grid(request, area, used, choice)
-    footprints = read_footprints(request.buildings, area) if request.buildings else None
+    footprints = footprints_digest(request.buildings) if request.buildings else None
     pixel_m = abs(geobox.resolution.x)
     simplify_m = request.simplify_m if request.simplify_m is not None else pixel_m
-    least_m2 = LEAST_M2 if request.damaged_areas else 10 * pixel_m**2
+    least_m2 = DAMAGED_AREA_M2 if request.damaged_areas else 10 * pixel_m**2
     smallest = request.min_area_m2 if request.min_area_m2 is not None else least_m2
     recipe = {
         "event": request.event,
@@ -125,24 +135,25 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         "grid": [crs_of(geobox), *geobox.affine[:6], *geobox.shape],
         "options": [smallest, simplify_m, request.prefer, request.domain_check],
         "clouds": [source.ingredient for source in sorted(clouds, key=lambda s: s.scene)],
-        "buildings": footprints.sha256 if footprints else None,
+        "buildings": footprints,
         "finder": finder.card.digest if finder else None,
         "damaged_areas": request.damaged_areas,
         "code": code_digest(),
     }
-    return Plan(
+    return MapPlan(
         request=request,
         scenes=used,
         area=area,
         choice=choice,
         geobox=geobox,
-        footprints=footprints,
+        footprints_sha256=footprints,
         finder=finder,
-        product_id=_digest(recipe)[:16],
+        product_id=product_id(recipe),
         min_area_m2=smallest,
         simplify_m=simplify_m,
         clouds=clouds,
         notes=(
+            *request.notes,
             *_notes(scenes, meeting=meeting, used=used, choice=choice),
             *_scale_note(request, used, choice),
         ),
@@ -271,6 +282,26 @@ def _ingredient(scene: Scene) -> list[object]:
     ]  # fmt: skip
 
 
-def _digest(recipe: object) -> str:
+def product_id(recipe: Mapping[str, object]) -> str:
+    """Return the id of the product that a recipe makes: 16 digits of its sha256."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def footprints_digest(path: Path) -> str:
+    """Return the sha256 of a file of footprints, of a Shapefile with what it is made of.
+
+    Raises:
+        FootprintsInvalid: where there is none.
+    """
+    if not path.is_file():
+        raise FootprintsInvalid(f"there is no file of footprints at {path}; check the path")
+    parts = [path]
+    if path.suffix.lower() == ".shp":
+        parts += [p for s in _BESIDE_SHP if (p := path.with_suffix(s)).is_file()]
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,33 +1,76 @@
-"""What a product says of its making: scenes, models, cost; and where its inputs lie.
-
-Published: a product that can be read, and what it found.
-
-What a store holds, as rows for people and scripts.
-"""
+"""Products that were published, as commands and Prefect show them, and what a manifest says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.config import RequestInvalid
-from flows.mapping.plan import Plan, code_digest
-from flows.reports.progress import Cost
-from flows.reports.summary import Summary
-from flows.request import SourceSpec
-from geo.raster.grid import crs_of
-from geo.scenes.scene import Scene
 from geo.scenes.source import expanded
-from geo.store.manifest import Origins, Product, read_product
+from geo.store.manifest import PHOTOS, Origins, Product, read_json, read_product
 from geo.store.store import LocalStore
-from models.cards.architecture import NetworkArchitecture
-from models.cards.registry import CardRef
-from models.damage.grade_buildings import Graded
-from models.inference.map_scenes import Mapped
+
+if TYPE_CHECKING:
+    from flows.mapping.plan import Plan
+    from flows.reports.progress import Cost
+    from flows.reports.summary import PhotoSummary, Summary
+    from flows.request import SourceSpec
+    from geo.scenes.scene import Scene
+    from models.cards.registry import CardRef
+
+_LIBRARIES = ("aftermap", "numpy", "rasterio", "shapely", "pyogrio", "pillow")
+"""Whose versions a manifest states."""
 
 
-def scene_record(scene: Scene) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Published:
+    """A product that can be read, of a map or of photos."""
+
+    folder: Path
+    event_id: str
+    product_id: str
+    summary: "Summary | PhotoSummary"
+    new: bool
+    """False where the same inputs had been published before, and nothing was computed."""
+
+    @property
+    def main_file(self) -> str:
+        """What to open first, with what it is."""
+        if (self.folder / "photos.csv").is_file():
+            return f"photos:  {self.folder / 'photos.csv'}"
+        return f"map:     {self.folder / 'map.png'}"
+
+    @property
+    def picture(self) -> Path | None:
+        """What it looks like: the map, or the first photo with its mask on it."""
+        photos = sorted((self.folder / "overlays").glob("*.jpg"))
+        return next((p for p in (self.folder / "map.png", *photos) if p.is_file()), None)
+
+    def markdown(self, place: str) -> str:
+        """Return its summary as Markdown.
+
+        Args:
+            place: where it lies, a folder or a URL.
+        """
+        from flows.reports.summary import PhotoSummary, photos_markdown, summary_markdown  # noqa: PLC0415 (lists need no summary)
+
+        if isinstance(self.summary, PhotoSummary):
+            return photos_markdown(self.summary, product=place)
+        return summary_markdown(self.summary, product=place)
+
+
+def read_published(product: Product, *, new: bool) -> Published:
+    """Return a product with its summary."""
+    from flows.reports.summary import PhotoSummary, Summary  # noqa: PLC0415 (lists need no summary)
+
+    kind = PhotoSummary if product.manifest.get("kind") == PHOTOS else Summary
+    text = (product.folder / "summary.json").read_text(encoding="utf-8")
+    summary = kind.model_validate_json(text)
+    return Published(product.folder, product.event_id, product.product_id, summary, new)
+
+
+def scene_record(scene: "Scene") -> dict[str, Any]:
     """Return what a manifest says of a scene."""
     return {
         "id": scene.id, "acquisition": scene.acquisition, "revision": scene.revision,
@@ -37,10 +80,10 @@ def scene_record(scene: Scene) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def origins_of(plan: Plan) -> Origins:
+def origins_of(plan: "Plan") -> Origins:
     """Return where the inputs of a plan lie, so that `explain` finds them again."""
 
-    def places(specs: Sequence[SourceSpec]) -> list[str]:
+    def places(specs: "Sequence[SourceSpec]") -> list[str]:
         return [str(expanded(Path(spec.path)).absolute()) for spec in specs]
 
     ref = plan.choice.ref
@@ -51,72 +94,39 @@ def origins_of(plan: Plan) -> Origins:
     )
 
 
-def manifest_of(plan: Plan, mapped: Mapped, graded: Graded | None, cost: Cost) -> dict[str, object]:
-    """Return what made the product, what it cost, and what its model learned from the scene."""
-    ref = plan.choice.ref
-    return {
-        "request": plan.request.portable(),
-        "scenes": [scene_record(scene) for scene in plan.scenes],
-        "model": _named(ref)
-        if ref else None,
-        **({"finder": _named(plan.finder)} if plan.finder else {}),
-        "clouds": [source.as_json() for source in plan.clouds],
-        "scene_statistics": {name: part.as_json() for name, part in mapped.statistics.items()},
-        **({"alignment": graded.placement.as_json()} if graded else {}),
-        "grid": {
-            "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
-            "shape": list(plan.geobox.shape),
-        },
-        "options": {"min_area_m2": plan.min_area_m2, "simplify_m": plan.simplify_m},
-        "versions": {
-            name: version(name) for name in ("aftermap", "numpy", "rasterio", "shapely", "pyogrio")
-        },
-        "code_sha256": code_digest(),
-        "cost": {**cost.as_json(), "windows": mapped.windows, "views": _views(plan)},
-    }  # fmt: skip
-
-
-def _named(ref: CardRef) -> dict[str, str]:
+def model_record(ref: "CardRef | None") -> dict[str, str] | None:
+    """Return what a manifest says of a model."""
+    if ref is None:
+        return None
     return {"name": ref.card.name, "version": ref.card.version, "digest": ref.card.digest}
 
 
-def _views(plan: Plan) -> int:
-    """Return how many views of each window the model computes."""
-    architecture = plan.choice.ref.card.architecture if plan.choice.ref else None
-    return architecture.symmetries if isinstance(architecture, NetworkArchitecture) else 1
+def manifest_of(plan: "Plan", own: dict[str, Any], cost: "Cost") -> dict[str, Any]:
+    """Return what made a product and what it cost.
 
+    Args:
+        own: what only a map, or only photos, have to say; its "cost" is added to the cost.
+    """
+    from flows.mapping.plan import code_digest  # noqa: PLC0415 (lists need no plan)
 
-@dataclass(frozen=True)
-class Published:
-    """A product that can be read."""
-
-    folder: Path
-    event_id: str
-    product_id: str
-    summary: Summary
-    new: bool
-    """False where the same inputs had been published before, and nothing was computed."""
-
-
-def read_published(folder: Path, *, new: bool) -> Published:
-    """Return the product in a folder."""
-    summary = Summary.model_validate_json((folder / "summary.json").read_text(encoding="utf-8"))
-    return Published(folder, summary.event_id, summary.product_id, summary, new)
+    return {
+        "request": plan.request.portable(),
+        "model": model_record(plan.choice.ref),
+        "versions": {name: version(name) for name in _LIBRARIES},
+        "code_sha256": code_digest(),
+        **own,
+        "cost": {**cost.as_json(), **own.get("cost", {})},
+    }
 
 
 def event_rows(store: LocalStore) -> list[dict[str, Any]]:
-    """Return one row an event: how many products, which is current, since when."""
+    """Return one row an event: its current product, and how many there are."""
     rows = []
     for event in store.events():
-        current = store.latest(event)
-        rows.append(
-            {
-                "event": event,
-                "products": len(store.products(event)),
-                "latest": current.product_id if current else None,
-                "published": current.published if current else None,
-            }
-        )
+        products = store.products(event)
+        current = store.latest(event) or products[-1]
+        row = _row(current)
+        rows.append({"event": event, "products": len(products), **row})
     return rows
 
 
@@ -131,7 +141,7 @@ def product_rows(store: LocalStore, event: str | None) -> list[dict[str, Any]]:
         there = ", ".join(events) or "none"
         raise RequestInvalid(f"the store {store.root} has no event {event!r}; it has {there}")
     wanted = events if event is None else [event]
-    return [_row(product) for name in wanted for product in store.products(name)]
+    return [{"event": name, **_row(product)} for name in wanted for product in store.products(name)]
 
 
 def find_product(name: str, store: LocalStore) -> Product:
@@ -158,36 +168,35 @@ def find_product(name: str, store: LocalStore) -> Product:
     return found[0]
 
 
-def class_raster(folder: Path) -> Path:
-    """Return the class raster of a product's folder.
+def product_file(folder: Path, name: str) -> Path:
+    """Return a file of a product's folder.
 
     Raises:
         RequestInvalid: where that folder is no product.
     """
-    raster = folder / "rasters" / "class.tif"
-    if not raster.is_file():
-        raise RequestInvalid(f"{folder} is no product: it has no rasters/class.tif")
-    return raster
-
-
-def built_up(folder: Path) -> Path:
-    """Return the buildings of a product's folder.
-
-    Raises:
-        RequestInvalid: where that folder is no product.
-    """
-    layer = folder / "layers" / "built_up.geojson"
-    if not layer.is_file():
-        raise RequestInvalid(f"{folder} is no product: it has no layers/built_up.geojson")
-    return layer
+    path = folder / name
+    if not path.is_file():
+        raise RequestInvalid(f"{folder} is no product: it has no {name}")
+    return path
 
 
 def _row(product: Product) -> dict[str, Any]:
+    """Return what a list says of a product; `date` is that of the newest image after the event."""
+    summary = read_json(product.folder / "summary.json") or {}
     model = product.manifest.get("model")
+    taken = [
+        part["taken"]
+        for part in summary.get("scenes", summary.get("photos", []))
+        if part.get("taken") and part.get("phase", "after") == "after"
+    ]
+    area = summary.get("area_km2")
     return {
-        "event": product.event_id,
-        "product": product.product_id,
-        "published": product.published,
+        "title": summary.get("event_name"),
+        "hazard": summary.get("hazard"),
+        "date": max(taken)[:10] if taken else None,
+        "km2": None if area is None else round(area, 2),
         "model": model["name"] if model else "none",
-        "folder": str(product.folder),
+        "id": product.product_id,
+        "published": product.published,
+        "path": str(product.folder),
     }

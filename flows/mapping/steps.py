@@ -1,76 +1,165 @@
-"""The steps of the walk: plain functions that take and return paths and small records."""
+"""The steps that make the files of a map: plain functions of paths and small records.
+
+What is large goes into files of the workspace: rasters and buildings into its scratch folder,
+layers and pictures into the product. The next step reads them there.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pyogrio
 
 from flows.drawing.layout import MapPicture, Quicklook
 from flows.drawing.map import draw_map, legend_numbers, map_facts
-from flows.mapping.plan import Plan
-from flows.mapping.records import Published, manifest_of, origins_of, read_published
-from flows.reports.progress import Meter
+from flows.mapping.building_files import (
+    BuildingsRecord,
+    read_found,
+    read_grades,
+    write_found,
+    write_grades,
+)
+from flows.mapping.plan import MapPlan
+from flows.mapping.publish import Manifest
+from flows.mapping.records import model_record, scene_record
+from flows.reports.progress import current_progress
+from flows.reports.summarise import summarise
 from flows.reports.summary import Summary
-from flows.request import MapRequest
+from geo.errors import FootprintsInvalid
 from geo.export.cog import PROBABILITY, class_kind, observed_kind
 from geo.export.formats import write_layers, write_rasters
+from geo.imagery.dataset import fixed_block_cache
 from geo.imagery.mosaic import coarse_grid, quicklook, quicklook_scenes
 from geo.raster.classify import Finding
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Phase
-from geo.store.stac import rebuild, write_item
-from geo.store.store import LocalStore, SceneState, Workspace
-from geo.vector.buildings import Footprints, outline_buildings
-from geo.vector.features import Layers, Outlines, vectorise
+from geo.store.stac import write_item
+from geo.store.store import Workspace
+from geo.vector.buildings import Footprints, FoundBuildings, outline_buildings, read_footprints
+from geo.vector.features import LayersRecord, Outlines, vectorise
 from geo.vector.layers import Provenance
-from models.cards.registry import all_cards
-from models.damage.alignment import place
+from models.cards.architecture import NetworkArchitecture
+from models.cards.registry import CardRef, all_cards
+from models.damage.alignment import Placement, place
 from models.damage.buildings import Buildings, pair_of
-from models.damage.detection import DamagedGround, Searched, search
+from models.damage.detection import DamagedGround, search
 from models.damage.features import LEAST_PX
-from models.damage.grade_buildings import Graded, grade_all
+from models.damage.grade_buildings import grade_all
 from models.inference.clouds import maskings
 from models.inference.cross_check import cross_checked
 from models.inference.map_scenes import Mapped, map_scenes
 from models.inference.model import load_model
 from models.inference.scene_inputs import Reader, reader_for
-from models.inference.windows import ProgressReceiver
+
+_GPKG = "layers.gpkg"
 
 
-def open_store(request: MapRequest) -> LocalStore:
-    """Return the store of a request, once what killed runs left in it is mended.
+@fixed_block_cache()
+def assess_buildings(plan: MapPlan, workspace: Workspace) -> BuildingsRecord | None:
+    """Find buildings where that is requested, and grade those found or given; None without them.
 
     Raises:
-        StoreError: where it cannot be written.
+        NotAligned: where the images before and after cannot be compared.
+        FootprintsInvalid: where the given footprints cannot be used.
     """
-    store = LocalStore(request.store)
-    store.repair(request.event)
-    return store
-
-
-def find_published(store: LocalStore, plan: Plan) -> Published | None:
-    """Return the product of a plan where it was published before."""
-    product = store.find(plan.request.event, plan.product_id)
-    if product is None:
+    given = given_footprints(plan)
+    if plan.choice.grader is None and plan.finder is None:
         return None
-    published = read_published(product.folder, new=False)
-    # A run that was killed once its product was visible left these undone.
-    _record_scenes(store, plan, published.summary, only_missing=True)
-    store.record_origins(plan.request.event, plan.product_id, origins_of(plan))
-    rebuild(store, plan.request.event)
-    return published
+    record, placement = BuildingsRecord(), None
+    footprints = given
+    if plan.finder is not None:
+        raster, placement, found = _search(plan, plan.finder, given, workspace)
+        record = replace(record, raster=raster, alignment=placement.as_json())
+        if found is not None:
+            path = write_found(found, workspace.scratch)
+            record = replace(record, outlines=path, found=len(found))
+            footprints = found.footprints
+    if plan.choice.grader is None or footprints is None:
+        return record
+    return _grade(plan, plan.choice.grader, footprints, placement, record, workspace)
 
 
-def map_pixels(
-    plan: Plan,
+def given_footprints(plan: MapPlan) -> Footprints | None:
+    """Return the building footprints of a request; None where it gives none.
+
+    Raises:
+        FootprintsInvalid: where they cannot be used, or have changed since the plan was made.
+    """
+    if plan.request.buildings is None:
+        return None
+    footprints = read_footprints(plan.request.buildings, plan.area)
+    if footprints.sha256 != plan.footprints_sha256:
+        raise FootprintsInvalid(f"{plan.request.buildings} changed during the run; map again")
+    return footprints
+
+
+def _search(
+    plan: MapPlan, ref: CardRef, given: Footprints | None, workspace: Workspace
+) -> tuple[Path, Placement, FoundBuildings | None]:
+    """Look for buildings and damaged ground in the images, into a raster."""
+    request, progress = plan.request, current_progress()
+    finder = load_model(ref, "footprints", device=request.device)
+    pair = pair_of(ref.card, plan.scenes, request.prefer)
+    outlines = Buildings.on(plan.geobox, given.geometries) if given else None
+    raster = workspace.scratch / "searched.tif"
+    try:
+        placement = place(
+            pair, plan.geobox, outlines, checked=request.domain_check, progress=progress
+        )
+        search(finder, pair, plan.geobox, after=placement.after, path=raster, progress=progress)
+    finally:
+        progress.finish()
+    if given is not None:
+        return raster, placement, None
+    found = outline_buildings(
+        raster, plan.geobox, area=plan.area, least=ref.card.threshold(Finding.BUILDING),
+        fewest_px=LEAST_PX,
+    )  # fmt: skip
+    return raster, placement, found
+
+
+def _grade(  # noqa: PLR0917 (what grading needs, each of another kind)
+    plan: MapPlan,
+    ref: CardRef,
+    footprints: Footprints,
+    placement: Placement | None,
+    record: BuildingsRecord,
     workspace: Workspace,
-    progress: ProgressReceiver,
-    *,
-    searched: Searched | None = None,
-    graded: Graded | None = None,
+) -> BuildingsRecord:
+    """Measure the shift between images and footprints, and grade each building."""
+    request, progress = plan.request, current_progress()
+    try:
+        graded = grade_all(
+            load_model(ref, "grades", device=request.device),
+            pair_of(ref.card, plan.scenes, request.prefer),
+            plan.geobox,
+            buildings=Buildings.on(plan.geobox, footprints.geometries),
+            checked=request.domain_check,
+            placement=placement,
+            progress=progress,
+        )
+    finally:
+        progress.finish()
+    return replace(
+        record,
+        grades=write_grades(graded.grades, workspace.scratch),
+        alignment=graded.placement.as_json(),
+        notes=graded.placement.notes(),
+        statistics=graded.trust.statistics,
+    )
+
+
+@fixed_block_cache()
+def map_pixels(
+    plan: MapPlan, workspace: Workspace, buildings: BuildingsRecord | None = None
 ) -> Mapped:
     """Read, predict, blend and classify; see `models.inference.map_scenes.map_scenes`."""
+    progress = current_progress()
     try:
         return map_scenes(
-            _reader(plan, searched=searched, graded=graded),
+            _reader(plan, buildings),
             area=plan.area.projected(crs_of(plan.geobox)),
             geobox=plan.geobox,
             folder=workspace.scratch,
@@ -81,19 +170,20 @@ def map_pixels(
         progress.finish()
 
 
-def _reader(plan: Plan, *, searched: Searched | None, graded: Graded | None) -> Reader:
+def _reader(plan: MapPlan, buildings: BuildingsRecord | None) -> Reader:
     """Return the scenes as the model wants them, and what checks its answer."""
     request, ref = plan.request, plan.choice.ref
     if plan.choice.grader is not None:
         coverage = pair_of(plan.choice.grader.card, plan.scenes, request.prefer).coverage
-        measured = graded.trust.statistics if graded else None
-        if searched is None or plan.finder is None or not request.damaged_areas:
+        measured = buildings.statistics if buildings else None
+        raster = buildings.raster if buildings else None
+        if raster is None or plan.finder is None or not request.damaged_areas:
             return replace(coverage, measured=measured)
         return DamagedGround(
             inputs=coverage.inputs,
             compares=True,
             measured=measured,
-            searched=searched.raster,
+            searched=raster,
             grid=plan.geobox,
             least=plan.finder.card.threshold(Finding.DAMAGED),
         )
@@ -102,94 +192,49 @@ def _reader(plan: Plan, *, searched: Searched | None, graded: Graded | None) -> 
     model = load_model(ref, device=request.device) if ref else None
     masked = maskings(plan.scenes, plan.clouds)
     reader = reader_for(model, plan.scenes, request.prefer, masked)
-    return (
-        cross_checked(reader, model.card, all_cards(), hazard=request.hazard) if model else reader
-    )
-
-
-def find_buildings(plan: Plan, workspace: Workspace, progress: ProgressReceiver) -> Searched | None:
-    """Look for buildings and damaged ground in the images; None where that is not asked for.
-
-    Raises:
-        NotAligned: where the images before and after cannot be compared.
-    """
-    request, ref = plan.request, plan.finder
-    if ref is None:
-        return None
-    finder = load_model(ref, "footprints", device=request.device)
-    pair = pair_of(ref.card, plan.scenes, request.prefer)
-    there = plan.footprints
-    given = Buildings.on(plan.geobox, there.geometries) if there else None
-    raster = workspace.scratch / "searched.tif"
-    try:
-        placement = place(pair, plan.geobox, given, checked=request.domain_check, progress=progress)
-        search(finder, pair, plan.geobox, after=placement.after, path=raster, progress=progress)
-    finally:
-        progress.finish()
-    if given is not None:
-        return Searched(placement, raster, None)
-    found = outline_buildings(
-        raster, plan.geobox, area=plan.area, least=ref.card.threshold(Finding.BUILDING),
-        fewest_px=LEAST_PX,
-    )  # fmt: skip
-    return Searched(placement, raster, found)
-
-
-def grade(plan: Plan, searched: Searched | None, progress: ProgressReceiver) -> Graded | None:
-    """Measure where images and footprints lie, and grade each building; None without a grader.
-
-    Raises:
-        NotAligned: where the images before and after cannot be compared.
-    """
-    request, ref = plan.request, plan.choice.grader
-    footprints = _footprints(plan, searched)
-    if ref is None or footprints is None:
-        return None
-    grader = load_model(ref, "grades", device=request.device)
-    pair = pair_of(ref.card, plan.scenes, request.prefer)
-    buildings = Buildings.on(plan.geobox, footprints.geometries)
-    try:
-        return grade_all(
-            grader, pair, plan.geobox, buildings=buildings, checked=request.domain_check,
-            placement=searched.placement if searched else None, progress=progress,
-        )  # fmt: skip
-    finally:
-        progress.finish()
-
-
-def _footprints(plan: Plan, searched: Searched | None) -> Footprints | None:
-    """Return the footprints that were given, or else those that were found."""
-    found = searched.buildings if searched else None
-    return plan.footprints if found is None else found.footprints
+    if model is None:
+        return reader
+    return cross_checked(reader, model.card, all_cards(), hazard=request.hazard)
 
 
 def make_layers(
-    plan: Plan,
-    mapped: Mapped,
-    searched: Searched | None,
-    graded: Graded | None,
-    workspace: Workspace,
-) -> Layers:
+    plan: MapPlan, mapped: Mapped, buildings: BuildingsRecord | None, workspace: Workspace
+) -> LayersRecord:
     """Make the vector layers and write them in the formats of a product."""
     request = plan.request
-    found = searched.buildings if searched else None
+    found = read_found(buildings.outlines) if buildings and buildings.outlines else None
     layers = vectorise(
         mapped.rasters,
         plan.geobox,
         area=plan.area,
         scenes=plan.scenes,
-        footprints=_footprints(plan, searched),
-        grades=graded.grades if graded else None,
+        footprints=given_footprints(plan) if found is None else found.footprints,
+        grades=read_grades(buildings.grades) if buildings and buildings.grades else None,
         certainty=None if found is None else found.certainty,
         outlines=Outlines(plan.min_area_m2, plan.simplify_m),
         event=plan.event,
         common=Provenance(request.event, request.hazard, plan.product_id, plan.choice.label),
     )
     write_layers(workspace.folder, layers.frames)
-    return layers
+    return LayersRecord(tuple(layers.frames), dict(layers.below_mmu_pixels), layers.notes)
 
 
-def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
+def make_summary(
+    plan: MapPlan,
+    mapped: Mapped,
+    buildings: BuildingsRecord | None,
+    layers: LayersRecord,
+    workspace: Workspace,
+) -> Summary:
+    """Return what was found, in numbers; see `flows.reports.summarise`."""
+    frames = {
+        name: pyogrio.read_dataframe(workspace.folder / _GPKG, layer=name, read_geometry=False)
+        for name in layers.names
+    }
+    return summarise(plan, mapped, buildings, layers, frames)
+
+
+def make_rasters(plan: MapPlan, mapped: Mapped, workspace: Workspace) -> None:
     """Write the scratch rasters in the formats of a product."""
     scratch = mapped.rasters
     rasters = [
@@ -201,14 +246,15 @@ def make_rasters(plan: Plan, mapped: Mapped, workspace: Workspace) -> None:
     write_rasters(workspace.folder, rasters)
 
 
-def draw(plan: Plan, layers: Layers, summary: Summary, workspace: Workspace) -> None:
+@fixed_block_cache()
+def draw(plan: MapPlan, layers: LayersRecord, summary: Summary, workspace: Workspace) -> None:
     """Draw `map.png`."""
     request = plan.request
     phases = {scene.phase for scene in plan.scenes}
     picture = MapPicture(
         title=request.title,
         subtitle=f"{request.hazard.capitalize()}, {plan.choice.label or 'imagery only'}",
-        layers=layers.frames,
+        layers={n: gpd.read_file(workspace.folder / _GPKG, layer=n) for n in layers.names},
         after=_quicklook(plan, Phase.AFTER),
         before=_quicklook(plan, Phase.BEFORE) if phases == set(Phase) else None,
         numbers=legend_numbers(summary),
@@ -217,8 +263,24 @@ def draw(plan: Plan, layers: Layers, summary: Summary, workspace: Workspace) -> 
     draw_map(picture, workspace.folder / "map.png")
 
 
-def write_records(plan: Plan, summary: Summary, workspace: Workspace) -> None:
-    """Write `summary.json` and the STAC item."""
+def _quicklook(plan: MapPlan, phase: Phase) -> Quicklook:
+    """Return the picture of a phase that has a scene."""
+    of_phase = [scene for scene in plan.scenes if scene.phase is phase]
+    scenes = quicklook_scenes(of_phase, plan.request.prefer)
+    grid = coarse_grid(plan.geobox)
+    pixels, valid = quicklook(scenes, grid)
+    when = ", ".join(text for text in (scenes[0].taken_text, scenes[0].sensor.title) if text)
+    return Quicklook(pixels, valid, grid, f"{phase.capitalize()}: {when}")
+
+
+def write_records(
+    plan: MapPlan,
+    mapped: Mapped,
+    buildings: BuildingsRecord | None,
+    summary: Summary,
+    workspace: Workspace,
+) -> Manifest:
+    """Write `summary.json` and the STAC item; return what only a map says in its manifest."""
     text = summary.model_dump_json(indent=2) + "\n"
     (workspace.folder / "summary.json").write_text(text, encoding="utf-8")
     times = [scene.taken for scene in plan.scenes if scene.taken is not None]
@@ -241,49 +303,28 @@ def write_records(plan: Plan, summary: Summary, workspace: Workspace) -> None:
             "aftermap:status": "draft",
         },
     )
+    return _manifest(plan, mapped, buildings)
 
 
-def publish(
-    store: LocalStore,
-    plan: Plan,
-    mapped: Mapped,
-    workspace: Workspace,
-    *,
-    graded: Graded | None,
-    meter: Meter,
-) -> Published:
-    """Make the product visible, all at once, and bring the catalogues up to date.
-
-    Args:
-        graded: the buildings; None without a grader.
-        meter: started with the walk.
-    """
-    publication = store.publish(workspace, manifest_of(plan, mapped, graded, meter.read()))
-    published = read_published(publication.product.folder, new=publication.ours)
-    _record_scenes(store, plan, published.summary)
-    store.record_origins(plan.request.event, plan.product_id, origins_of(plan))
-    rebuild(store, plan.request.event)
-    return published
+def _manifest(plan: MapPlan, mapped: Mapped, buildings: BuildingsRecord | None) -> Manifest:
+    graded = buildings is not None and buildings.grades is not None
+    own: dict[str, Any] = {
+        "scenes": [scene_record(scene) for scene in plan.scenes],
+        **({"finder": model_record(plan.finder)} if plan.finder else {}),
+        "clouds": [source.as_json() for source in plan.clouds],
+        "scene_statistics": {name: part.as_json() for name, part in mapped.statistics.items()},
+        **({"alignment": buildings.alignment} if buildings and graded else {}),
+        "grid": {
+            "crs": crs_of(plan.geobox), "transform": list(plan.geobox.affine[:6]),
+            "shape": list(plan.geobox.shape),
+        },
+        "options": {"min_area_m2": plan.min_area_m2, "simplify_m": plan.simplify_m},
+        "cost": {"windows": mapped.windows, "views": _views(plan)},
+    }  # fmt: skip
+    return own
 
 
-def _record_scenes(
-    store: LocalStore, plan: Plan, summary: Summary, *, only_missing: bool = False
-) -> None:
-    """Write down what became of the scenes of a product."""
-    used = {scene.id for scene in summary.scenes if scene.used_share}
-    for scene in plan.scenes:
-        if only_missing and store.has_scene(plan.request.event, scene.acquisition):
-            continue
-        why = None if scene.id in used else "no pixel of it was used"
-        state = SceneState.PUBLISHED if scene.id in used else SceneState.DEGRADED
-        store.record_scene(plan.request.event, scene.acquisition, state=state, why=why)
-
-
-def _quicklook(plan: Plan, phase: Phase) -> Quicklook:
-    """Return the picture of a phase that has a scene."""
-    of_phase = [scene for scene in plan.scenes if scene.phase is phase]
-    scenes = quicklook_scenes(of_phase, plan.request.prefer)
-    grid = coarse_grid(plan.geobox)
-    pixels, valid = quicklook(scenes, grid)
-    when = ", ".join(text for text in (scenes[0].taken_text, scenes[0].sensor.title) if text)
-    return Quicklook(pixels, valid, grid, f"{phase.capitalize()}: {when}")
+def _views(plan: MapPlan) -> int:
+    """Return how many views of each window the model computes."""
+    architecture = plan.choice.ref.card.architecture if plan.choice.ref else None
+    return architecture.symmetries if isinstance(architecture, NetworkArchitecture) else 1

@@ -3,10 +3,13 @@
 What a run cost: time, memory, and energy where the machine meters it.
 """
 
+import logging
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -288,3 +291,45 @@ def _joules(counters: Path) -> float | None:
     except OSError:
         return None  # only root may read them on most systems
     return sum(readings) / 1e6 if readings else None
+
+
+_CURRENT: ContextVar[Progress] = ContextVar("progress", default=QuietProgress())  # noqa: B039 (it has no state)
+
+
+def current_progress() -> Progress:
+    """Return who is told how the steps of this run go on."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def reporting(progress: Progress) -> Iterator[None]:
+    """Tell the steps that are run within of whom to tell how they go on."""
+    token = _CURRENT.set(progress)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+class LogProgress:
+    """A line in the log for each tenth of a piece of work; `also` is told as well."""
+
+    def __init__(self, log: logging.Logger, also: Progress) -> None:
+        self._log, self._also = log, also
+        self._label, self._total, self._done = "", 0, 0
+
+    def start(self, label: str, total: int) -> None:
+        """Begin a piece of work."""
+        self._label, self._total, self._done = label, total, 0
+        self._also.start(label, total)
+
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more windows as done."""
+        before, self._done = self._done, self._done + n
+        self._also.advance(n)
+        if self._total and 10 * self._done // self._total > 10 * before // self._total:
+            self._log.info("%s: %s", self._label, _share(self._done, self._total))
+
+    def finish(self) -> None:
+        """End the piece of work."""
+        self._also.finish()

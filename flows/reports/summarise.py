@@ -5,12 +5,12 @@ How a product's model was held against a detector and its own domain, in numbers
 What a product says of buildings and damaged ground that a network found, as sentences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-import geopandas as gpd
 import numpy as np
+import pandas as pd
 
-from flows.mapping.plan import Plan
 from flows.reports.summary import (
     ClassFound,
     DetectorBeside,
@@ -22,25 +22,28 @@ from flows.reports.summary import (
 from flows.reports.text import share_text
 from geo.raster.classify import NOTATION, REASONS, Finding, Label
 from geo.scenes.scene import Phase, Scene
-from geo.vector.features import Layers
+from geo.vector.features import LayersRecord
 from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.schema import DAMAGE_GRA
 from models.cards.card import ModelCard, Score
-from models.damage.detection import REACH_M, Searched
-from models.damage.grade_buildings import Graded
+from models.damage.detection import REACH_M
 from models.inference.clouds import unmasked_notes
 from models.inference.map_scenes import Mapped
 from models.inference.scene_inputs import CrossCheck
 
+if TYPE_CHECKING:
+    from flows.mapping.building_files import BuildingsRecord
+    from flows.mapping.plan import MapPlan
 
-def found_notes(plan: Plan, searched: Searched | None) -> list[str]:
+
+def found_notes(plan: "MapPlan", buildings: "BuildingsRecord | None") -> list[str]:
     """Return who found buildings and damaged ground, and how well it was measured to do so."""
-    if searched is None or plan.finder is None:
+    if buildings is None or plan.finder is None:
         return []
     card = plan.finder.card
     notes = []
-    if searched.buildings is not None:
-        notes.append(_building_rows(card, len(searched.buildings)))
+    if buildings.found is not None:
+        notes.append(_building_rows(card, buildings.found))
     if plan.request.damaged_areas:
         notes.append(_ground(card, plan.min_area_m2))
     return [*notes, f"{card.name}: {card.limits[0]}"]
@@ -98,7 +101,7 @@ def detector_beside(mapped: Mapped) -> DetectorBeside | None:
     )
 
 
-def trust_notes(plan: Plan, mapped: Mapped) -> list[str]:
+def trust_notes(plan: "MapPlan", mapped: Mapped) -> list[str]:
     """Return, as sentences, whether the model was checked, and what came of it.
 
     What was left out as far from its domain is in the notes of the statistics.
@@ -134,17 +137,19 @@ def _unchecked(name: str) -> str:
     return f"imagery and buildings were not held against what {name} learned from, as asked"
 
 
+Frames: TypeAlias = Mapping[str, pd.DataFrame]
+"""The layers of a product by name, without their geometry."""
 _FOUND_IN = ("observed_event", "hydrography")
 _SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
 """Labels of pixels that were seen, whether or not they could be analysed."""
 
 
 def summarise(
-    plan: Plan,
+    plan: "MapPlan",
     mapped: Mapped,
-    searched: Searched | None,
-    graded: Graded | None,
-    layers: Layers,
+    buildings: "BuildingsRecord | None",
+    layers: LayersRecord,
+    frames: Frames,
 ) -> Summary:
     """Return the summary of a product."""
     total = sum(mapped.label_pixels.values())
@@ -160,19 +165,21 @@ def summarise(
         observed_km2=round(plan.area.area_km2 * seen / total, 6),
         observed_share=seen / total,
         analysed_share=analysed / total,
-        classes=_classes(plan, layers),
-        not_analysed=_not_analysed(layers.frames["not_analysed"], mapped, total),
-        buildings=_buildings(layers.frames["built_up"], all_grades=graded is not None),
-        buildings_found=_found(searched),
-        buildings_not_analysed=_reasons(layers.frames["built_up"]),
+        classes=_classes(plan, layers, frames),
+        not_analysed=_not_analysed(frames["not_analysed"], mapped, total),
+        buildings=_buildings(
+            frames["built_up"], all_grades=buildings is not None and bool(buildings.grades)
+        ),
+        buildings_found=buildings.found if buildings else None,
+        buildings_not_analysed=_reasons(frames["built_up"]),
         scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
         beside=detector_beside(mapped),
-        notes=_notes(plan, mapped, searched, graded, layers),
+        notes=_notes(plan, mapped, buildings, layers),
     )
 
 
-def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
+def _classes(plan: "MapPlan", layers: LayersRecord, frames: Frames) -> tuple[ClassFound, ...]:
     """Return what was found of each class, and zero of those that were looked for in vain."""
     pixel_ha = abs(plan.geobox.resolution.x * plan.geobox.resolution.y) / 1e4
     names = {**NOTATION, Label.EVENT: plan.event}
@@ -184,9 +191,9 @@ def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
     found = {
         (layer, str(notation)): group
         for layer in _FOUND_IN
-        for notation, group in layers.frames[layer].groupby("notation", sort=True)
+        for notation, group in frames[layer].groupby("notation", sort=True)
     }
-    nothing = layers.frames["observed_event"].iloc[:0]
+    nothing = frames["observed_event"].iloc[:0]
     for layer, label in _looked_for(plan):
         found.setdefault((layer, names[label]), nothing)
     return tuple(
@@ -202,7 +209,7 @@ def _classes(plan: Plan, layers: Layers) -> tuple[ClassFound, ...]:
     )
 
 
-def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
+def _looked_for(plan: "MapPlan") -> tuple[tuple[str, Label], ...]:
     """Return layer and label of what a product always has a figure for."""
     if plan.choice.grader is not None:
         return (("observed_event", Label.EVENT),) if plan.request.damaged_areas else ()
@@ -218,7 +225,7 @@ def _looked_for(plan: Plan) -> tuple[tuple[str, Label], ...]:
     return (event,)
 
 
-def _weighted(group: gpd.GeoDataFrame) -> float | None:
+def _weighted(group: pd.DataFrame) -> float | None:
     """Return the mean confidence, weighted by area; None where no feature has one."""
     known = group[group["confidence"].notna()]
     if known.empty or not known["area_ha"].sum():
@@ -227,7 +234,7 @@ def _weighted(group: gpd.GeoDataFrame) -> float | None:
     return round(float(np.average(known["confidence"].to_numpy(float), weights=weights)), 1)
 
 
-def _not_analysed(frame: gpd.GeoDataFrame, mapped: Mapped, total: int) -> tuple[NotAnalysed, ...]:
+def _not_analysed(frame: pd.DataFrame, mapped: Mapped, total: int) -> tuple[NotAnalysed, ...]:
     shares = {REASONS[Label(v)]: n / total for v, n in mapped.label_pixels.items() if v in REASONS}
     areas = frame.groupby("reason")["area_ha"].sum()
     return tuple(
@@ -236,25 +243,19 @@ def _not_analysed(frame: gpd.GeoDataFrame, mapped: Mapped, total: int) -> tuple[
     )
 
 
-def _buildings(frame: gpd.GeoDataFrame, *, all_grades: bool) -> dict[str, int]:
+def _buildings(frame: pd.DataFrame, *, all_grades: bool) -> dict[str, int]:
     """Return the number by grade; where buildings were graded, also of grades that none has."""
     counts = frame["damage_gra"].value_counts().sort_index()
     looked_for = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
     return looked_for | {str(grade): int(number) for grade, number in counts.items()}
 
 
-def _found(searched: Searched | None) -> int | None:
-    if searched is None or searched.buildings is None:
-        return None
-    return len(searched.buildings)
-
-
-def _reasons(frame: gpd.GeoDataFrame) -> dict[str, int]:
+def _reasons(frame: pd.DataFrame) -> dict[str, int]:
     counts = frame["reason"].value_counts().sort_index()
     return {str(reason): int(number) for reason, number in counts.items()}
 
 
-def _scene(scene: Scene, plan: Plan, mapped: Mapped, total: int) -> SceneUsed:
+def _scene(scene: Scene, plan: "MapPlan", mapped: Mapped, total: int) -> SceneUsed:
     return SceneUsed(
         id=scene.id,
         phase=scene.phase,
@@ -265,7 +266,7 @@ def _scene(scene: Scene, plan: Plan, mapped: Mapped, total: int) -> SceneUsed:
     )
 
 
-def _model(plan: Plan) -> ModelUsed | None:
+def _model(plan: "MapPlan") -> ModelUsed | None:
     ref = plan.choice.ref
     if ref is None:
         return None
@@ -280,15 +281,14 @@ def _model(plan: Plan) -> ModelUsed | None:
 
 
 def _notes(
-    plan: Plan,
+    plan: "MapPlan",
     mapped: Mapped,
-    searched: Searched | None,
-    graded: Graded | None,
-    layers: Layers,
+    buildings: "BuildingsRecord | None",
+    layers: LayersRecord,
 ) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
-    placed = graded.placement.notes() if graded else ()
-    found = found_notes(plan, searched)
+    placed = buildings.notes if buildings else ()
+    found = found_notes(plan, buildings)
     notes = [*plan.notes, *found, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)

@@ -191,6 +191,15 @@ class Layers:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class LayersRecord:
+    """The same of layers that lie in files."""
+
+    names: tuple[str, ...]
+    below_mmu_pixels: Mapping[int, int]
+    notes: tuple[str, ...]
+
+
 def vectorise(
     rasters: ScratchRasters,
     geobox: GeoBox,

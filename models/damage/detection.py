@@ -171,8 +171,6 @@ REACH_M = 10.0
 """Deviation of the Gaussian weights of the surroundings."""
 LEAST_BUILT = 0.05
 """Mean probability of a building around a place, from which its ground is judged."""
-LEAST_M2 = 300.0
-"""Smaller areas are left out where no --min-area is given: one garden."""
 NEAR_M = 10.0
 """Of a labelled building: ground that counts as its own when labels score this."""
 _CUT = 3.0

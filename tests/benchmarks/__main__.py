@@ -13,7 +13,7 @@ TITLES = {
         "How often the interval of `aftermap validate` holds the truth",
         coverage.benchmark,
     ),
-    "memory": ("Memory and time of the walk", memory.benchmark),
+    "memory": ("Memory and time of a map run", memory.benchmark),
     "drone": ("Made drone orthophotos through the main job", drone.benchmark),
     "real": ("Real imagery through the main job", real.benchmark),
 }

@@ -1,4 +1,4 @@
-"""Does memory grow with the scene? The walk on scenes of three sizes, in a process of its own."""
+"""Does memory grow with the scene? A map run on scenes of three sizes, in a process of its own."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ STEPS = {
     "rasters": ("make_rasters", "publish"),
     "picture": ("draw",),
 }
-"""Columns of the table, and the steps of the walk that they hold."""
+"""Columns of the table, and the steps of a map run that they hold."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the walk."""
+    """One run of a map run."""
 
     title: str
     size: int

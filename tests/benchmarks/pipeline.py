@@ -71,7 +71,7 @@ def _network(path: Path) -> Mapping:
 
 
 def _ours(model: Model, path: Path) -> Mapping:
-    """Return what maps a scene into the scratch rasters, as the walk does."""
+    """Return what maps a scene into the scratch rasters, as a map run does."""
     scenes = scenes_of(Source(str(path)), Phase.AFTER)
     with rasterio.open(path) as file:
         geobox, area = GeoBox(file.shape, file.transform, file.crs.to_wkt()), box(*file.bounds)

@@ -50,7 +50,7 @@ def mask() -> Mask:
 
 
 def ours(raster: Mask) -> ObjectArray:
-    """Trace in row bands, as the walk does."""
+    """Trace in row bands, as a map run does."""
     bands = (raster[top : top + BAND_ROWS] for top in range(0, len(raster), BAND_ROWS))
     return to_shapely(trace(bands, width=raster.shape[1], keep=[1]), TRANSFORM)
 

@@ -1,4 +1,4 @@
-"""Runs the command line with a clock around every step of the walk.
+"""Runs the command line with a clock around every step of a map run.
 
 python -m tests.benchmarks.walked REPORT.json map --direct ...
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli import app as cli
-from flows.mapping import map_run as walk
+from flows.mapping import map_run
 
 
 def main(report: str, *arguments: str) -> int:
@@ -29,8 +29,8 @@ def main(report: str, *arguments: str) -> int:
 
         return step
 
-    # `walk` takes what is wrapped around its steps; the command line takes it as it is.
-    walk.walk = functools.partial(walk.walk, step=timed)  # type: ignore[assignment]
+    # `map_event` takes what is wrapped around its steps; the command line takes it as it is.
+    map_run.map_event = functools.partial(map_run.map_event, step=timed)  # type: ignore[assignment]
     status = cli.run(arguments)
     Path(report).write_text(json.dumps(spent))
     return status

@@ -10,8 +10,8 @@ import pytest
 import rasterio
 
 from flows.config import Settings
-from flows.mapping.map_run import walk
-from flows.mapping.plan import choose_model, find_scenes
+from flows.mapping.map_run import map_event
+from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
 from flows.reports.summary import summary_markdown
@@ -53,7 +53,7 @@ def asked(town: Town, store: Path, **fields: Any) -> MapRequest:
 
 @pytest.fixture(scope="module")
 def published(town: Town, settings: Settings, folder: Path) -> Published:
-    return walk(asked(town, folder / "store"), settings, QuietProgress())
+    return map_event(asked(town, folder / "store"), settings, QuietProgress())
 
 
 def built_up(published: Published) -> gpd.GeoDataFrame:
@@ -125,7 +125,7 @@ def test_labels_score_it(published: Published, town: Town, tmp_path: Path) -> No
 def test_two_empty_stores_get_the_same_layers(
     published: Published, town: Town, settings: Settings, tmp_path: Path
 ) -> None:
-    again = walk(asked(town, tmp_path), settings, QuietProgress())
+    again = map_event(asked(town, tmp_path), settings, QuietProgress())
     assert again.product_id == published.product_id
     for name in ("layers/built_up.geojson", "layers.gpkg", "summary.json", "map.png"):
         assert (again.folder / name).read_bytes() == (published.folder / name).read_bytes()
@@ -135,12 +135,12 @@ def test_footprints_are_asked_for(town: Town, settings: Settings, tmp_path: Path
     for fields, error in (({}, NoModelFits), ({"model": "dark-is-destroyed"}, InputsMismatch)):
         request = asked(town, tmp_path, buildings=None, hazard="earthquake", **fields)
         with pytest.raises(error, match=r"footprints with --buildings"):
-            choose_model(request, find_scenes(request), settings)
+            make_plan(request, find_scenes(request), settings)
 
 
 def test_another_resolution_is_refused(town: Town, settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(InputsMismatch, match=r"at 0\.5 m, and --resolution says 2"):
-        walk(asked(town, tmp_path, resolution_m=2), settings, QuietProgress())
+        map_event(asked(town, tmp_path, resolution_m=2), settings, QuietProgress())
     assert not list(tmp_path.rglob("manifest.json"))
 
 
@@ -152,10 +152,9 @@ def test_before_that_comes_after_is_refused(town: Town, settings: Settings, tmp_
         )
     }  # fmt: skip
     with pytest.raises(TimeUnknown, match="swap --before and --after"):
-        walk(asked(town, tmp_path / "store", **dated), settings, QuietProgress())
+        map_event(asked(town, tmp_path / "store", **dated), settings, QuietProgress())
 
 
 def test_a_flood_keeps_its_own_models(town: Town, settings: Settings, tmp_path: Path) -> None:
     request = asked(town, tmp_path, hazard="flood")
-    choice = choose_model(request, find_scenes(request), settings)
-    assert choice.grader is None
+    assert make_plan(request, find_scenes(request), settings).choice.grader is None

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from flows.config import Settings
-from flows.mapping.map_run import walk
+from flows.mapping.map_run import map_event
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
 from flows.request import make_request
@@ -89,7 +89,7 @@ def mapped(folder: Path, settings: Settings, **images: Any) -> Published:
     request = make_request(
         **{"event": "drava", "hazard": "flood", "store": folder / "store", **images}
     )
-    return walk(request, settings, QuietProgress())
+    return map_event(request, settings, QuietProgress())
 
 
 def labels(product: Published) -> Pixels:

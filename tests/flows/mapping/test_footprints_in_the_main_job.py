@@ -7,7 +7,7 @@ import geopandas as gpd
 import pytest
 
 from flows.config import Settings
-from flows.mapping.map_run import walk
+from flows.mapping.map_run import map_event
 from flows.reports.progress import QuietProgress
 from flows.request import make_request
 from tests.geo.vector.test_footprint_files import LAYOUTS
@@ -32,8 +32,8 @@ def test_every_column_reaches_both_formats(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     houses = list(gpd.read_file(town.buildings).geometry)
-    monkeypatch.setattr("tests.geo.test_footprint_files.EVERY", houses[:7])
-    published = walk(
+    monkeypatch.setattr("tests.geo.vector.test_footprint_files.EVERY", houses[:7])
+    published = map_event(
         make_request(
             event="x", hazard="storm", model="none", store=str(tmp_path / "store"),
             before=[{"path": str(town.before), "sensor": "vhr-rgb"}],

@@ -12,8 +12,8 @@ import shapely
 
 from flows.config import RequestInvalid, Settings
 from flows.mapping import steps
-from flows.mapping.map_run import walk
-from flows.mapping.photos import plan_photos
+from flows.mapping.map_run import map_event
+from flows.mapping.photo_plan import plan_photos
 from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
@@ -77,7 +77,7 @@ def asked(town: Town, store: Path, **fields: Any) -> MapRequest:
 def mapped(town: Town, store: Path, settings: Settings, **fields: Any) -> Published:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "load_model", no_network)
-        return walk(asked(town, store, **fields), settings, QuietProgress())
+        return map_event(asked(town, store, **fields), settings, QuietProgress())
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def plan_of(town: Town, settings: Settings, **fields: Any) -> Any:
 
 def test_who_grades_and_who_finds(town: Town, settings: Settings) -> None:
     alone = plan_of(town, settings, model="sees-roofs")
-    assert alone.choice.grader == alone.finder and alone.footprints is None
+    assert alone.choice.grader == alone.finder and alone.footprints_sha256 is None
     beside = plan_of(town, settings, find_buildings=True, model="dark-is-destroyed")
     assert (beside.choice.name, beside.finder.card.name) == ("dark-is-destroyed", "sees-roofs")
     shipped = plan_of(town, Settings(), find_buildings=True)

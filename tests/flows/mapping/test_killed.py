@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from flows.cli.app import run
+from flows.mapping import publish as publishing
 from flows.mapping import steps
 from geo.store import store as stores
 from geo.store.store import LocalStore
@@ -56,7 +57,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "before the name, after the manifest": (stores, "sync_folder"),
     "after the name, before latest.json": (LocalStore, "_reveal"),
     "before the scenes": (LocalStore, "record_scene"),
-    "before the catalogues": (steps, "rebuild"),
+    "before the catalogues": (publishing, "rebuild"),
 }
 """Where a run is killed, in their order: before or after a function of a module or class."""
 
@@ -69,7 +70,7 @@ def visible(store: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     assert run(["events", "--store", str(store), "--json"]) == 0
     events = json.loads(capsys.readouterr().out)
     assert [row["products"] for row in events] == ([len(rows)] if rows else [])
-    return [row["product"] for row in rows]
+    return [row["id"] for row in rows]
 
 
 def hidden(store: Path) -> list[Path]:
@@ -135,7 +136,7 @@ def test_on_a_disk_that_fills_nothing_is_published_until_there_is_room(
     words = [*asked(image), "--store", str(tmp_path), "--json"]
     done = subprocess.run(
         [*alone, sys.executable, script, "mount" if alone else "limit", tmp_path, *words],
-        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
+        env={**os.environ, "PYTHONPATH": str(script.parents[3])},
         input=json.dumps(kilobytes), capture_output=True, text=True, check=True,
     )  # fmt: skip
     runs = json.loads(done.stdout)

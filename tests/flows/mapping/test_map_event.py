@@ -55,7 +55,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     environment = {"PREFECT_HOME": str(home / "prefect"), "PREFECT_LOGGING_LEVEL": "CRITICAL"}
     done = subprocess.run(
         [sys.executable, script],
-        env={**os.environ, **environment, "PYTHONPATH": str(script.parents[2])},
+        env={**os.environ, **environment, "PYTHONPATH": str(script.parents[3])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from flows.config import Settings
-from flows.mapping.map_run import walk
+from flows.mapping.map_run import map_event
 from flows.mapping.plan import Plan, find_scenes, make_plan
 from flows.mapping.steps import map_pixels
 from flows.reports.progress import QuietProgress
@@ -236,7 +236,7 @@ def test_the_product_says_what_was_missing(
     request = make_request(
         event="drava", hazard="flood", after=[str(imagery["s1-after"])], store=tmp_path / "store"
     )
-    published = walk(request, settings, QuietProgress())
+    published = map_event(request, settings, QuietProgress())
     summary = published.summary
     assert summary.model is not None and summary.model.name == MADE
     assert [found.notation for found in summary.classes] == ["Flooded area or standing water"]
@@ -255,7 +255,7 @@ def test_water_before_is_listed_only_by_who_looks_for_it(
         event="drava", hazard="flood", before=[str(imagery["s1-before"])],
         after=[str(imagery["s1-after"])], store=tmp_path / "store",
     )  # fmt: skip
-    published = walk(request, settings, QuietProgress())
+    published = map_event(request, settings, QuietProgress())
     assert [found.notation for found in published.summary.classes] == ["Flooded area"]
 
 

@@ -1,4 +1,4 @@
-"""Photos that lie nowhere, through the command line: masks, a summary of each, honest positions."""
+"""Photos without georeference, through the command line: masks, a summary of each, honest positions."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from flows.cli.app import run
-from flows.mapping.photos import photos_in
+from flows.mapping.photo_plan import find_photos
 from flows.request import make_request
 from geo.store.store import LocalStore
 from models.inference.photos import FOUND, NOT_ANALYSED, NOT_FOUND
@@ -26,7 +26,7 @@ PLACE = (90.3889, 23.7639)
 @pytest.fixture
 def by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Photos are answered by a rule; what a network sees in them is not tested here."""
-    monkeypatch.setattr("flows.mapping.photos.load", lambda ref, device: RedIsWater(ref.card))
+    monkeypatch.setattr("flows.mapping.photos.load_model", lambda ref, device: RedIsWater(ref.card))
 
 
 def command(after: Path, store: Path, *more: object) -> list[str]:
@@ -156,21 +156,21 @@ def test_photos_and_georeferenced_images_do_not_mix(tmp_path: Path, capsys: Any)
     snap = photo(tmp_path / "mixed" / "snap.jpg")
     for arguments in (command(ortho.parent, store), command(ortho, store, "--after", snap)):
         said = refused(arguments, capsys, store)
-        assert "snap.jpg is a photo that lies nowhere, and ortho.tif is georeferenced" in said
+        assert "snap.jpg is a photo without georeference, and ortho.tif is georeferenced" in said
 
 
 def test_a_picture_beside_geotiffs_is_a_preview(tmp_path: Path) -> None:
     write_image(tmp_path / "product" / "band.tif", picture(3, 20, 20))
     Image.fromarray(colours()).save(tmp_path / "product" / "quicklook.jpg")
     request = make_request(event="flood", hazard="flood", after=[str(tmp_path / "product")])
-    assert photos_in(request) == ()
+    assert find_photos(request) == ()
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--area", "1,2,3,4"), "area is of maps"),
-        (("--resolution", "1"), "resolution_m is of maps"),
+        (("--area", "1,2,3,4"), "area needs one"),
+        (("--resolution", "1"), "resolution_m needs one"),
         (("--model", "none"), "says nothing"),
         (("--model", "sar-water"), "such as flood-rgb"),
         (("--hazard", "wildfire"), "no model can find a wildfire in photos"),

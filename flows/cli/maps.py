@@ -1,0 +1,106 @@
+"""The commands `map`, `demo` and `score`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import Direct, Json, Quiet, RequestCommand, StoreAt, made, request_options
+from flows.cli.output import print_json, print_product, quiet_prefect
+from flows.config import Settings
+from flows.request import MapRequest, read_request
+
+if TYPE_CHECKING:
+    from flows.mapping.records import Published
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("map", cls=RequestCommand)
+@request_options(MapRequest)
+def map_(
+    request_file: Annotated[
+        Path | None, typer.Argument(metavar="REQUEST.json", help="A request in a file.")
+    ] = None,
+    *,
+    given: dict[str, Any],
+    direct: Direct = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Map an event: imagery in, published layers out; of photos, a mask of each.
+
+    An option that takes imagery takes several files: --after a.tif b.tif, or --after *.tif.
+    """
+    if request_file is not None:
+        request = read_request(request_file, **given)
+    else:
+        request = made(MapRequest, given, otherwise=", or a REQUEST.json that says it")
+    for note in request.notes:
+        print(f"aftermap: {note}", file=sys.stderr)
+    print_product(run_map(request, direct=direct, quiet=quiet), as_json=as_json)
+
+
+@app.command()
+def demo(  # noqa: PLR0917 (typer reads options from parameters)
+    store: StoreAt = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another number makes another place.")] = 7,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model.")] = None,
+    direct: Direct = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a synthetic flood, map it, and compare the map with its reference."""
+    from flows.mapping.demo import make_demo, score_demo  # noqa: PLC0415 (only this command makes one)
+    from flows.reports.progress import progress_on  # noqa: PLC0415 (the same)
+
+    event = make_demo(store or Settings().store, seed=seed, model=model)
+    published = run_map(event.request, direct=direct, quiet=quiet)
+    scores = score_demo(event, published, Settings(), progress_on(quiet=quiet))
+    print_product(published, as_json=as_json, extra=scores)
+
+
+@app.command()
+def score(
+    product: Annotated[Path, typer.Argument(help="Folder of a product.")],
+    truth: Annotated[Path, typer.Option(help="The reference: raster of labels, or polygons.")],
+    value: Annotated[
+        list[int] | None, typer.Option(help="Label that counts as found; may be repeated.")
+    ] = None,
+    positive: Annotated[
+        str, typer.Option(help="event, or water for all water after it.")
+    ] = "event",
+) -> None:
+    """Compare a product with a reference, or its buildings with labels; as JSON."""
+    from flows.mapping.records import product_file  # noqa: PLC0415 (reads rasters and layers)
+    from models.evaluation import score_product as scores  # noqa: PLC0415 (the same)
+
+    if (column := scores.grade_column(truth)) is not None:
+        layer = product_file(product, "layers/built_up.geojson")
+        print_json(scores.score_buildings(layer, truth, column=column).as_json())
+        return
+    result = scores.score_product(
+        product_file(product, "rasters/class.tif"),
+        truth,
+        positive=scores.Positive(positive),
+        values=frozenset(value or [1]),
+    )
+    print_json(result.as_json())
+
+
+def run_map(request: MapRequest, *, direct: bool, quiet: bool) -> "Published":
+    """Map, in this process or as a Prefect flow; what was published before is found without it."""
+    from flows.mapping.map_run import find_map, map_event  # noqa: PLC0415 (help needs none of it)
+    from flows.reports.progress import progress_on  # noqa: PLC0415 (the same)
+
+    settings = Settings()
+    if direct:
+        return map_event(request, settings, progress_on(quiet=quiet))
+    if (published := find_map(request, settings)) is not None:
+        return published
+    quiet_prefect(settings.home)
+    from flows.mapping import flows  # noqa: PLC0415 (after Prefect was told to be quiet)
+
+    found: Published = flows.map_event(request, quiet=quiet)
+    return found
