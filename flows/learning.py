@@ -42,9 +42,8 @@ from models.evaluation.metrics import Detail
 from models.inference.clouds import maskings
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
-from models.inference.windows import ProgressReceiver
-from models.training.fit_regression import is_grading_plan, read_grading_plan
-from models.training.train_regression import train_grader
+from models.training.config import is_regression_config, read_regression_config
+from models.training.train_regression import train_regression
 
 if TYPE_CHECKING:
     from models.training.config import TrainingConfig
@@ -158,9 +157,9 @@ def train_model(request: TrainRequest, progress: Progress) -> ModelCard:
     Raises:
         ModelError, StoreError: see `models.training.train`.
     """
-    if is_grading_plan(request.config):
-        plan = read_grading_plan(request.config, root=request.root)
-        return train_grader(plan, out=request.out, progress=progress)
+    if is_regression_config(request.config):
+        plan = read_regression_config(request.config, root=request.root)
+        return train_regression(plan, out=request.out, progress=progress)
     from models.training.train import train  # noqa: PLC0415 (imports torch)
 
     return train(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())

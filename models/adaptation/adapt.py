@@ -36,7 +36,7 @@ from models.damage.regression import (
 from models.errors import InputsMismatch, NameTaken
 from models.evaluation.damage_metrics import BuildingPredictions, auc
 from models.inference.windows import ProgressReceiver
-from models.training.fit_regression import questions, with_ones
+from models.training.fit_regression import logit_answers, with_ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def adapt_regression(
             f"{features.shape}; leave out buildings without an answer"
         )
     answers = np.full((len(grades), len(architecture.logits)), np.nan)
-    for number, (asked, positive) in enumerate(questions(grades)):
+    for number, (asked, positive) in enumerate(logit_answers(grades)):
         answers[asked, number] = positive
     rows = LabelledRows(with_ones(features), np.arange(len(grades)), answers)
     parent = np.array([(one.intercept, *one.coefficients) for one in architecture.logits])

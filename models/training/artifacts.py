@@ -1,7 +1,4 @@
-"""What a training leaves: weights, card, log.
-
-The encoder of a network, begun with weights that the user has.
-"""
+"""The outcome of a training: weights, card and log; and pretrained weights of an encoder."""
 
 import csv
 import hashlib
@@ -27,11 +24,11 @@ from models.evaluation.metrics import Counts, LogitTally
 from models.networks.network import encoder_of
 from models.networks.weights import listed, read_tensors
 from models.training.config import CardPlan, InputSubset, TrainingConfig
-from models.training.loop import Standing
+from models.training.loop import TrainingState
 
 LOG_NAME = "log.csv"
-_NO_WEIGHTS_YET = "0" * 64
-_LEARNED = ("finding", "grades")
+_UNKNOWN_SHA256 = "0" * 64
+_CLASS_FIELDS = ("finding", "grades")
 """Fields of a plan that are the classes of the card."""
 _LIBRARIES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "numpy")
 
@@ -42,7 +39,7 @@ GRADE_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the tiles that were left out decided of one finding, and how well it did on them."""
+    """Constants of one finding that the validation chose, and its scores there."""
 
     temperature: float
     threshold: float
@@ -50,15 +47,15 @@ class Chosen:
     by_subset: tuple[Counts, ...]
 
     @classmethod
-    def by(cls, tallies: Sequence[LogitTally], *, threshold: float | None = None) -> "Chosen":
+    def of(cls, tallies: Sequence[LogitTally], *, threshold: float | None = None) -> "Chosen":
         """Choose the temperature by all subsets, each as often as the others.
 
-        The threshold is chosen by the first one: the best threshold of a network that sees little
-        is low, and would call too much flood where it sees everything.
+        The threshold is chosen by the first one: the best threshold of a network with few inputs is
+        low, and finds too much where it has all of them.
 
         Args:
             tallies: by subset.
-            threshold: where there is nothing to choose.
+            threshold: None to choose it.
         """
         together = sum(tallies, LogitTally.empty())
         temperature = together.temperature()
@@ -79,17 +76,17 @@ def choose(tallies: Sequence[Sequence[LogitTally]]) -> tuple[Chosen, ...]:
         tallies: by subset, then by finding.
     """
     finding, *grades = zip(*tallies, strict=True)
-    return (Chosen.by(finding), *(Chosen.by(each, threshold=GRADE_THRESHOLD) for each in grades))
+    return (Chosen.of(finding), *(Chosen.of(each, threshold=GRADE_THRESHOLD) for each in grades))
 
 
 def draft_card(
     plan: CardPlan, statistics: dict[str, tuple[BandStatistics, ...]], *, trained_on: str
 ) -> ModelCard:
     """Return the card as far as it is known before the training."""
-    fields = {name: value for name, value in dict(plan).items() if name not in _LEARNED}
+    fields = {name: value for name, value in dict(plan).items() if name not in _CLASS_FIELDS}
     return ModelCard(
         **{**fields, "inputs": tuple(_measured(entry, statistics) for entry in plan.inputs)},
-        weights_sha256=_NO_WEIGHTS_YET,
+        weights_sha256=_UNKNOWN_SHA256,
         classes=tuple(CardClass(name=finding, threshold=0.5) for finding in plan.findings),
         trained_on=trained_on,
         tested_on="nothing yet",
@@ -98,7 +95,7 @@ def draft_card(
 
 
 def _measured(entry: CardInput, statistics: dict[str, tuple[BandStatistics, ...]]) -> CardInput:
-    """Return a slot with the statistics of its bands; those of the card are its constants."""
+    """Return an input with the statistics of its bands; they are its constants, too."""
     bands = statistics.get(entry.name)
     if bands is None or entry.normalised_by == "scene":
         return entry.model_copy(update={"training_statistics": bands})
@@ -116,7 +113,7 @@ def write_outcome(
     network: torch.nn.Module,
     chosen: Sequence[Chosen],
     config: TrainingConfig,
-    standing: Standing,
+    state: TrainingState,
     tiles: tuple[int, int],
     device: torch.device,
 ) -> ModelCard:
@@ -126,10 +123,10 @@ def write_outcome(
         folder: exists.
         draft: of the training.
         network: what is shipped.
-        chosen: on the tiles that were left out, by finding.
+        chosen: on the tiles of the fold, by finding.
         config: of the training.
-        standing: at its end.
-        tiles: learned from, left out.
+        state: at its end.
+        tiles: for training and for validation.
         device: that it was trained on.
 
     Raises:
@@ -138,9 +135,9 @@ def write_outcome(
     content = save({name: _stored(tensor) for name, tensor in network.state_dict().items()})
     plan = config.data
     left_out = fold_name(plan.split, folds=plan.folds, number=plan.fold)
-    where = f"{plan.kind} {left_out}, whole groups of neighbours, never learned from"
+    where = f"{plan.kind} {left_out}, whole groups of neighbours, never trained on"
     if plan.block_px:
-        where = f"{plan.kind} {plan.split}, {plan.left}, never learned from"
+        where = f"{plan.kind} {plan.split}, {plan.fold_title}, never trained on"
     fields = {
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         "classes": tuple(
@@ -160,7 +157,7 @@ def write_outcome(
             config, chosen[0], split=where if plan.block_px else left_out, n=tiles[1]
         ),
         "training": _training(
-            config, standing, None if plan.block_px else left_out, tiles=tiles[0], device=device
+            config, state, None if plan.block_px else left_out, tiles=tiles[0], device=device
         ),
     }
     card = ModelCard.model_validate({**dict(draft), **fields})
@@ -171,16 +168,16 @@ def write_outcome(
 
 
 def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor as it is shipped: the weights of layers at half precision, in half the file.
+    """Return a tensor as it is shipped: the weights of layers at half precision.
 
-    Means and variances keep theirs: a variance can be smaller than half precision knows.
+    Means and variances keep theirs: a variance can be smaller than the least half.
     """
     plain = tensor.detach().cpu().contiguous()
     return plain.half() if plain.is_floating_point() and plain.dim() > 1 else plain
 
 
 def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write the log anew: one row an epoch; a column is empty where it was not measured.
+    """Write the log: one row an epoch; a column is empty where it was not measured.
 
     Raises:
         StoreError: where it cannot be written.
@@ -208,14 +205,14 @@ def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tu
             value=round(counts.iou, 4),
             n=n,
         )
-        for subset, counts in zip(config.seen_with, chosen.by_subset, strict=True)
+        for subset, counts in zip(config.input_subsets, chosen.by_subset, strict=True)
         if counts.iou is not None
     )
 
 
 def _training(
     config: TrainingConfig,
-    standing: Standing,
+    state: TrainingState,
     left_out: str | None,
     *,
     tiles: int,
@@ -223,28 +220,28 @@ def _training(
 ) -> Training:
     return Training(
         config_sha256=config.digest,
-        data_sha256=standing.data_sha256,
-        encoder_sha256=standing.encoder_sha256,
+        data_sha256=state.data_sha256,
+        encoder_sha256=state.encoder_sha256,
         left_out=left_out,
         seed=config.seed,
         epochs=config.optimiser.epochs,
         tiles=tiles,
         libraries=tuple(f"{name} {version(name)}" for name in _LIBRARIES),
         device=str(device),
-        wall_s=round(standing.wall_s, 1),
-        energy_wh=standing.energy_wh and round(standing.energy_wh, 2),
+        wall_s=round(state.wall_s, 1),
+        energy_wh=state.energy_wh and round(state.energy_wh, 2),
     )
 
 
 _LOG = logging.getLogger(__name__)
 _COUNTER = "num_batches_tracked"
-"""Of batch normalisation: no weight, and left out by some who save them."""
+"""Of batch normalisation: no weight, and not in every file."""
 
 Tensors = Mapping[str, torch.Tensor]
 
 
 def weights_file(path: Path, *, encoder: str) -> Path:
-    """Return the file that is meant: itself or, in a folder, the one named after the encoder.
+    """Return the path or, of a folder, the file in it that is named after the encoder.
 
     Raises:
         WeightsMismatch: where a folder holds neither ENCODER.safetensors nor model.safetensors.
@@ -260,9 +257,7 @@ def weights_file(path: Path, *, encoder: str) -> Path:
     return found
 
 
-def begin_encoder(
-    network: torch.nn.Module, path: Path, *, architecture: NetworkArchitecture
-) -> str:
+def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkArchitecture) -> str:
     """Fill the encoder of a network with weights, and return the sha256 of their file.
 
     They may be those of the encoder by itself, of a whole network of segmentation-models-pytorch,
@@ -292,7 +287,7 @@ def begin_encoder(
         )
     first = _first_convolution(encoder, channels=architecture.image_channels)
     fitted = {
-        name: adapted(tensor, channels=wanted[name].shape[1]) if name == first else tensor
+        name: fit_channels(tensor, channels=wanted[name].shape[1]) if name == first else tensor
         for name, tensor in pairs.items()
     }
     shapes = [
@@ -304,11 +299,11 @@ def begin_encoder(
         raise WeightsMismatch(f"{what}: with other shapes {listed(shapes)}")
     # Not the encoder's own `load_state_dict`: some rename what they are given.
     torch.nn.Module.load_state_dict(encoder, fitted, strict=True)
-    _LOG.info("began with %s, %d of its tensors left out", file, len(tensors) - len(pairs))
+    _LOG.info("encoder weights of %s, %d of its tensors left out", file, len(tensors) - len(pairs))
     return sha256
 
 
-def adapted(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
+def fit_channels(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
     """Return a convolution's weight, (out, in, rows, cols), for another number of channels."""
     there = weight.shape[1]
     if there == channels:
@@ -337,7 +332,7 @@ def _bare(name: str) -> str:
 
 
 def _first_convolution(encoder: torch.nn.Module, *, channels: int) -> str | None:
-    """Return the name of the weight that sees the image, or None where there is no convolution."""
+    """Return the name of the first convolution's weight, or None where there is none."""
     for name, module in encoder.named_modules():
         if isinstance(module, torch.nn.Conv2d) and module.in_channels == channels:
             return f"{name}.weight"

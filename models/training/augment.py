@@ -1,7 +1,4 @@
-"""Random changes under which a tile stays the same place; all chance comes from torch.
-
-Calm: a tile of a flood shown as if no flood had come between its images.
-"""
+"""Random changes of a tile that keep its label; all randomness comes from torch."""
 
 import math
 from dataclasses import dataclass
@@ -15,41 +12,6 @@ from geo.scenes.sensors import WAVELENGTH_UM
 from models.cards.inputs import CardInput
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.dataset import Layout, Tile
-
-_WAYS = ("before", "after", "turned")
-"""Both dates are the image before, both are the one after, or they change places: water that
-went is no flood, and all else that two dates tell apart, seasons say, is shown as well."""
-
-
-def calmed(
-    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, slots: tuple[str, ...]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a tile with nothing to find, in one of three ways by chance.
-
-    A tile that is shown without any image before takes the image before as its only one: its
-    flood would be there to see, and nothing to tell it from water that is always there.
-
-    Args:
-        channels: (channels, rows, cols).
-        seen: (slots, rows, cols).
-        layout: of the channels; its pairs are the dates of one sensor.
-        slots: that the tile will be shown with.
-
-    Returns:
-        Channels and seen, like those given.
-    """
-    order = list(layout.bands)
-    dated = any(order[before] in slots for before, _ in layout.pairs)
-    way = _WAYS[int(torch.randint(len(_WAYS), ()))] if dated else "before"
-    shown, there = channels.clone(), seen.clone()
-    for before, after in layout.pairs:
-        first, second = layout.bands[order[before]], layout.bands[order[after]]
-        if way != "after":
-            shown[second], there[after] = channels[first], seen[before]
-        if way != "before":
-            shown[first], there[before] = channels[second], seen[after]
-    return shown, there
-
 
 Example = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Channels (channels, rows, cols), target and known (findings, rows, cols)."""
@@ -66,17 +28,17 @@ class Augmenter:
     tile_px: int
 
     def __call__(self, tile: Tile) -> Example:
-        """Move, change the values of, and drop images of a tile."""
+        """Move, change the values of, and drop inputs of a tile."""
         channels, seen, target, known = self._moved(tile)
-        slots = _draw(self.subsets)
-        if self.plan.calm and torch.rand(()) < self.plan.calm:
-            channels, seen = calmed(channels, seen, self.layout, slots=slots)
+        names = _draw(self.subsets)
+        if self.plan.without_event and torch.rand(()) < self.plan.without_event:
+            channels, seen = remove_event(channels, seen, self.layout, names=names)
             target = torch.zeros_like(target)
         if self.plan.shift_px:
             channels, seen = shifted(channels, seen, self.layout, most_px=self.plan.shift_px)
         for index, entry in enumerate(self.inputs):
             jitter = self.plan.jitter.get(entry.units, Jitter())
-            kept = seen[index] & (entry.name in slots)
+            kept = seen[index] & (entry.name in names)
             if jitter.holes and torch.rand(()) < jitter.holes:
                 kept = kept & ~clouds(kept.shape)
             seen[index] = kept
@@ -84,15 +46,15 @@ class Augmenter:
             if kept.any():
                 channels[bands] = changed(channels[bands], jitter) + haze(entry, jitter)
             channels[bands] *= kept
-        known = known & self.layout.answered(seen)
+        known = known & self.layout.usable(seen)
         return with_flags(channels, seen, self.layout), target, known
 
     def _moved(self, tile: Tile) -> tuple[torch.Tensor, ...]:
-        """Flip, turn, scale and cut; what comes in at the edges was never seen."""
+        """Flip, turn, scale and cut; pixels that come in at the edges are not observed."""
         changes = bool(torch.rand(()) < self.plan.affine)
         low, high = self.plan.scale if changes else (1.0, 1.0)
         side = round(self.tile_px / (low + float(torch.rand(())) * (high - low)))
-        # Cut out before all else: what a large picture has outside costs no time.
+        # Cut first: the rest of a large image costs no time.
         masks = torch.cat([tile.seen, tile.target, tile.known])
         image, mask = self._cut(Image(tile.channels), Mask(masks), side=side)
         move = _geometry(self.plan, side=side, tile_px=self.tile_px, changes=changes)
@@ -103,7 +65,7 @@ class Augmenter:
         return torch.Tensor(image).clone(), seen.clone(), target, known
 
     def _cut(self, image: Image, mask: Mask, *, side: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cut out a square; a share of them holds something of the finding, wherever it lies."""
+        """Cut out a square; a share of them is drawn to hold a pixel of the finding."""
         found = mask[len(self.inputs)]
         if not self.plan.centred or torch.rand(()) >= self.plan.centred or not found.any():
             cut: tuple[torch.Tensor, torch.Tensor] = v2.RandomCrop(side, pad_if_needed=True)(
@@ -121,7 +83,7 @@ class Augmenter:
 
 
 def _geometry(plan: Augmentation, *, side: int, tile_px: int, changes: bool) -> v2.Compose:
-    """Return what is done to a square and its masks alike."""
+    """Return the changes of the geometry of a square and its masks."""
     moves: list[v2.Transform] = [v2.Identity()]  # one at least: an empty list is refused
     if side != tile_px:
         moves.append(v2.Resize((tile_px, tile_px)))
@@ -133,14 +95,49 @@ def _geometry(plan: Augmentation, *, side: int, tile_px: int, changes: bool) -> 
     return v2.Compose(moves)
 
 
-def shifted(
-    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, most_px: int
+_WAYS = ("before", "after", "swapped")
+"""Both dates are the image before, both are the one after, or they change places: water that
+receded is no flood, and what else two dates differ in, such as the season, is shown as well."""
+
+
+def remove_event(
+    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, names: tuple[str, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a tile whose images after the event lie somewhere else, each by its own shift.
+    """Return a tile with nothing to find, in one of three ways by chance.
+
+    A tile that is shown without any image before takes the image before as its only one: the image
+    after would show its flood, which nothing tells from permanent water.
 
     Args:
         channels: (channels, rows, cols).
-        seen: (slots, rows, cols); what comes in at the edges was never seen.
+        seen: (inputs, rows, cols).
+        layout: of the channels; its pairs are the dates of one sensor.
+        names: of the inputs that the tile will be shown with.
+
+    Returns:
+        Channels and seen, like those given.
+    """
+    order = list(layout.bands)
+    both_dates = any(order[before] in names for before, _ in layout.pairs)
+    way = _WAYS[int(torch.randint(len(_WAYS), ()))] if both_dates else "before"
+    changed, observed = channels.clone(), seen.clone()
+    for before, after in layout.pairs:
+        first, second = layout.bands[order[before]], layout.bands[order[after]]
+        if way != "after":
+            changed[second], observed[after] = channels[first], seen[before]
+        if way != "before":
+            changed[first], observed[before] = channels[second], seen[after]
+    return changed, observed
+
+
+def shifted(
+    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, most_px: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a tile whose images after the event are moved, each by its own shift.
+
+    Args:
+        channels: (channels, rows, cols).
+        seen: (inputs, rows, cols); pixels that come in at the edges are not observed.
         layout: of the channels.
         most_px: of a shift, in rows and in columns.
     """
@@ -164,7 +161,7 @@ def _shifted(pixels: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 
 def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:
-    """Return the bands of a slot with another gain, offset, noise or sharpness.
+    """Return the bands of an input with another gain, offset, noise or sharpness.
 
     Args:
         bands: (bands, rows, cols), normalised.
@@ -182,11 +179,11 @@ def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:
 
 
 def haze(entry: CardInput, jitter: Jitter) -> torch.Tensor:
-    """Return what the light of the air adds to the bands of a slot, (bands, 1, 1), normalised.
+    """Return the path radiance of the bands of an input, (bands, 1, 1), normalised.
 
     It falls with the square of the wavelength: between clean air (the 4th power, Rayleigh) and
-    dust (about the 1st, Angstrom). What was corrected for the air and what was not look alike
-    to who learned with it.
+    dust (about the 1st, Angstrom). So the network takes images with and without atmospheric
+    correction.
     """
     if not jitter.haze or entry.std is None:
         return torch.zeros(len(entry.bands), 1, 1)
@@ -209,20 +206,20 @@ def clouds(shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def with_flags(channels: torch.Tensor, seen: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """Return the channels with what was seen of each slot in its flag, if it has one."""
+    """Return the channels with where each input was observed in its flag, if it has one."""
     for channel, flag in zip(layout.flags.values(), seen, strict=False):
         channels[channel] = flag
     return channels
 
 
-def only(tile: Tile, slots: tuple[str, ...], layout: Layout) -> Example:
-    """Return a tile as it is, without the slots that are not named."""
+def only(tile: Tile, names: tuple[str, ...], layout: Layout) -> Example:
+    """Return a tile as it is, without the inputs that are not named."""
     channels, seen = tile.channels.float().clone(), tile.seen.clone()
-    for index, (slot, bands) in enumerate(layout.bands.items()):
-        if slot not in slots:
+    for index, (name, bands) in enumerate(layout.bands.items()):
+        if name not in names:
             seen[index] = False
             channels[bands] = 0
-    known = tile.known & layout.answered(seen)
+    known = tile.known & layout.usable(seen)
     return with_flags(channels, seen, layout), tile.target, known
 
 

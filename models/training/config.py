@@ -1,7 +1,4 @@
-"""TrainingConfig: everything that a training depends on, read from a TOML or JSON file.
-
-How a training learns: steps of the optimiser, changes of the images, and the loss.
-"""
+"""TrainingConfig, RegressionConfig: all that a training depends on, read from TOML or JSON files."""
 
 import hashlib
 import json
@@ -21,7 +18,8 @@ from geo.raster.classify import Finding
 from geo.vector.hazards import Hazard
 from models.cards.architecture import NetworkArchitecture, Part
 from models.cards.inputs import CardInput, InputPhase, Physical, Task
-from models.cards.registry import read_part
+from models.cards.registry import read_fields, read_part
+from models.damage.features import FEATURES
 from models.datasets.catalog import ALL, PICTURES, Kind, SetOptions
 
 
@@ -32,8 +30,8 @@ class Optimiser(Part):
     batch: PositiveInt = 8
     examples: PositiveInt = Field(
         default=1,
-        description="An epoch goes over a small set again until it has shown so many, each time "
-        "another part of a tile.",
+        description="Least examples of an epoch: a small set is repeated, each time with other "
+        "parts of its tiles.",
     )
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
@@ -48,7 +46,7 @@ class Optimiser(Part):
 
 
 class Jitter(Part):
-    """Random changes of normalised values, drawn for each slot of each tile."""
+    """Random changes of normalised values, drawn for each input of each tile."""
 
     gain: NonNegativeFloat = Field(default=0.0, description="Deviation of the gain's logarithm.")
     offset: NonNegativeFloat = Field(default=0.0, description="Deviation, in deviations.")
@@ -60,12 +58,12 @@ class Jitter(Part):
         default=0.0, description="Largest reflectance of the air that is added, at 0.49 um."
     )
     holes: float = Field(
-        default=0.0, ge=0, le=1, description="Share of tiles with parts unseen, as under clouds."
+        default=0.0, ge=0, le=1, description="Share of tiles with parts hidden, as by clouds."
     )
 
 
 class Augmentation(Part):
-    """What a tile may look like and still be the same place."""
+    """Random changes of a tile that keep its label."""
 
     flips: bool = True
     affine: float = Field(default=0.0, ge=0, le=1, description="Share of tiles turned, scaled.")
@@ -80,17 +78,18 @@ class Augmentation(Part):
     shift_px: NonNegativeInt = Field(
         default=0,
         description="Largest shift of an image after the event against the rest, in rows and in "
-        "columns: two dates never lie on each other exactly.",
+        "columns: two dates are never co-registered exactly.",
     )
-    calm: float = Field(
+    without_event: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="Share of tiles that are shown as if no flood had come, see "
-        "`models.training.augment`: a set where every tile is flooded teaches one everywhere.",
+        description="Share of tiles that are shown without the event, see "
+        "`models.training.augment.remove_event`: a network that is trained on flooded tiles only "
+        "finds floods everywhere.",
     )
     jitter: dict[Physical, Jitter] = Field(
-        default_factory=dict, description="By the units of the slot."
+        default_factory=dict, description="By the units of the input."
     )
 
 
@@ -108,8 +107,7 @@ class LossPlan(Part):
     balanced: bool = Field(
         default=False,
         description="Both answers of a grade weigh alike in the cross entropy of a batch, "
-        "whatever their number; the share of a place's buildings that are damaged is that of "
-        "its event, and no other's.",
+        "whatever their number: the share of damaged buildings differs from event to event.",
     )
 
     @model_validator(mode="after")
@@ -119,32 +117,42 @@ class LossPlan(Part):
         return self
 
 
-_PLACES_AND_WORDS: dict[str, Any] = {
+_NOT_IN_DIGEST: dict[str, Any] = {
     "data": {
         "root": True,
-        "kept_gb": True,
+        "cache_gb": True,
         "options": {"groups"},
-        "also": {"__all__": {"root": True, "options": {"groups"}}},
+        "additional": {"__all__": {"root": True, "options": {"groups"}}},
     },
     "card": {"version", "summary", "licence", "limits", "references"},
     "encoder_weights": True,
 }
-"""What changes no weight; the bytes of a file of groups count with the data, those of encoder
-weights by themselves."""
+"""Fields that change no weight. The bytes of a file of groups are in the digest of the data, those
+of encoder weights have their own."""
 
 
-class CardPlan(Part):
-    """What the card will say; the rest is measured."""
+class CardText(Part):
+    """Fields of the card that are copied from the config."""
 
     name: str
     version: str
     summary: str
+    window_px: PositiveInt
+    overlap_px: NonNegativeInt
+    licence: str
+    limits: tuple[str, ...] = Field(min_length=1)
+    references: tuple[str, ...] = ()
+
+
+class CardPlan(CardText):
+    """Fields of the card of a network that are not measured."""
+
     task: Task
     finding: Finding
     grades: tuple[Finding, ...] = Field(
         default=(),
-        description="Of the finding, the mildest first, each meaning so bad or worse; learned "
-        "where there is one to grade.",
+        description="Of the finding, the mildest first, each meaning so bad or worse; trained on "
+        "the pixels of the finding.",
     )
     hazards: tuple[Hazard, ...] | None = None
     architecture: NetworkArchitecture
@@ -152,24 +160,19 @@ class CardPlan(Part):
         min_length=1, description="Without mean and std, which are measured."
     )
     resolution_m: PositiveFloat | None = None
-    window_px: PositiveInt
-    overlap_px: NonNegativeInt
     stride_px: PositiveInt
-    licence: str
-    limits: tuple[str, ...] = Field(min_length=1)
-    references: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the network answers, in the order of its channels."""
+        """The classes of the network, in the order of its channels."""
         return (self.finding, *self.grades)
 
 
-class Doubt(Part):
-    """Labels that contradict the picture: neither learned, nor chosen or calibrated by.
+class LabelFilter(Part):
+    """Labels that contradict the image, by an index: used neither to train nor to validate.
 
     Labels drawn from the water of many years, or by hand on a coarser image, call dry ground
-    water and the reverse. The index (see `geo.raster.indices`) decides which of them to leave out.
+    water and the reverse. For the index see `geo.raster.indices`.
     """
 
     index: Literal["ndwi", "mndwi"]
@@ -177,8 +180,8 @@ class Doubt(Part):
     dry_above: float = Field(description="Labelled dry with a higher index is left out.")
 
 
-class MoreData(Part):
-    """A further set that is learned from, whole: nothing of it is left out."""
+class AdditionalData(Part):
+    """A further set for training, whole: nothing of it is used to validate."""
 
     kind: Kind
     root: Path = Field(description="Relative to the folder of the config.")
@@ -187,12 +190,12 @@ class MoreData(Part):
 
     @property
     def title(self) -> str:
-        """What the data is, in words."""
+        """Name of the data for the card."""
         return f"{self.kind} {self.root.name}"
 
 
 class DataPlan(Part):
-    """What is learned from, and what is left out to choose and to calibrate by."""
+    """Data for training, and the fold of it that chooses the threshold and the temperature."""
 
     kind: Kind
     root: Path = Field(description="Relative to the folder of the config.")
@@ -202,38 +205,37 @@ class DataPlan(Part):
     fold: NonNegativeInt = 0
     block_px: PositiveInt | None = Field(
         default=None,
-        description="A fold is so large squares of every tile instead of whole tiles: for a set "
-        "of one or two large ones. null: whole groups of tiles.",
+        description="A fold is squares of this side in every tile, for a set of one or two large "
+        "tiles. null: whole groups of tiles.",
     )
-    kept_gb: PositiveFloat | None = Field(
+    cache_gb: PositiveFloat | None = Field(
         default=None,
-        description="Memory for tiles; those beyond it are read again each time. null: all are "
-        "kept.",
+        description="Memory for tiles; the others are read again each time. null: all are cached.",
     )
-    doubt: Doubt | None = Field(default=None, description="null: every label is believed.")
-    also: tuple[MoreData, ...] = Field(
+    label_filter: LabelFilter | None = Field(default=None, description="null: all are used.")
+    additional: tuple[AdditionalData, ...] = Field(
         default=(),
-        description="Learned from beside it; statistics, choices and scores come from the first.",
+        description="Further sets for training; statistics, thresholds and scores are of the first.",
     )
     repeat: PositiveInt = Field(
-        default=1, description="How often the first is gone over for each time of the others."
+        default=1, description="Times that the first is repeated for each time of the others."
     )
 
     @property
-    def left(self) -> str:
-        """What is left out, in words."""
+    def fold_title(self) -> str:
+        """The fold that is held out, for the card."""
         fold = f"fold {self.fold} of {self.folds}"
         return f"{fold} in squares of {self.block_px} px" if self.block_px else fold
 
     @property
     def title(self) -> str:
-        """What the data is, in words: a folder of pairs is known by its name."""
+        """Name of the data for the card: a folder of pairs is known by its name."""
         name = f"{self.kind} {self.root.name}" if self.kind is Kind.PAIRS else self.kind
         return name if self.split == ALL else f"{name} {self.split}"
 
 
 class InputSubset(Part):
-    """Slots that a tile is seen with; the others are dropped."""
+    """Inputs that a tile is shown with; the others are dropped."""
 
     inputs: tuple[str, ...] = Field(min_length=1)
     weight: PositiveFloat = Field(description="How often, against the other subsets.")
@@ -247,15 +249,15 @@ class TrainingConfig(Part):
     data: DataPlan
     subsets: tuple[InputSubset, ...] = Field(
         default=(),
-        description="The threshold is chosen by the first. Empty: every tile with all its images.",
+        description="The threshold is chosen with the first. Empty: all inputs, always.",
     )
     optimiser: Optimiser
     augmentation: Augmentation = Augmentation()
     loss: LossPlan = LossPlan()
     encoder_weights: Path | None = Field(
         default=None,
-        description="Safetensors that the encoder begins with, or a folder of them, relative to "
-        "the folder of the config; null: random ones. Its digest goes into the card.",
+        description="Safetensors that the encoder starts with, or a folder of them, relative to "
+        "the folder of the config; null: random ones. Their digest goes into the card.",
     )
     tile_px: PositiveInt = Field(description="Tiles are cut or padded to it.")
     validate_every: PositiveInt = Field(default=5, description="Epochs.")
@@ -264,45 +266,43 @@ class TrainingConfig(Part):
 
     @property
     def digest(self) -> str:
-        """sha256 of its canonical JSON, without what changes no weight: words and places.
+        """sha256 of its canonical JSON, without texts and paths, which change no weight.
 
-        Nor do fields at their defaults count: a field that is added later changes no digest.
+        Fields at their defaults are left out: a field that is added later changes no digest.
         """
-        plain = self.model_dump(mode="json", exclude=_PLACES_AND_WORDS, exclude_defaults=True)
-        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.model_dump(mode="json", exclude=_NOT_IN_DIGEST, exclude_defaults=True))
 
     @property
-    def seen_with(self) -> tuple[InputSubset, ...]:
-        """The subsets, or the one of all slots where none is named."""
+    def input_subsets(self) -> tuple[InputSubset, ...]:
+        """The subsets, or the one of all inputs where none is named."""
         every = InputSubset(inputs=tuple(entry.name for entry in self.card.inputs), weight=1)
         return self.subsets or (every,)
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        slots = {entry.name for entry in self.card.inputs}
-        unknown = sorted({slot for entry in self.subsets for slot in entry.inputs} - slots)
+        names = {entry.name for entry in self.card.inputs}
+        unknown = sorted({name for entry in self.subsets for name in entry.inputs} - names)
         if unknown:
             raise ValueError(
-                f"a subset names {', '.join(unknown)}; the slots are {', '.join(sorted(slots))}"
+                f"a subset names {', '.join(unknown)}; the inputs are {', '.join(sorted(names))}"
             )
         after = {e.name for e in self.card.inputs if e.phase is not InputPhase.BEFORE}
         for subset in self.subsets:
             if not after & set(subset.inputs):
                 raise ValueError(
-                    f"the subset {', '.join(subset.inputs)} has no image after the event; nothing "
-                    f"can be learned from it: add one of {', '.join(sorted(after))}"
+                    f"the subset {', '.join(subset.inputs)} has no image after the event; "
+                    f"add one of {', '.join(sorted(after))}"
                 )
-        alone = [e.name for e in self.card.inputs if self.augmentation.calm and not self._dated(e)]
-        if alone:
+        single = [entry.name for entry in self.card.inputs if not self._has_other_date(entry)]
+        if self.augmentation.without_event and single:
             raise ValueError(
-                f"calm tiles are asked for, and {', '.join(alone)} has no image before it of the "
-                "same sensor and bands; add one, or leave out calm"
+                f"augmentation.without_event needs both dates of every sensor, and "
+                f"{', '.join(single)} has one; add the other, or leave out without_event"
             )
         wanted = len(self.card.findings)
         if self.card.architecture.classes != wanted:
             raise ValueError(
-                f"the network has {self.card.architecture.classes} classes; {wanted} are learned: "
+                f"the network has {self.card.architecture.classes} classes, the card {wanted}: "
                 f"{', '.join(self.card.findings)}"
             )
         if self.tile_px % self.card.stride_px:
@@ -311,8 +311,8 @@ class TrainingConfig(Part):
             )
         return self
 
-    def _dated(self, entry: CardInput) -> bool:
-        """Return whether a slot has one of the same sensor and bands on the other date."""
+    def _has_other_date(self, entry: CardInput) -> bool:
+        """Return whether there is an input of the same sensor and bands on the other date."""
         return any(
             other.phase is not entry.phase and same_image(entry, other)
             for other in self.card.inputs
@@ -320,41 +320,98 @@ class TrainingConfig(Part):
 
 
 def same_image(one: CardInput, other: CardInput) -> bool:
-    """Return whether the same sensor fills two slots with the same bands, on whichever date."""
+    """Return whether two inputs are of the same sensor and bands, on whichever date."""
     return (one.sensors, one.bands, one.units) == (other.sensors, other.bands, other.units)
 
 
-def read_config(path: Path) -> TrainingConfig:
-    """Read a config; relative paths in it are taken from the folder of the file.
+class RegressionCard(CardText):
+    """Fields of the card of a regression that are not measured."""
+
+    sensors: tuple[str, ...] = Field(min_length=1)
+    resolution_m: PositiveFloat
+
+
+class RegressionConfig(Part):
+    """A regression on buildings that can be fitted again."""
+
+    kind: Literal["building-regression"]
+    root: Path = Field(description="Of xBD, relative to the folder of the file.")
+    split: str = ALL
+    card: RegressionCard
+    features: tuple[str, ...] = Field(default=tuple(FEATURES), min_length=1)
+    limit: PositiveFloat = Field(description="See `RegressionArchitecture`, as the next three.")
+    neighbours_px: PositiveFloat
+    neighbours_share: float = Field(ge=0, lt=1)
+    least_px: PositiveInt
+    strength: PositiveFloat = Field(
+        description="Of the ridge, a building: half of it times the squared coefficients is added "
+        "to the mean loss."
+    )
+    block_px: PositiveInt = Field(description="Side of the blocks that the folds are made of.")
+    folds: int = Field(ge=2, description="The temperature is chosen with one of so many held out.")
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its canonical JSON, without texts and paths, which change no number."""
+        return _digest(self.model_dump(mode="json", exclude={"root": True, "card": True}))
+
+    @model_validator(mode="after")
+    def _check_features(self) -> Self:
+        unknown = sorted(set(self.features) - FEATURES.keys())
+        if unknown:
+            raise ValueError(
+                f"no feature {', '.join(unknown)}; the features are {', '.join(FEATURES)}"
+            )
+        return self
+
+
+def _digest(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_regression_config(path: Path) -> bool:
+    """Return whether a file is the config of a regression on buildings, and not of a network."""
+    return path.is_file() and read_fields(path).get("kind") == "building-regression"
+
+
+def read_regression_config(path: Path, *, root: Path | None = None) -> RegressionConfig:
+    """Read the config of a regression.
+
+    Args:
+        path: of the file.
+        root: folder of the data instead of the config's.
 
     Raises:
         TrainingInvalid: where it cannot be read, or a field is wrong.
     """
-    config = read_part(path, TrainingConfig)
-    rooted = _with_encoder(_with_groups(config, path.parent), path.parent)
-    also = tuple(
-        more.model_copy(update={"root": path.parent / more.root}) for more in config.data.also
+    config = read_part(path, RegressionConfig)
+    return config.model_copy(update={"root": root or path.parent / config.root})
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read the config of a network; relative paths in it are taken from the folder of the file.
+
+    Raises:
+        TrainingInvalid: where it cannot be read, or a field is wrong.
+    """
+    config, folder = read_part(path, TrainingConfig), path.parent
+    data, encoder = config.data, config.encoder_weights
+    options = data.options
+    if options.groups is not None:
+        options = options.model_copy(update={"groups": folder / options.groups})
+    additional = tuple(
+        more.model_copy(update={"root": folder / more.root}) for more in data.additional
     )
-    data = rooted.data.model_copy(update={"also": also})
-    return at_root(rooted.model_copy(update={"data": data}), path.parent / config.data.root)
+    changes = {"root": folder / data.root, "options": options, "additional": additional}
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update=changes),
+            "encoder_weights": None if encoder is None else folder / encoder,
+        }
+    )
 
 
 def at_root(config: TrainingConfig, root: Path) -> TrainingConfig:
     """Return the config with its data at another place."""
     return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
-
-
-def _with_groups(config: TrainingConfig, folder: Path) -> TrainingConfig:
-    """Return the config with its file of groups, if any, taken from a folder."""
-    options = config.data.options
-    if options.groups is None:
-        return config
-    there = options.model_copy(update={"groups": folder / options.groups})
-    return config.model_copy(update={"data": config.data.model_copy(update={"options": there})})
-
-
-def _with_encoder(config: TrainingConfig, folder: Path) -> TrainingConfig:
-    """Return the config with its encoder weights, if any, taken from a folder."""
-    if config.encoder_weights is None:
-        return config
-    return config.model_copy(update={"encoder_weights": folder / config.encoder_weights})

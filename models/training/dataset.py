@@ -1,11 +1,4 @@
-"""Samples as the tensors of a network, in the channels of its card.
-
-The tiles of a set: those that there is room for in memory, the others read when they are due.
-
-What a network should answer of a sample: a yes or no for every class of its card.
-
-Labels that contradict the picture that they are of.
-"""
+"""Labelled samples as the tensors of a network: channels, targets, and the tiles of a training."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +11,9 @@ import torch
 
 from geo.raster.classify import Finding
 from geo.raster.indices import mndwi, ndwi
-from geo.types import BoolArray, FloatArray, Raster
+from geo.types import BoolArray
 from models.cards.card import ModelCard
-from models.cards.inputs import DAMAGE_STEPS, UNCLASSIFIED, BandStatistics, CardInput, InputPhase
+from models.cards.inputs import DAMAGE_STEPS, UNCLASSIFIED, CardInput, InputPhase
 from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.windows import ProgressReceiver
@@ -29,46 +22,36 @@ from models.networks.tensors import (
     SceneStatistics,
     ValueSample,
     scene_levels,
-    select,
     stack,
     usable_pixels,
 )
-from models.training.config import CardPlan, Doubt, same_image
+from models.training.config import LabelFilter, same_image
 
-_BANDS = {"ndwi": ("green", "nir"), "mndwi": ("green", "swir16")}
+_INDEX_BANDS = {"ndwi": ("green", "nir"), "mndwi": ("green", "swir16")}
 
 
-def believed(sample: Sample, doubt: Doubt | None) -> BoolArray:
-    """Return where the label of a sample is believed, (rows, cols).
+def accepted_labels(sample: Sample, label_filter: LabelFilter | None) -> BoolArray:
+    """Return where the label of a sample passes a filter, (rows, cols).
 
-    Where the index is not defined, or no image has its bands valid, the label is believed.
+    It passes where the index is not defined, or no image has its bands valid.
 
     Raises:
         DataInvalid: where no image of the sample has the bands of the index.
     """
-    if doubt is None:
+    if label_filter is None:
         return np.ones_like(sample.target)
-    image = _image_for(sample, doubt)
-    value = _index(image, doubt)
-    contradicted = np.where(sample.target, value < doubt.wet_below, value > doubt.dry_above)
-    believed: BoolArray = ~(contradicted & image.valid)
-    return believed
-
-
-def _image_for(sample: Sample, doubt: Doubt) -> Raster:
-    wanted = _BANDS[doubt.index]
-    for image in sample.images.values():
-        if set(wanted) <= set(image.bands):
-            return image
-    raise DataInvalid(
-        f"labels are doubted by {doubt.index}, which needs {' and '.join(wanted)}; the images of "
-        f"{sample.name} have {'; '.join(', '.join(i.bands) for i in sample.images.values())}"
-    )
-
-
-def _index(image: Raster, doubt: Doubt) -> FloatArray:
-    green, other = (image.pixels[image.bands.index(band)] for band in _BANDS[doubt.index])
-    return ndwi(green, other) if doubt.index == "ndwi" else mndwi(green, other)
+    bands = _INDEX_BANDS[label_filter.index]
+    image = next((i for i in sample.images.values() if set(bands) <= set(i.bands)), None)
+    if image is None:
+        raise DataInvalid(
+            f"labels are filtered by {label_filter.index}, which needs {' and '.join(bands)}; the "
+            f"images of {sample.name} have "
+            f"{'; '.join(', '.join(i.bands) for i in sample.images.values())}"
+        )
+    index = {"ndwi": ndwi, "mndwi": mndwi}[label_filter.index]
+    value = index(*(image.band(name) for name in bands))
+    dry, wet = value < label_filter.wet_below, value > label_filter.dry_above
+    return ~(np.where(sample.target, dry, wet) & image.valid)
 
 
 def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, BoolArray]:
@@ -78,19 +61,18 @@ def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, Boo
     finding is what the sample was labelled for.
 
     Raises:
-        InputsMismatch: where grades are asked for and the sample has none, or the other way round
-            buildings are labelled and something else is to be learned.
+        InputsMismatch: where the labels do not have the findings.
     """
     if sample.grades is not None and findings[0] is not Finding.BUILDING:
         raise InputsMismatch(
-            f"the labels of {sample.name} are buildings, and {findings[0]} is to be learned; give "
+            f"the labels of {sample.name} are buildings, and the card finds {findings[0]}; give "
             f"labels of {findings[0]}"
         )
     found, known = [sample.target], [sample.known]
     for finding in findings[1:]:
         if sample.grades is None or finding not in DAMAGE_STEPS:
             raise InputsMismatch(
-                f"the labels of {sample.name} do not say {finding}; they have "
+                f"the labels of {sample.name} do not have {finding}; they have "
                 f"{'building and grades' if sample.grades is not None else 'no grades'}"
             )
         graded = sample.known & (sample.grades > 0) & (sample.grades != UNCLASSIFIED)
@@ -99,23 +81,17 @@ def targets(sample: Sample, findings: Sequence[Finding]) -> tuple[BoolArray, Boo
     return np.stack(found), np.stack(known)
 
 
-STATISTICS_SAMPLES = 200
-"""Samples, spread over a set, that the statistics of its bands are taken from."""
-_EVERY = 7
-"""Of their pixels, one in so many: no divisor of a tile's width, so no column is favoured."""
-
-
 @dataclass(frozen=True)
 class Layout:
-    """Which channels of the network belong to which slot."""
+    """Which channels of the network belong to which input."""
 
     bands: dict[str, slice]
     flags: dict[str, int]
-    """Channel that is 1 where the slot was observed; empty where the network has none."""
+    """Channel that is 1 where the input was observed; empty where the network has none."""
     after: tuple[int, ...]
-    """Numbers of the slots after the event: where none was seen there is nothing to learn."""
+    """Numbers of the inputs after the event: without any of them a pixel has no label."""
     pairs: tuple[tuple[int, int], ...] = ()
-    """Numbers of the slots before and after that the same sensor fills with the same bands."""
+    """Numbers of the inputs before and after that are of the same sensor and bands."""
 
     @classmethod
     def of(cls, card_inputs: tuple[CardInput, ...], *, availability: bool) -> "Layout":
@@ -131,72 +107,13 @@ class Layout:
         )
         return cls(bands, flags if availability else {}, after, _pairs(card_inputs))
 
-    def answered(self, seen: torch.Tensor) -> torch.Tensor:
-        """Return where a slot after the event was seen, (rows, cols), of (slots, rows, cols)."""
+    def usable(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return where an input after the event was observed, (rows, cols).
+
+        Args:
+            seen: (inputs, rows, cols).
+        """
         return seen[list(self.after)].any(dim=0)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One labelled tile, normalised."""
-
-    channels: torch.Tensor
-    """(channels, rows, cols), float16: half the memory, and finer than the imagery."""
-    seen: torch.Tensor
-    """(slots, rows, cols), bool; True where the slot was observed."""
-    target: torch.Tensor
-    """(findings, rows, cols), bool; see `models.training.dataset`."""
-    known: torch.Tensor
-    """(findings, rows, cols), bool; False is neither learned nor scored."""
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        return sum(part.nbytes for part in (self.channels, self.seen, self.target, self.known))
-
-
-def tile_of(
-    card: ModelCard, sample: Sample, *, filled: Mapping[str, str], doubt: Doubt | None
-) -> Tile:
-    """Return a sample as a tile, a scene of its own.
-
-    Args:
-        card: of what learns.
-        sample: of a set.
-        filled: see `models.datasets.base.fill_inputs`.
-        doubt: of its labels.
-    """
-    inputs = inputs_of(sample, filled)
-    target, known = targets(sample, card.class_names)
-    usable = usable_pixels(card, inputs) & believed(sample, doubt)
-    return Tile(
-        channels=torch.from_numpy(stack(card, [inputs], _survey(card, inputs))[0]).half(),
-        seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
-        target=torch.from_numpy(target),
-        known=torch.from_numpy(known & usable),
-    )
-
-
-def statistics(plan: CardPlan, labelled: LabelledSet) -> dict[str, tuple[BandStatistics, ...]]:
-    """Return what the values of each band are, by slot, in physical units.
-
-    Raises:
-        InputsMismatch: where the images of the set are not what the plan wants.
-        DataInvalid: where a sample cannot be read, or a band has no value.
-    """
-    filled = fill_inputs(plan.inputs, labelled.kinds, model=plan.name)
-    wanted = min(len(labelled), STATISTICS_SAMPLES)
-    spread = np.linspace(0, len(labelled) - 1, wanted).round().astype(int)
-    kept: dict[str, list[FloatArray]] = {slot: [] for slot in filled}
-    for sample in (labelled[int(index)] for index in spread):
-        for entry in plan.inputs:
-            if entry.name in filled:
-                raster = sample.images[filled[entry.name]]
-                kept[entry.name].append(select(entry, raster)[:, raster.valid][:, ::_EVERY])
-    return {
-        slot: tuple(_statistics(row, slot=slot) for row in np.concatenate(parts, axis=1))
-        for slot, parts in kept.items()
-    }
 
 
 def _pairs(card_inputs: tuple[CardInput, ...]) -> tuple[tuple[int, int], ...]:
@@ -210,21 +127,52 @@ def _pairs(card_inputs: tuple[CardInput, ...]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _statistics(values: FloatArray, *, slot: str) -> BandStatistics:
-    if not values.size:
-        raise DataInvalid(f"not one pixel of the images for {slot} is valid; check their nodata")
-    low, middle, high = (float(value) for value in np.percentile(values, (1, 50, 99)))
-    return BandStatistics(
-        mean=float(values.mean()),
-        std=float(values.std()) or 1.0,
-        percentiles=(low, middle, high),
-    )
+@dataclass(frozen=True)
+class Tile:
+    """One labelled tile, normalised."""
+
+    channels: torch.Tensor
+    """(channels, rows, cols), float16: half the memory, and finer than the imagery."""
+    seen: torch.Tensor
+    """(inputs, rows, cols), bool; True where the input was observed."""
+    target: torch.Tensor
+    """(findings, rows, cols), bool; see `targets`."""
+    known: torch.Tensor
+    """(findings, rows, cols), bool; False is neither trained on nor scored."""
+
+    @property
+    def size(self) -> int:
+        """Memory, bytes."""
+        return sum(part.nbytes for part in (self.channels, self.seen, self.target, self.known))
 
 
-def _survey(card: ModelCard, inputs: Inputs) -> SceneStatistics:
+def tile_of(
+    card: ModelCard,
+    sample: Sample,
+    *,
+    filled: Mapping[str, str],
+    label_filter: LabelFilter | None,
+) -> Tile:
+    """Return a sample as a tile, normalised as a scene of its own.
+
+    Args:
+        card: of the network.
+        sample: of a set.
+        filled: see `models.datasets.base.fill_inputs`.
+        label_filter: of its labels.
+    """
+    inputs = inputs_of(sample, filled)
+    target, known = targets(sample, card.class_names)
+    usable = usable_pixels(card, inputs) & accepted_labels(sample, label_filter)
     values = ValueSample(card)
     values.feed(inputs)
-    return SceneStatistics(levels=scene_levels(card, values))
+    statistics = SceneStatistics(levels=scene_levels(card, values))
+    return Tile(
+        channels=torch.from_numpy(stack(card, [inputs], statistics)[0]).half(),
+        seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
+        target=torch.from_numpy(target),
+        known=torch.from_numpy(known & usable),
+    )
 
 
 def _seen(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
@@ -233,14 +181,8 @@ def _seen(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
     return np.stack([nothing if raster is None else raster.valid for raster in rasters])
 
 
-READERS = 8
-"""Threads that read tiles ahead of the training; decoding is what they wait for."""
-IN_FLIGHT = 4 * READERS
-"""Tiles that wait for the training, or for their reader."""
-
-
 class TileSet(Protocol):
-    """Tiles by number; a tuple of them is one."""
+    """Tiles by number; a tuple of them is one, as is a `torch.utils.data.ConcatDataset`."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -251,41 +193,43 @@ class TileSet(Protocol):
         ...
 
 
-class Stock:
-    """The tiles of a set, each a scene of its own; safe in several threads.
+class TileDataset(torch.utils.data.Dataset[Tile]):
+    """The tiles of a labelled set, some of them cached; safe in several threads.
 
-    A pair of 1024 px with four answers takes 23 MB: the 9,168 pairs to learn from in xBD would
+    A pair of 1024 px with four findings takes 23 MB: the 9,168 pairs of xBD for training would
     take 210 GB.
     """
 
-    def __init__(self, card: ModelCard, labelled: LabelledSet, *, doubt: Doubt | None) -> None:
+    def __init__(
+        self, card: ModelCard, labelled: LabelledSet, *, label_filter: LabelFilter | None
+    ) -> None:
         """Read nothing yet.
 
         Raises:
-            InputsMismatch: where the images of the set are not what the card wants.
+            InputsMismatch: where the images of the set do not fill the inputs of the card.
         """
         self._card = card
         self._labelled = labelled
-        self._doubt = doubt
+        self._label_filter = label_filter
         self._filled = fill_inputs(card.inputs, labelled.kinds, model=card.name)
-        self._kept: list[Tile] = []
+        self._cached: list[Tile] = []
 
     def __len__(self) -> int:
         """Return how many tiles there are."""
         return len(self._labelled)
 
     def __getitem__(self, index: int, /) -> Tile:
-        """Return a tile, read anew where it is not kept.
+        """Return a tile, read again where it is not cached.
 
         Raises:
             DataInvalid: where its sample cannot be read.
         """
-        if index < len(self._kept):
-            return self._kept[index]
+        if index < len(self._cached):
+            return self._cached[index]
         sample = self._labelled[index]
-        return tile_of(self._card, sample, filled=self._filled, doubt=self._doubt)
+        return tile_of(self._card, sample, filled=self._filled, label_filter=self._label_filter)
 
-    def keep(self, *, room: float, progress: ProgressReceiver) -> float:
+    def cache(self, *, room: float, progress: ProgressReceiver) -> float:
         """Read the tiles from the first on and keep them, as many as fit.
 
         Args:
@@ -298,38 +242,24 @@ class Stock:
         Raises:
             DataInvalid: where a sample cannot be read.
         """
-        for index in range(len(self._kept), len(self)):
+        for index in range(len(self._cached), len(self)):
             tile = self[index]
             if tile.size > room:
                 break
             room -= tile.size
-            self._kept.append(tile)
+            self._cached.append(tile)
             progress.advance(1)
         return room
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Several sets of tiles as one."""
-
-    parts: tuple[TileSet, ...]
-    """A set that is named twice is gone over twice."""
-
-    def __len__(self) -> int:
-        """Return how many tiles there are, repeated ones as often as they are."""
-        return sum(map(len, self.parts))
-
-    def __getitem__(self, index: int, /) -> Tile:
-        """Return a tile."""
-        for part in self.parts:
-            if index < len(part):
-                return part[index]
-            index -= len(part)
-        raise IndexError(index)
+READERS = 8
+"""Threads that read tiles before they are needed; they wait for decoding."""
+IN_FLIGHT = 4 * READERS
+"""Tiles that are read and not used yet, or being read."""
 
 
-def ahead(tiles: TileSet, order: Sequence[int]) -> Iterator[Tile]:
-    """Yield tiles in an order, read by threads while the ones before them are learned from."""
+def prefetch(tiles: TileSet, order: Sequence[int]) -> Iterator[Tile]:
+    """Yield tiles in an order, read by threads while the ones before them are used."""
     with ThreadPoolExecutor(READERS) as readers:
         waiting: deque[Future[Tile]] = deque()
         for index in order:

@@ -1,106 +1,28 @@
-"""A regression on buildings from the features of tiles to its card.
+"""A regression on buildings, fitted to the features of graded tiles, calibrated on blocks."""
 
-GradingPlan: everything that a regression on buildings depends on, read from a file.
-"""
-
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from geo.raster.classify import Finding
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
-from models.cards.architecture import FeatureScale, Logit, Part, RegressionArchitecture
+from models.cards.architecture import FeatureScale, Logit, RegressionArchitecture
 from models.cards.card import CardClass, ModelCard
 from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
-from models.cards.registry import read_fields, read_part
 from models.cards.training_record import Calibration, TemperatureParameters
-from models.damage.features import FEATURES, FeatureTable, QuantityPair, measure
+from models.damage.features import FeatureTable, QuantityPair, measure
 from models.damage.grades import DAMAGED_FROM
 from models.damage.regression import balanced, fit_logistic, log_loss, standardised
-from models.datasets.xbd import ALL, BANDS, DamageTile
+from models.datasets.xbd import BANDS, DamageTile
 from models.errors import DataInvalid, TrainingInvalid
 from models.evaluation.metrics import Reliability
+from models.training.config import RegressionConfig
 
-KIND = "building-regression"
-
-
-class GradingCard(Part):
-    """What the card will say; the rest is measured."""
-
-    name: str
-    version: str
-    summary: str
-    sensors: tuple[str, ...] = Field(min_length=1)
-    resolution_m: PositiveFloat
-    window_px: PositiveInt
-    overlap_px: NonNegativeInt
-    licence: str
-    limits: tuple[str, ...] = Field(min_length=1)
-    references: tuple[str, ...] = ()
-
-
-class GradingPlan(Part):
-    """A regression that can be fitted again."""
-
-    kind: Literal["building-regression"]
-    root: Path = Field(description="Of xBD, relative to the folder of the file.")
-    split: str = ALL
-    card: GradingCard
-    features: tuple[str, ...] = Field(default=tuple(FEATURES), min_length=1)
-    limit: PositiveFloat = Field(description="See `RegressionArchitecture`, as the next three.")
-    neighbours_px: PositiveFloat
-    neighbours_share: float = Field(ge=0, lt=1)
-    least_px: PositiveInt
-    strength: PositiveFloat = Field(
-        description="Of the ridge, a building: half of it times the squared coefficients is added "
-        "to the mean loss."
-    )
-    block_px: PositiveInt = Field(
-        description="Edge of the blocks that are learned from or left out as a whole."
-    )
-    folds: int = Field(ge=2, description="The temperature is chosen with one of so many left out.")
-
-    @property
-    def digest(self) -> str:
-        """sha256 of its canonical JSON, without what changes no number: words and places."""
-        plain = self.model_dump(mode="json", exclude={"root": True, "card": True})
-        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-def is_grading_plan(path: Path) -> bool:
-    """Whether a file is the plan of a regression on buildings, and not that of a network."""
-    return path.is_file() and read_fields(path).get("kind") == KIND
-
-
-def read_grading_plan(path: Path, *, root: Path | None = None) -> GradingPlan:
-    """Read a plan.
-
-    Args:
-        root: folder of the data instead of the plan's.
-
-    Raises:
-        TrainingInvalid: where it cannot be read, or a field is wrong.
-    """
-    plan = read_part(path, GradingPlan)
-    unknown = sorted(set(plan.features) - FEATURES.keys())
-    if unknown:
-        raise TrainingInvalid(
-            f"{path}: no feature {', '.join(unknown)}; the features are {', '.join(FEATURES)}"
-        )
-    return plan.model_copy(update={"root": root or path.parent / plan.root})
-
-
-_LEAST_OF_A_SIDE = 2
-"""Buildings on each side of a question, below which it cannot be learned."""
+_LEAST_OF_AN_ANSWER = 2
+"""Buildings of each answer of a logit, for it to be fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +32,12 @@ class GradedTile:
     name: str
     measured: FeatureTable
     grades: CodeArray
-    """(buildings,) 1 to 4, 255 un-classified: a neighbour, and nothing to learn from."""
+    """(buildings,) 1 to 4; 255 un-classified: not fitted to, but a neighbour of others."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """Buildings with an answer and a grade, as the logits take them."""
+class TrainingBuildings:
+    """Buildings with features and a grade, as the logits take them."""
 
     design: Float64Array
     """(buildings, features)."""
@@ -123,52 +45,52 @@ class Lesson:
     blocks: IntArray
     """Which block of which tile each lies in."""
 
-    def part(self, chosen: BoolArray) -> "Lesson":
+    def part(self, chosen: BoolArray) -> "TrainingBuildings":
         """Return some of the buildings."""
-        return Lesson(self.design[chosen], self.grades[chosen], self.blocks[chosen])
+        return TrainingBuildings(self.design[chosen], self.grades[chosen], self.blocks[chosen])
 
 
-def measure_tile(tile: DamageTile, plan: GradingPlan) -> GradedTile:
+def measure_tile(tile: DamageTile, config: RegressionConfig) -> GradedTile:
     """Return the features of a tile's buildings."""
     pair = QuantityPair.of(*tile.images, tile.buildings, count=len(tile.polygons))
-    return GradedTile(tile.name, measure(pair, plan.features), tile.grades)
+    return GradedTile(tile.name, measure(pair, config.features), tile.grades)
 
 
-def fit_card(plan: GradingPlan, tiles: Sequence[GradedTile]) -> ModelCard:
+def fit_card(config: RegressionConfig, tiles: Sequence[GradedTile]) -> ModelCard:
     """Return the card of a regression on tiles, without scores.
 
     Raises:
-        DataInvalid: where no building has both an answer and a grade.
+        DataInvalid: where no building has both features and a grade.
         TrainingInvalid: where there are too few buildings of a grade.
     """
-    blank = _blank(plan, tiles)
-    lesson = lesson_of(plan, blank, tiles)
-    warmth, ece = _calibrate(plan, lesson)
-    fitted = [_as_logit(row) for row in fit_logits(lesson, plan.strength)]
+    blank = _without_logits(config, tiles)
+    buildings = training_buildings(config, blank, tiles)
+    temperature, ece = _calibrate(config, buildings)
+    fitted = [_as_logit(row) for row in fit_logits(buildings, config.strength)]
     named = dict(zip(("damaged", "minor", "destroyed"), fitted, strict=True))
-    where = f"xBD, blocks of {plan.block_px} px left out of {', '.join(t.name for t in tiles)}"
+    where = f"xBD, blocks of {config.block_px} px left out of {', '.join(t.name for t in tiles)}"
     return ModelCard(
-        **plan.card.model_dump(exclude={"sensors"}),
+        **config.card.model_dump(exclude={"sensors"}),
         task=Task.DAMAGE,
         architecture=RegressionArchitecture.model_validate(dict(blank) | named),
-        inputs=tuple(_slot(plan, phase) for phase in (InputPhase.BEFORE, InputPhase.AFTER)),
+        inputs=tuple(_input(config, phase) for phase in (InputPhase.BEFORE, InputPhase.AFTER)),
         classes=(CardClass(name=Finding.DAMAGED, threshold=0.5),),
-        trained_on=f"xBD, {len(lesson.grades)} graded buildings of "
+        trained_on=f"xBD, {len(buildings.grades)} graded buildings of "
         f"{', '.join(tile.name for tile in tiles)}",
         tested_on="nothing yet",
         calibration=Calibration(
             method="temperature",
-            parameters=TemperatureParameters(temperature=(round(warmth, 4),)),
+            parameters=TemperatureParameters(temperature=(round(temperature, 4),)),
             fitted_on=where,
             ece=round(ece, 4),
         ),
     )
 
 
-def lesson_of(
-    plan: GradingPlan, architecture: RegressionArchitecture, tiles: Sequence[GradedTile]
-) -> Lesson:
-    """Return the buildings of tiles that have an answer and a grade.
+def training_buildings(
+    config: RegressionConfig, architecture: RegressionArchitecture, tiles: Sequence[GradedTile]
+) -> TrainingBuildings:
+    """Return the buildings of tiles that have features and a grade.
 
     Raises:
         DataInvalid: where there is none.
@@ -177,32 +99,37 @@ def lesson_of(
     for number, tile in enumerate(tiles):
         design = standardised(architecture, tile.measured)
         fit = np.isfinite(design).all(axis=1) & (tile.grades != UNCLASSIFIED)
-        rows, cols = (tile.measured.centres[fit] // plan.block_px).astype(np.int64).T
-        parts.append(Lesson(design[fit], tile.grades[fit], (number * 1000 + rows) * 1000 + cols))
+        rows, cols = (tile.measured.centres[fit] // config.block_px).astype(np.int64).T
+        parts.append(
+            TrainingBuildings(design[fit], tile.grades[fit], (number * 1000 + rows) * 1000 + cols)
+        )
     if not sum(len(part.grades) for part in parts):
         raise DataInvalid(
             f"no building of the tiles has a grade and at least {architecture.least_px} pixels "
-            "that were seen before and after; give other tiles"
+            "that were observed before and after; give other tiles"
         )
     columns = zip(*((part.design, part.grades, part.blocks) for part in parts), strict=True)
-    return Lesson(*(np.concatenate(column) for column in columns))
+    return TrainingBuildings(*(np.concatenate(column) for column in columns))
 
 
-def fit_logits(lesson: Lesson, strength: float) -> Float64Array:
+def fit_logits(buildings: TrainingBuildings, strength: float) -> Float64Array:
     """Return intercept and coefficients of damaged, minor and destroyed, (3, 1 + features).
 
-    In each question both answers count alike, however few gave one.
+    Both answers of a logit count alike, whatever their number.
 
     Raises:
-        TrainingInvalid: where there are too few buildings on a side of a question.
+        TrainingInvalid: where too few buildings are of one answer.
     """
-    return np.stack([_fit_one(lesson.design[a], b, strength) for a, b in questions(lesson.grades)])
+    return np.stack(
+        [
+            _fit_logit(buildings.design[rows], yes, strength)
+            for rows, yes in logit_answers(buildings.grades)
+        ]
+    )
 
 
-def questions(
-    grades: CodeArray,
-) -> tuple[tuple[BoolArray, BoolArray], ...]:
-    """Return, for damaged, minor and destroyed, which buildings are asked, and who says yes."""
+def logit_answers(grades: CodeArray) -> tuple[tuple[BoolArray, BoolArray], ...]:
+    """Return, for damaged, minor and destroyed, its buildings and which of these are positive."""
     damaged = grades >= DAMAGED_FROM
     every = np.ones_like(damaged)
     return (
@@ -217,12 +144,12 @@ def with_ones(design: Float64Array) -> Float64Array:
     return np.column_stack([np.ones(len(design)), design])
 
 
-def _fit_one(design: Float64Array, positive: BoolArray, strength: float) -> Float64Array:
+def _fit_logit(design: Float64Array, positive: BoolArray, strength: float) -> Float64Array:
     yes = int(positive.sum())
-    if min(yes, len(positive) - yes) < _LEAST_OF_A_SIDE:
+    if min(yes, len(positive) - yes) < _LEAST_OF_AN_ANSWER:
         raise TrainingInvalid(
-            f"{yes} of {len(positive)} buildings are on one side of a question that parts two "
-            f"grades; give tiles with at least {_LEAST_OF_A_SIDE} of each grade"
+            f"{yes} of {len(positive)} buildings have the worse of two grades that a logit tells "
+            f"apart; give tiles with at least {_LEAST_OF_AN_ANSWER} of each grade"
         )
     towards = np.zeros(design.shape[1] + 1)
     ridge = np.full(towards.shape, strength * len(positive))
@@ -237,16 +164,18 @@ def _as_logit(row: Float64Array) -> Logit:
     return Logit(intercept=rounded[0], coefficients=tuple(rounded[1:]))
 
 
-def _blank(plan: GradingPlan, tiles: Sequence[GradedTile]) -> RegressionArchitecture:
+def _without_logits(
+    config: RegressionConfig, tiles: Sequence[GradedTile]
+) -> RegressionArchitecture:
     """Return the architecture with the scales of the features and empty logits."""
-    empty = Logit(intercept=0.0, coefficients=(0.0,) * len(plan.features))
+    empty = Logit(intercept=0.0, coefficients=(0.0,) * len(config.features))
     graded = [tile.measured.values[tile.grades != UNCLASSIFIED] for tile in tiles]
-    known = [tile.measured.pixels[tile.grades != UNCLASSIFIED] >= plan.least_px for tile in tiles]
+    known = [tile.measured.pixels[tile.grades != UNCLASSIFIED] >= config.least_px for tile in tiles]
     values = np.concatenate([rows[fit] for rows, fit in zip(graded, known, strict=True)])
-    if len(values) < len(plan.features):
+    if len(values) < len(config.features):
         raise DataInvalid(
-            f"{len(values)} buildings have a grade and {plan.least_px} pixels, for "
-            f"{len(plan.features)} features; give more tiles"
+            f"{len(values)} buildings have a grade and {config.least_px} pixels, for "
+            f"{len(config.features)} features; give more tiles"
         )
     return RegressionArchitecture(
         kind="building-regression",
@@ -256,49 +185,49 @@ def _blank(plan: GradingPlan, tiles: Sequence[GradedTile]) -> RegressionArchitec
                 mean=round(float(np.nanmean(column)), 6),
                 std=round(max(float(np.nanstd(column)), 1e-6), 6),
             )
-            for name, column in zip(plan.features, values.T, strict=True)
+            for name, column in zip(config.features, values.T, strict=True)
         ),
-        limit=plan.limit,
-        neighbours_px=plan.neighbours_px,
-        neighbours_share=plan.neighbours_share,
-        least_px=plan.least_px,
+        limit=config.limit,
+        neighbours_px=config.neighbours_px,
+        neighbours_share=config.neighbours_share,
+        least_px=config.least_px,
         damaged=empty,
         minor=empty,
         destroyed=empty,
     )
 
 
-def held_out(plan: GradingPlan, lesson: Lesson) -> Float64Array:
-    """Return the logits of each building by regressions that left out its block, (n, 3)."""
-    _, block = np.unique(lesson.blocks, return_inverse=True)
-    found = np.zeros((len(lesson.grades), 3))
-    for number in range(plan.folds):
-        out = block % plan.folds == number
+def held_out_logits(config: RegressionConfig, buildings: TrainingBuildings) -> Float64Array:
+    """Return the logits of each building by fits without its block, (n, 3)."""
+    _, block = np.unique(buildings.blocks, return_inverse=True)
+    found = np.zeros((len(buildings.grades), 3))
+    for number in range(config.folds):
+        out = block % config.folds == number
         if out.any():
-            fitted = fit_logits(lesson.part(~out), plan.strength)
-            found[out] = with_ones(lesson.design[out]) @ fitted.T
+            fitted = fit_logits(buildings.part(~out), config.strength)
+            found[out] = with_ones(buildings.design[out]) @ fitted.T
     return found
 
 
-def _calibrate(plan: GradingPlan, lesson: Lesson) -> tuple[float, float]:
-    """Return the temperature, and the calibration error of damaged with it, on left out blocks."""
-    logits = held_out(plan, lesson)[:, 0]
-    damaged = lesson.grades >= DAMAGED_FROM
+def _calibrate(config: RegressionConfig, buildings: TrainingBuildings) -> tuple[float, float]:
+    """Return the temperature, and the calibration error of damaged with it, on held-out blocks."""
+    logits = held_out_logits(config, buildings)[:, 0]
+    damaged = buildings.grades >= DAMAGED_FROM
     weights = balanced(damaged)
     found = minimize_scalar(
         lambda power: log_loss(logits / np.exp(power), damaged, weights),
         bounds=(-3.0, 3.0),
         method="bounded",
     )
-    warmth = float(np.exp(found.x))
-    return warmth, Reliability.of(expit(logits / warmth), damaged).ece
+    temperature = float(np.exp(found.x))
+    return temperature, Reliability.of(expit(logits / temperature), damaged).ece
 
 
-def _slot(plan: GradingPlan, phase: InputPhase) -> CardInput:
+def _input(config: RegressionConfig, phase: InputPhase) -> CardInput:
     return CardInput(
         name=phase.value,
         phase=phase,
-        sensors=plan.card.sensors,
+        sensors=config.card.sensors,
         bands=BANDS,
         units=Physical.BRIGHTNESS,
     )

@@ -1,10 +1,7 @@
-"""The loop: epochs of steps, and what the network says of the tiles that were left out.
+"""The loop of a training: loss, learning rate, epochs, checkpoint and validation.
 
-What is minimised, and how fast.
-
-Where a training stands, in one file: tensors as safetensors, the rest as JSON in its header.
-
-The file is replaced as a whole: a killed training leaves the old one or the new one.
+A checkpoint is one safetensors file with JSON in its header. It is replaced as a whole: a killed
+training leaves the old one or the new one.
 """
 
 import json
@@ -28,20 +25,20 @@ from models.evaluation.metrics import LogitTally
 from models.networks.network import averaged
 from models.training.augment import Example, only
 from models.training.config import InputSubset, LossPlan, Optimiser, TrainingConfig
-from models.training.dataset import Layout, Tile, TileSet, ahead
+from models.training.dataset import Layout, Tile, TileSet, prefetch
 
 IGNORED = -1.0
-"""In a target: nothing is learned there."""
+"""In a target: the pixel is not trained on."""
 LARGEST_WEIGHT = 10.0
-"""Of an answer that is rare in a batch; one pixel of it must not decide a step."""
+"""Of the rarer answer in a batch; one pixel of it must not decide a step."""
 
 
-class Objective(torch.nn.Module):
+class Loss(torch.nn.Module):
     """Binary cross entropy with smoothed labels and Dice, where there is a label.
 
-    Grades are learned as "so bad or worse", one binary question each (Frank and Hall 2001,
-    doi:10.1007/3-540-44795-4_13; Cao et al. 2020, arXiv:1901.07884): a rare grade learns from
-    its neighbours, and major damage called destroyed is half as wrong as called undamaged.
+    Each grade is the binary class "so bad or worse" (Frank and Hall 2001,
+    doi:10.1007/3-540-44795-4_13; Cao et al. 2020, arXiv:1901.07884): a rare grade is
+    trained on its neighbours, too, and major damage predicted as destroyed costs half of undamaged.
     """
 
     def __init__(self, plan: LossPlan) -> None:
@@ -78,7 +75,7 @@ class Objective(torch.nn.Module):
         cross_entropy = (
             self._balanced(logits, target, known)
             if balanced
-            else self._mean_surprise(logits, target, known)
+            else self._mean_cross_entropy(logits, target, known)
         )
         dice: torch.Tensor = self._dice(logits, torch.where(known, target.float(), IGNORED))
         return self._plan.cross_entropy * cross_entropy + self._plan.dice * dice
@@ -91,19 +88,19 @@ class Objective(torch.nn.Module):
         for side in (known & target, known & ~target):
             share = side.float().sum() / known.float().sum().clamp(min=1)
             weight = (LARGEST_WEIGHT * share).clamp(max=0.5)
-            total = total + weight * self._mean_surprise(logits, target, side)
+            total = total + weight * self._mean_cross_entropy(logits, target, side)
         return total
 
-    def _mean_surprise(
+    def _mean_cross_entropy(
         self, logits: torch.Tensor, target: torch.Tensor, counted: torch.Tensor
     ) -> torch.Tensor:
         """Return the mean cross entropy over the pixels that are counted."""
         # The mean runs over all pixels, those that are not counted being 0.
         share = counted.float().mean().clamp(min=1e-6)
-        surprise: torch.Tensor = self._cross_entropy(
+        loss: torch.Tensor = self._cross_entropy(
             logits, torch.where(counted, target.float(), IGNORED)
         )
-        return surprise / share
+        return loss / share
 
 
 def learning_rate(step: int, *, steps: int, plan: Optimiser) -> float:
@@ -127,32 +124,32 @@ _HEADER = "training"
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """How far a training is."""
 
     config_sha256: str
     data_sha256: str
     encoder_sha256: str | None = None
-    """Of the weights that the encoder began with; None: random ones."""
+    """Of the weights that the encoder started with; None: random ones."""
     epoch: int = 0
-    """Epochs that are done."""
+    """Finished epochs."""
     wall_s: float = 0.0
     """Spent on them, over all runs."""
     energy_wh: float | None = None
-    """Spent on them; None where nothing meters it."""
+    """Spent on them; None where it is not measured."""
     rows: list[dict[str, float]] = field(default_factory=list)
     """The log: one row an epoch."""
 
 
 def write_checkpoint(
     folder: Path,
-    standing: Standing,
+    state: TrainingState,
     *,
     network: torch.nn.Module,
     average: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
 ) -> None:
-    """Write where the training stands.
+    """Write how far the training is.
 
     Raises:
         StoreError: where it cannot be written.
@@ -162,13 +159,13 @@ def write_checkpoint(
         **{f"average.{name}": tensor for name, tensor in average.state_dict().items()},
         **{
             f"optimiser.{index}.{name}": value
-            for index, state in optimiser.state_dict()["state"].items()
-            for name, value in state.items()
+            for index, values in optimiser.state_dict()["state"].items()
+            for name, value in values.items()
         },
     }
     content = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={_HEADER: json.dumps(asdict(standing))},
+        metadata={_HEADER: json.dumps(asdict(state))},
     )
     path = folder / NAME
     with writing(path):
@@ -177,12 +174,12 @@ def write_checkpoint(
 
 def read_checkpoint(
     folder: Path,
-    fresh: Standing,
+    fresh: TrainingState,
     *,
     network: torch.nn.Module,
     average: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-) -> Standing:
+) -> TrainingState:
     """Fill network, average and optimiser, and return how far they are; `fresh` without a file.
 
     Raises:
@@ -193,31 +190,31 @@ def read_checkpoint(
         return fresh
     try:
         with safe_open(path, framework="pt") as file:
-            standing = Standing(**json.loads(file.metadata()[_HEADER]))
+            state = TrainingState(**json.loads(file.metadata()[_HEADER]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingInvalid(
-            f"the checkpoint {path} cannot be read ({error}); remove it to begin anew"
+            f"the checkpoint {path} cannot be read ({error}); remove it to start again"
         ) from error
-    _check_same(path, standing, fresh)
+    _check_same(path, state, fresh)
     network.load_state_dict(_part(tensors, "network."))
     average.load_state_dict(_part(tensors, "average."))
     optimiser.load_state_dict(
         {**optimiser.state_dict(), "state": _optimiser_state(_part(tensors, "optimiser."))}
     )
-    return standing
+    return state
 
 
-def _check_same(path: Path, there: Standing, wanted: Standing) -> None:
+def _check_same(path: Path, found: TrainingState, wanted: TrainingState) -> None:
     for what, one, other in (
-        ("config", there.config_sha256, wanted.config_sha256),
-        ("data", there.data_sha256, wanted.data_sha256),
-        ("file of encoder weights", there.encoder_sha256, wanted.encoder_sha256),
+        ("config", found.config_sha256, wanted.config_sha256),
+        ("data", found.data_sha256, wanted.data_sha256),
+        ("file of encoder weights", found.encoder_sha256, wanted.encoder_sha256),
     ):
         if one != other:
             raise TrainingInvalid(
                 f"{path} is of a training whose {what} has the sha256 {_short(one)}, this one's is "
-                f"{_short(other)}; give another --out, or remove it to begin anew"
+                f"{_short(other)}; give another --out, or remove it to start again"
             )
 
 
@@ -234,20 +231,16 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 def _optimiser_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
-    state: dict[int, dict[str, Any]] = {}
+    values: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
-    return state
-
-
-Tick = Callable[[int], None]
-"""Told after every step how many tiles are done."""
+        values.setdefault(int(index), {})[key] = tensor
+    return values
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A network, the average of its weights, and what moves them."""
+    """A network, the running average of its weights, and its optimiser."""
 
     network: torch.nn.Module
     average: AveragedModel
@@ -259,7 +252,7 @@ class Learner:
     def of(
         cls, network: torch.nn.Module, *, config: TrainingConfig, device: torch.device
     ) -> "Learner":
-        """Return a learner that has learned nothing yet."""
+        """Return a learner at the start of a training."""
         network = network.to(device).to(memory_format=torch.channels_last)
         decay = config.optimiser.average
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
@@ -272,40 +265,40 @@ class Learner:
 def train_epoch(
     learner: Learner,
     tiles: TileSet,
-    draw: Callable[[Tile], Example],
-    objective: torch.nn.Module,
+    augment: Callable[[Tile], Example],
+    loss: torch.nn.Module,
     *,
     epoch: int,
-    tick: Tick,
+    advance: Callable[[int], None],
 ) -> dict[str, float]:
     """Go over the tiles, in an order and with changes that seed and epoch decide.
 
-    Once or, where they are fewer than the examples of an epoch, as often as makes so many.
+    Where they are fewer than the examples of an epoch, they are repeated.
 
     Args:
-        learner: what learns.
-        tiles: what it learns from.
-        draw: makes an example of a tile; all its chance comes from torch.
-        objective: loss of logits, target and known.
+        learner: is trained.
+        tiles: for training.
+        augment: makes an example of a tile; all its randomness comes from torch.
+        loss: of logits, target and known.
         epoch: from 0.
-        tick: told the examples that are done.
+        advance: called after every step with its examples.
 
     Returns:
         The row of the log: mean loss, last learning rate, seconds.
     """
     config, began = learner.config, time.monotonic()
     torch.manual_seed(config.seed * 1_000_003 + epoch)
-    order = torch.randperm(len(tiles) * rounds(tiles, examples=config.optimiser.examples))
+    order = torch.randperm(len(tiles) * repeats(tiles, examples=config.optimiser.examples))
     batches = (order % len(tiles)).split(config.optimiser.batch)
     steps = config.optimiser.epochs * len(batches)
-    read = ahead(tiles, torch.cat(batches).tolist())
+    read = prefetch(tiles, torch.cat(batches).tolist())
     learner.network.train()
     total, rate = 0.0, 0.0
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, steps=steps, plan=config.optimiser)
-        examples = [draw(tile) for tile in islice(read, len(batch))]
-        total += _step(learner, examples, objective, rate=rate)
-        tick(len(batch))
+        examples = [augment(tile) for tile in islice(read, len(batch))]
+        total += _step(learner, examples, loss, rate=rate)
+        advance(len(batch))
     return {
         "epoch": epoch + 1,
         "loss": total / len(batches),
@@ -314,37 +307,37 @@ def train_epoch(
     }
 
 
-def rounds(tiles: TileSet, *, examples: int) -> int:
-    """Return how often an epoch goes over the tiles to make so many examples."""
+def repeats(tiles: TileSet, *, examples: int) -> int:
+    """Return how often an epoch repeats the tiles to have so many examples."""
     return max(1, -(-examples // len(tiles)))
 
 
 def _step(
-    learner: Learner, examples: Sequence[Example], objective: torch.nn.Module, *, rate: float
+    learner: Learner, examples: Sequence[Example], loss: torch.nn.Module, *, rate: float
 ) -> float:
     for group in learner.optimiser.param_groups:
         group["lr"] = rate
     channels, target, known = (torch.stack(parts) for parts in zip(*examples, strict=True))
     logits = _logits(learner, learner.network, channels)
-    loss = objective(logits, target.to(learner.device), known.to(learner.device))
+    value = loss(logits, target.to(learner.device), known.to(learner.device))
     learner.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    value.backward()
     torch.nn.utils.clip_grad_norm_(learner.network.parameters(), learner.config.optimiser.clip)
     learner.optimiser.step()
     learner.average.update_parameters(learner.network)
-    return float(loss.detach())
+    return float(value.detach())
 
 
-def tally(
+def validate(
     learner: Learner, tiles: TileSet, layout: Layout, subsets: Sequence[InputSubset]
 ) -> list[list[LogitTally]]:
-    """Return, by subset of the slots and by finding, what the averaged network says of tiles."""
+    """Return the logits of the averaged network on tiles, by subset of the inputs and by finding."""
     learner.average.eval()
     findings = learner.config.card.findings
-    counted = [[LogitTally.empty() for _ in findings] for _ in subsets]
-    for tile in ahead(tiles, range(len(tiles))):
-        seen = [only(tile, subset.inputs, layout) for subset in subsets]
-        channels = _padded(torch.stack([channels for channels, _, _ in seen]), learner)
+    tallies = [[LogitTally.empty() for _ in findings] for _ in subsets]
+    for tile in prefetch(tiles, range(len(tiles))):
+        shown = [only(tile, subset.inputs, layout) for subset in subsets]
+        channels = _padded(torch.stack([channels for channels, _, _ in shown]), learner)
         with torch.inference_mode():
             logits = averaged(
                 lambda pixels: _logits(learner, learner.average, pixels),
@@ -353,12 +346,12 @@ def tally(
             )
         logits = logits.float().cpu()
         rows, cols = tile.target.shape[1:]
-        for index, (_, target, known) in enumerate(seen):
+        for index, (_, target, known) in enumerate(shown):
             for number in range(len(findings)):
-                there = known[number]
-                answer = logits[index, number, :rows, :cols][there].numpy()
-                counted[index][number] += LogitTally.of(answer, target[number][there].numpy())
-    return counted
+                labelled = known[number]
+                answer = logits[index, number, :rows, :cols][labelled].numpy()
+                tallies[index][number] += LogitTally.of(answer, target[number][labelled].numpy())
+    return tallies
 
 
 def _padded(channels: torch.Tensor, learner: Learner) -> torch.Tensor:

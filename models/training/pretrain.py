@@ -1,8 +1,8 @@
-"""What an encoder can learn from images without labels: to guess what was hidden from it.
+"""Pretraining of an encoder on images without labels: it fills in squares that are hidden.
 
-Squares of every image are hidden, and the network says what lay there from what lies around
-(Pathak et al. 2016, arXiv:1604.07379; Xie et al. 2022, SimMIM, arXiv:2111.09886). Its encoder is
-then the beginning of a training with labels (`TrainingConfig.encoder_weights`).
+Squares of every image are hidden, and the network predicts their pixels from those around them
+(Pathak et al. 2016, arXiv:1604.07379; Xie et al. 2022, SimMIM, arXiv:2111.09886). A training with
+labels can start with its encoder (`TrainingConfig.encoder_weights`).
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,15 @@ from models.networks.network import build, device_named, encoder_of
 from models.training.augment import Augmenter, Example
 from models.training.config import TrainingConfig
 from models.training.dataset import Tile
-from models.training.loop import Learner, Standing
-from models.training.train import EnergyMeter, Job, Lesson, open_job, study, unmetered
+from models.training.loop import Learner, TrainingState
+from models.training.train import (
+    EnergyMeter,
+    TrainingData,
+    TrainingTask,
+    open_data,
+    run_epochs,
+    unmetered,
+)
 
 ENCODER_NAME = "encoder.safetensors"
 HIDDEN_SHARE = 0.5
@@ -28,19 +35,19 @@ SQUARE_PX = 16
 
 
 @dataclass(frozen=True)
-class Hider:
-    """Turns a tile into a picture with holes, and what lay in them."""
+class HideSquares:
+    """Turns a tile into an example with hidden squares."""
 
     augment: Augmenter
     bands: int
-    """The first so many channels are images, the others say what was seen."""
+    """The first so many channels are images, the others flags."""
 
     def __call__(self, tile: Tile) -> Example:
         """Hide squares of all images of a tile alike.
 
         Returns:
-            Channels (channels, rows, cols) with holes of 0; what the bands were (bands, rows,
-            cols); where that is asked (1, rows, cols).
+            Channels (channels, rows, cols) with squares of 0; the bands without (bands, rows,
+            cols); where pixels are hidden (1, rows, cols).
         """
         channels, _, _ = self.augment(tile)
         whole = channels[: self.bands].clone()
@@ -48,26 +55,26 @@ class Hider:
         squares = torch.rand(-(-rows // SQUARE_PX), -(-cols // SQUARE_PX)) < HIDDEN_SHARE
         large = squares.repeat_interleave(SQUARE_PX, 0).repeat_interleave(SQUARE_PX, 1)
         hidden = large[None, :rows, :cols]
-        # Not seen is 0 in every band: there is nothing to guess there.
-        asked = hidden & whole.any(dim=0, keepdim=True)
-        return channels * ~hidden, whole, asked
+        # Not observed is 0 in every band: there is nothing to predict there.
+        scored = hidden & whole.any(dim=0, keepdim=True)
+        return channels * ~hidden, whole, scored
 
 
 class HiddenError(torch.nn.Module):
-    """Mean absolute error of what was hidden: sharper than the square, and calm about clouds."""
+    """Mean absolute error of hidden pixels: sharper than the square, and robust to clouds."""
 
     def forward(
-        self, guess: torch.Tensor, whole: torch.Tensor, asked: torch.Tensor
+        self, prediction: torch.Tensor, whole: torch.Tensor, scored: torch.Tensor
     ) -> torch.Tensor:
         """Return the loss.
 
         Args:
-            guess: (n, bands, rows, cols).
+            prediction: (n, bands, rows, cols).
             whole: (n, bands, rows, cols).
-            asked: (n, 1, rows, cols), bool.
+            scored: (n, 1, rows, cols), bool.
         """
-        error = (guess.float() - whole).abs().mean(dim=1, keepdim=True)
-        return (error * asked).sum() / asked.sum().clamp(min=1)
+        error = (prediction.float() - whole).abs().mean(dim=1, keepdim=True)
+        return (error * scored).sum() / scored.sum().clamp(min=1)
 
 
 def pretrain(
@@ -77,42 +84,42 @@ def pretrain(
     progress: ProgressReceiver,
     energy_wh: EnergyMeter = unmetered,
 ) -> Path:
-    """Teach the encoder of a config on its images, labels unseen; return the file of its weights.
+    """Pretrain the encoder of a config on its images; return the file of its weights.
 
-    The tiles that the config leaves out are left out here, too: a score on them stays one on
-    places that were never seen. A run that was killed goes on where it was, see
+    The fold that the config holds out is held out here, too. A run that was killed is resumed, see
     `models.training.train`, which raises the same.
 
     Args:
-        config: of the training that will begin with the encoder.
+        config: of the training that will start with the encoder.
         out: folder of the encoder, the log and the checkpoint; another one than the training's.
         progress: told the steps.
         energy_wh: read at the beginning and at the end of every epoch.
     """
     with writing(out):
         make_folder(out.absolute())
-    job = open_job(config, progress)
+    data = open_data(config, progress)
     bands = sum(len(entry.bands) for entry in config.card.inputs)
     torch.manual_seed(config.seed)
     architecture = config.card.architecture.model_copy(update={"classes": bands})
     network = build(architecture, name=config.card.name)
     learner = Learner.of(network, config=config, device=device_named(config.device))
-    fresh = Standing(f"pretraining {config.digest}", job.data_sha256)
-    lesson = _lesson(job, bands=bands)
-    study(learner, lesson, fresh, out=out, progress=progress, energy_wh=energy_wh)
+    fresh = TrainingState(f"pretraining {config.digest}", data.data_sha256)
+    run_epochs(
+        learner, _task(data, bands=bands), fresh, out=out, progress=progress, energy_wh=energy_wh
+    )
     return _write_encoder(learner, out / ENCODER_NAME)
 
 
-def _lesson(job: Job, *, bands: int) -> Lesson:
-    config = job.config
+def _task(data: TrainingData, *, bands: int) -> TrainingTask:
+    config = data.config
     augment = Augmenter(
-        job.card.inputs, job.layout, config.augmentation, config.seen_with, config.tile_px
+        data.card.inputs, data.layout, config.augmentation, config.input_subsets, config.tile_px
     )
-    return Lesson(
-        tiles=job.learned_from,
-        draw=Hider(augment, bands),
-        objective=HiddenError(),
-        examine=lambda _: {},
+    return TrainingTask(
+        tiles=data.training,
+        augment=HideSquares(augment, bands),
+        loss=HiddenError(),
+        validate=lambda _: {},
     )
 
 

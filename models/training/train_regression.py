@@ -1,4 +1,4 @@
-"""A regression on buildings from its plan to the card on the disk, with its scores."""
+"""A regression on buildings, from its config to its card with scores, which is written."""
 
 import time
 from collections.abc import Sequence
@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from geo.store.atomic_io import make_folder, replace_file, writing
-from geo.types import Float64Array, FloatArray
 from models.cards.card import CARD_NAME, ModelCard, Score, card_bytes
-from models.cards.inputs import UNCLASSIFIED, BandStatistics
+from models.cards.inputs import UNCLASSIFIED
 from models.cards.training_record import Training
 from models.damage.regression import grades_of, logits, regression_of, standardised
 from models.datasets.base import data_digest
-from models.datasets.xbd import DamageTiles, open_xbd
+from models.datasets.statistics import band_statistics
+from models.datasets.xbd import DamageTiles, building_pixels, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.windows import ProgressReceiver
-from models.training.fit_regression import GradedTile, GradingPlan, fit_card, measure_tile
+from models.training.config import RegressionConfig
+from models.training.fit_regression import GradedTile, fit_card, measure_tile
 
 _LIBRARIES = ("numpy", "scipy")
 _METRICS = {
@@ -29,29 +30,30 @@ _METRICS = {
 }
 
 
-def train_grader(plan: GradingPlan, *, out: Path, progress: ProgressReceiver) -> ModelCard:
-    """Fit a regression to all tiles of a plan, score it tile by tile, and write its card.
+def train_regression(
+    config: RegressionConfig, *, out: Path, progress: ProgressReceiver
+) -> ModelCard:
+    """Fit a regression to all tiles of a config, score it tile by tile, and write its card.
 
     Raises:
-        DataInvalid: where the data cannot be read, or no building can be learned from.
+        DataInvalid: where the data cannot be read, or no building can be fitted to.
         TrainingInvalid: where there are too few buildings of a grade.
         StoreError: where `out` cannot be written.
     """
     started = time.monotonic()
-    labelled = open_xbd(plan.root, plan.split)
-    tiles, seen = _read(plan, labelled, progress)
-    draft = fit_card(plan, tiles)
+    labelled = open_xbd(config.root, config.split)
+    tiles = _measured(config, labelled, progress)
+    draft = fit_card(config, tiles)
+    statistics = band_statistics(draft.inputs, building_pixels(labelled), model=draft.name)
     several = len(tiles) > 1
     fields = {
         "inputs": tuple(
-            entry.model_copy(
-                update={"training_statistics": _bands([images[number] for images in seen])}
-            )
-            for number, entry in enumerate(draft.inputs)
+            entry.model_copy(update={"training_statistics": statistics[entry.name]})
+            for entry in draft.inputs
         ),
         "tested_on": "each tile in turn, with a regression on the others" if several else "nothing",
-        "scores": crossed_scores(plan, tiles) if several else (),
-        "training": _training(plan, labelled, started),
+        "scores": cross_validated(config, tiles) if several else (),
+        "training": _training(config, labelled, started),
     }
     card = ModelCard.model_validate(dict(draft) | fields)
     with writing(out):
@@ -60,8 +62,8 @@ def train_grader(plan: GradingPlan, *, out: Path, progress: ProgressReceiver) ->
     return card
 
 
-def crossed_scores(plan: GradingPlan, tiles: Sequence[GradedTile]) -> tuple[Score, ...]:
-    """Return the scores on each tile of a regression that learned from the others.
+def cross_validated(config: RegressionConfig, tiles: Sequence[GradedTile]) -> tuple[Score, ...]:
+    """Return the scores on each tile of a regression that was fitted to the others.
 
     Raises:
         DataInvalid, TrainingInvalid: see `fit_card`.
@@ -69,82 +71,57 @@ def crossed_scores(plan: GradingPlan, tiles: Sequence[GradedTile]) -> tuple[Scor
     scores = []
     for tile in tiles:
         others = [other for other in tiles if other is not tile]
-        found = graded(fit_card(plan, others), tile)
-        values = {**found.scores, "ece": found.ece}
-        scores += [_score(tile, others, name, value) for name, value in values.items()]
-    return tuple(score for score in scores if score is not None)
+        predictions = predict_tile(fit_card(config, others), tile)
+        values = {**predictions.scores, "ece": predictions.ece}
+        scores += [
+            _score(tile, others, name, value) for name, value in values.items() if value is not None
+        ]
+    return tuple(scores)
 
 
-def graded(card: ModelCard, tile: GradedTile) -> BuildingPredictions:
-    """Return what a regression says of the graded buildings of a tile."""
+def predict_tile(card: ModelCard, tile: GradedTile) -> BuildingPredictions:
+    """Return the predictions of a regression for the graded buildings of a tile."""
     architecture = regression_of(card)
-    probabilities = grades_of(
-        logits(card, architecture, standardised(architecture, tile.measured))
-    ).astype(np.float64)
+    design = standardised(architecture, tile.measured)
+    probabilities = grades_of(logits(card, architecture, design)).astype(np.float64)
     known = tile.grades != UNCLASSIFIED
     return BuildingPredictions(tile.grades[known], probabilities[known])
 
 
-def _read(
-    plan: GradingPlan, labelled: DamageTiles, progress: ProgressReceiver
-) -> tuple[list[GradedTile], list[tuple[Float64Array, ...]]]:
-    """Return the features of all tiles, and statistics of their images before and after."""
-    tiles, seen = [], []
+def _measured(
+    config: RegressionConfig, labelled: DamageTiles, progress: ProgressReceiver
+) -> list[GradedTile]:
+    """Return the features of all tiles."""
+    tiles = []
     progress.start("labelled tiles", len(labelled))
     try:
         for index in range(len(labelled)):
-            tile = labelled[index]
-            tiles.append(measure_tile(tile, plan))
-            seen.append(tuple(_statistics(image) for image in tile.images))
+            tiles.append(measure_tile(labelled[index], config))
             progress.advance(1)
     finally:
         progress.finish()
-    return tiles, seen
+    return tiles
 
 
-def _score(
-    tile: GradedTile, others: Sequence[GradedTile], measure: str, value: float | None
-) -> Score | None:
-    if value is None:
-        return None
+def _score(tile: GradedTile, others: Sequence[GradedTile], measure: str, value: float) -> Score:
     rounded = round(value, 4)
-    return Score.model_validate(
-        {
-            "dataset": "xBD",
-            "split": tile.name,
-            "metric": f"{_METRICS[measure]}, per building in the labels' footprints, learned from "
-            f"{', '.join(other.name for other in others)} alone",
-            "value": rounded,
-            "n": 1,
-            "measure": measure,
-            "trainings": (rounded,),
-            "trainings_differ_in": "fold",
-        }
+    names = ", ".join(other.name for other in others)
+    return Score(
+        dataset="xBD",
+        split=tile.name,
+        metric=f"{_METRICS[measure]}, per building in the labels' footprints, trained on {names} "
+        "alone",
+        value=rounded,
+        n=1,
+        measure=measure,
+        trainings=(rounded,),
+        trainings_differ_in="fold",
     )
 
 
-def _statistics(image: FloatArray) -> Float64Array:
-    """Return mean, mean square and percentiles of the bands of an image, (3, 5)."""
-    values = image[:, np.isfinite(image).all(axis=0)].astype(np.float64)
-    spread = np.percentile(values, (1, 50, 99), axis=1)
-    return np.stack([values.mean(axis=1), (values**2).mean(axis=1), *spread], axis=1)
-
-
-def _bands(tiles: Sequence[Float64Array]) -> tuple[BandStatistics, ...]:
-    """Return the statistics of the bands, the mean over tiles."""
-    return tuple(
-        BandStatistics(
-            mean=round(mean, 3),
-            std=round(float(np.sqrt(max(square - mean**2, 1e-6))), 3),
-            percentiles=(round(low, 1), round(middle, 1), round(high, 1)),
-        )
-        for mean, square, low, middle, high in np.mean(tiles, axis=0).tolist()
-    )
-
-
-def _training(plan: GradingPlan, labelled: DamageTiles, started: float) -> Training:
+def _training(config: RegressionConfig, labelled: DamageTiles, started: float) -> Training:
     return Training(
-        config_sha256=plan.digest,
+        config_sha256=config.digest,
         data_sha256=data_digest(labelled),
         seed=0,
         epochs=1,

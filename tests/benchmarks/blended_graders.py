@@ -19,8 +19,9 @@ from models.damage.grader import Grader
 from models.datasets.xbd import DamageTile, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.model import load_model
-from models.training.fit_regression import GradingPlan, fit_card, measure_tile, read_grading_plan
-from models.training.train_regression import graded
+from models.training.config import RegressionConfig, read_regression_config
+from models.training.fit_regression import fit_card, measure_tile
+from models.training.train_regression import predict_tile
 from tests.benchmarks.learning_curve import PLAN
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -30,7 +31,7 @@ _EVEN = 0.25
 
 
 def blends(
-    plan: GradingPlan, network: Grader, *, learned_from: DamageTile, new: DamageTile
+    plan: RegressionConfig, network: Grader, *, learned_from: DamageTile, new: DamageTile
 ) -> Iterator[tuple[float, BuildingPredictions]]:
     """Yield the grades of a new tile for each of `SHARES`.
 
@@ -46,7 +47,7 @@ def blends(
         TrainingInvalid: where the tile has too few buildings of a grade.
     """
     parent = fit_card(plan, [measure_tile(learned_from, plan)])
-    regression = graded(parent, measure_tile(new, plan))
+    regression = predict_tile(parent, measure_tile(new, plan))
     answers = network.grade(*new.images, new.buildings, count=len(new.polygons))
     theirs = _even(answers[new.grades != UNCLASSIFIED].astype(np.float64))
     for share in SHARES:
@@ -69,7 +70,7 @@ def main(root: str, model: str, learned: str, new: str) -> None:
     """
     network = load_model(find(model, extra=None), "grades", device="cpu")
     tiles = [open_xbd(Path(root), name)[0] for name in (learned, new)]
-    plan = read_grading_plan(PLAN, root=Path(root))
+    plan = read_regression_config(PLAN, root=Path(root))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("share_of_network", "auc_damaged", "macro_f1_two", "macro_f1_four", "ece"))
     for share, found in blends(plan, network, learned_from=tiles[0], new=tiles[1]):

@@ -20,14 +20,13 @@ from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.windows import NoProgress
+from models.training.config import RegressionConfig, read_regression_config
 from models.training.fit_regression import (
     GradedTile,
-    GradingPlan,
-    Lesson,
+    TrainingBuildings,
     fit_card,
-    lesson_of,
     measure_tile,
-    read_grading_plan,
+    training_buildings,
 )
 
 LABELS = (0, 5, 20, 50, 100)
@@ -52,7 +51,7 @@ class Point:
 
 
 def learning_curve(
-    plan: GradingPlan, tiles: Sequence[GradedTile], *, draws: int = DRAWS, seed: int = 0
+    plan: RegressionConfig, tiles: Sequence[GradedTile], *, draws: int = DRAWS, seed: int = 0
 ) -> Iterator[Point]:
     """Yield the points of every tile, for those of `LABELS` that leave enough to score on.
 
@@ -64,15 +63,17 @@ def learning_curve(
         raise DataInvalid("a curve needs two tiles, one to learn from and one that is new")
     for tile in tiles:
         parent = fit_card(plan, [other for other in tiles if other is not tile])
-        lesson = lesson_of(plan, regression_of(parent), [tile])
+        buildings = training_buildings(plan, regression_of(parent), [tile])
         chance = np.random.default_rng(seed)
-        for labels in (n for n in LABELS if len(lesson.grades) - n >= LEAST_SCORED):
-            orders = [chance.permutation(len(lesson.grades)) for _ in range(draws if labels else 1)]
-            found = [_scored(parent, lesson, order, labels) for order in orders]
+        for labels in (n for n in LABELS if len(buildings.grades) - n >= LEAST_SCORED):
+            orders = [
+                chance.permutation(len(buildings.grades)) for _ in range(draws if labels else 1)
+            ]
+            found = [_scored(parent, buildings, order, labels) for order in orders]
             yield Point(
                 tile=tile.name,
                 labels=labels,
-                scored=len(lesson.grades) - labels,
+                scored=len(buildings.grades) - labels,
                 auc_damaged=_known(found, "auc_damaged"),
                 macro_f1_two=_known(found, "macro_f1_two"),
                 macro_f1_four=_known(found, "macro_f1_four"),
@@ -84,20 +85,22 @@ def _known(found: Sequence[BuildingPredictions], name: str) -> tuple[float, ...]
 
 
 def _scored(
-    parent: ModelCard, lesson: Lesson, order: npt.NDArray[np.integer], labels: int
+    parent: ModelCard, buildings: TrainingBuildings, order: npt.NDArray[np.integer], labels: int
 ) -> BuildingPredictions:
     """Return what a regression says of the buildings that gave no label."""
     known, rest = order[:labels], order[labels:]
     card = parent
     if labels:
-        card, _ = adapt_regression(parent, lesson.design[known], lesson.grades[known], NoProgress())
-    three = logits(card, regression_of(card), lesson.design[rest])
-    return BuildingPredictions(lesson.grades[rest], grades_of(three).astype(np.float64))
+        card, _ = adapt_regression(
+            parent, buildings.design[known], buildings.grades[known], NoProgress()
+        )
+    three = logits(card, regression_of(card), buildings.design[rest])
+    return BuildingPredictions(buildings.grades[rest], grades_of(three).astype(np.float64))
 
 
 def main(root: str) -> None:
     """Write the curve as CSV to stdout: mean and standard deviation over the draws."""
-    plan = read_grading_plan(PLAN, root=Path(root))
+    plan = read_regression_config(PLAN, root=Path(root))
     labelled = open_xbd(plan.root, plan.split)
     tiles = [measure_tile(labelled[index], plan) for index in range(len(labelled))]
     writer = csv.writer(sys.stdout, lineterminator="\n")

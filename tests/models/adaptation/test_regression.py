@@ -8,7 +8,7 @@ from models.damage.regression import logits, regression_of
 from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.windows import NoProgress
-from models.training.fit_regression import fit_card, lesson_of, measure_tile
+from models.training.fit_regression import fit_card, measure_tile, training_buildings
 from tests.benchmarks.learning_curve import LABELS, learning_curve
 from tests.models.damage.made import plan, town, write_xbd
 
@@ -35,8 +35,8 @@ def parent(settings, tiles):
 
 
 @pytest.fixture(scope="module")
-def lesson(settings, tiles, parent):
-    return lesson_of(settings, regression_of(parent), tiles[1:])
+def buildings(settings, tiles, parent):
+    return training_buildings(settings, regression_of(parent), tiles[1:])
 
 
 def turned(grades):
@@ -44,13 +44,14 @@ def turned(grades):
     return (5 - grades).astype(np.uint8)
 
 
-def test_labels_that_contradict_the_parent_are_learned(parent, lesson):
-    grades = turned(lesson.grades)
+def test_labels_that_contradict_the_parent_are_learned(parent, buildings):
+    grades = turned(buildings.grades)
     order = np.random.default_rng(0).permutation(48)
     known, rest = order[:32], order[32:]
-    adapted, found = adapt_regression(parent, lesson.design[known], grades[known], NoProgress())
+    adapted, found = adapt_regression(parent, buildings.design[known], grades[known], NoProgress())
     before, after = (
-        logits(card, regression_of(card), lesson.design[rest])[:, 0] for card in (parent, adapted)
+        logits(card, regression_of(card), buildings.design[rest])[:, 0]
+        for card in (parent, adapted)
     )
     damaged = grades[rest] >= 3
     assert ((before > 0) == damaged).mean() < 0.4
@@ -59,16 +60,16 @@ def test_labels_that_contradict_the_parent_are_learned(parent, lesson):
     assert ((found.held_out[:, 0] > 0) == (grades[known] >= 3)).mean() > 0.6
 
 
-def test_labels_that_agree_change_little(parent, lesson):
-    adapted, _ = adapt_regression(parent, lesson.design, lesson.grades, NoProgress())
-    before, after = (logits(c, regression_of(c), lesson.design) for c in (parent, adapted))
+def test_labels_that_agree_change_little(parent, buildings):
+    adapted, _ = adapt_regression(parent, buildings.design, buildings.grades, NoProgress())
+    before, after = (logits(c, regression_of(c), buildings.design) for c in (parent, adapted))
     assert ((before[:, 0] > 0) == (after[:, 0] > 0)).mean() > 0.8
 
 
-def test_a_logit_without_labels_of_both_answers_keeps_the_parent(parent, lesson):
-    few = np.concatenate([np.flatnonzero(lesson.grades == grade)[:6] for grade in (1, 4)])
+def test_a_logit_without_labels_of_both_answers_keeps_the_parent(parent, buildings):
+    few = np.concatenate([np.flatnonzero(buildings.grades == grade)[:6] for grade in (1, 4)])
     adapted, found = adapt_regression(
-        parent, lesson.design[few], turned(lesson.grades[few]), NoProgress()
+        parent, buildings.design[few], turned(buildings.grades[few]), NoProgress()
     )
     old, new = regression_of(parent), regression_of(adapted)
     # Every undamaged building has no damage at all, every damaged one is destroyed.
@@ -91,10 +92,10 @@ def test_labels_that_do_not_fit_are_one_sentence(parent, features, grades, said)
         adapt_regression(parent, features, np.array(grades, np.uint8), NoProgress())
 
 
-def test_only_a_regression_is_adapted(lesson):
+def test_only_a_regression_is_adapted(buildings):
     card = find("ndwi-water").card
     with pytest.raises(InputsMismatch, match="ndwi-water is a detector and no regression"):
-        adapt_regression(card, lesson.design, lesson.grades, NoProgress())
+        adapt_regression(card, buildings.design, buildings.grades, NoProgress())
 
 
 def test_a_curve_scores_on_what_gave_no_label(settings, tiles):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from models.datasets.xbd import CODE_OF
-from models.training.fit_regression import GradingPlan
+from models.training.config import RegressionConfig
 from tests.models.datasets.made import write_image
 
 STEP_PX, HOUSE_PX = 30, 16
@@ -83,7 +83,7 @@ def write_xbd(
     return root
 
 
-def plan(root: Path, **changes: Any) -> GradingPlan:
+def plan(root: Path, **changes: Any) -> RegressionConfig:
     """Return a small plan of a regression."""
     fields: dict[str, Any] = {
         "kind": "building-regression",
@@ -107,4 +107,4 @@ def plan(root: Path, **changes: Any) -> GradingPlan:
             "limits": ["It knows one made town."],
         },
     }
-    return GradingPlan.model_validate(fields | changes)
+    return RegressionConfig.model_validate(fields | changes)

@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 
 from models.cards.architecture import NetworkArchitecture
 from models.networks.network import build, encoder_of
-from models.training.artifacts import begin_encoder
+from models.training.artifacts import load_encoder
 
 torch.set_num_threads(1)
 FIELDS = {
@@ -76,7 +76,7 @@ def test_its_encoder_begins_with_that_of_a_network_for_single_images(network, tm
     single = build(architecture(siamese=False, in_channels=3, pixel_head=8), name="single")
     path = tmp_path / "weights.safetensors"
     save_file(single.state_dict(), path)
-    begin_encoder(network, path, architecture=architecture())
+    load_encoder(network, path, architecture=architecture())
     wanted = encoder_of(single).state_dict()
     for name, tensor in encoder_of(network).state_dict().items():
         assert torch.equal(tensor, wanted[name]), name

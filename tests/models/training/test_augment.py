@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.training.augment import Augmenter, calmed, changed, clouds, haze, only, shifted
+from models.training.augment import Augmenter, changed, clouds, haze, only, remove_event, shifted
 from models.training.config import Augmentation, InputSubset, Jitter
 from models.training.dataset import Layout, Tile
 from tests.models.training.plans import config
@@ -171,7 +171,7 @@ def test_clouds_hang_together():
         assert edges < 0.3 * 2 * cover.mean() * (1 - cover.mean())
 
 
-def test_a_calm_tile_shows_two_dates_without_a_flood_between(inputs, layout):
+def test_a_event_free_tile_shows_two_dates_without_a_flood_between(inputs, layout):
     """Each way comes up: twice before, twice after, or the flood going away; and nothing else."""
     assert layout.pairs == ((0, 1),)  # the optical image after has none before
     before, after = torch.zeros(4, 4), torch.ones(4, 4)
@@ -180,19 +180,19 @@ def test_a_calm_tile_shows_two_dates_without_a_flood_between(inputs, layout):
     torch.manual_seed(6)
     shown = set()
     for _ in range(40):
-        calm, there = calmed(channels, seen, layout, slots=("s1-before", "s1-after"))
+        event_free, there = remove_event(channels, seen, layout, names=("s1-before", "s1-after"))
         assert there.all()
-        shown.add((float(calm[0].mean()), float(calm[1].mean())))
+        shown.add((float(event_free[0].mean()), float(event_free[1].mean())))
     assert shown == {(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)}
     np.testing.assert_array_equal(channels[:2], torch.stack([before, after]))
     for _ in range(10):
-        alone, _ = calmed(channels, seen, layout, slots=("s1-after",))
+        alone, _ = remove_event(channels, seen, layout, names=("s1-after",))
         assert not alone[1].any()
 
 
-def test_nothing_is_to_be_found_in_a_calm_tile(inputs, layout):
+def test_nothing_is_to_be_found_in_a_event_free_tile(inputs, layout):
     pair = InputSubset(inputs=("s1-before", "s1-after"), weight=1)
-    augment = Augmenter(inputs, layout, Augmentation(calm=0.5), (pair,), 32)
+    augment = Augmenter(inputs, layout, Augmentation(without_event=0.5), (pair,), 32)
     torch.manual_seed(7)
     found = [bool(augment(tile())[1].any()) for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.1)

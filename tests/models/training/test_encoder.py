@@ -9,7 +9,7 @@ from flows.reports.progress import QuietProgress
 from models.cards.registry import find
 from models.errors import TrainingInvalid, WeightsMismatch
 from models.networks.network import build
-from models.training.artifacts import adapted, begin_encoder, weights_file
+from models.training.artifacts import fit_channels, load_encoder, weights_file
 from models.training.config import read_config
 from models.training.train import train
 from tests.models.datasets.made import write_ombria
@@ -60,7 +60,7 @@ def test_the_encoder_of_a_whole_network_is_taken_and_nothing_else(network, archi
     other = whole_network(architecture)
     before = network.segmentation_head[0].weight.clone()
     path = saved(other, tmp_path / "weights.safetensors")
-    digest = begin_encoder(network, path, architecture=architecture)
+    digest = load_encoder(network, path, architecture=architecture)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert same(network, {name.removeprefix("encoder."): t for name, t in other.items()})
     assert torch.equal(network.segmentation_head[0].weight, before)
@@ -72,7 +72,7 @@ def test_an_encoder_by_itself_is_taken(network, architecture, tmp_path):
         for name, tensor in whole_network(architecture).items()
         if name.startswith("encoder.") and not name.endswith("num_batches_tracked")
     }
-    begin_encoder(network, saved(encoder, tmp_path / "e.safetensors"), architecture=architecture)
+    load_encoder(network, saved(encoder, tmp_path / "e.safetensors"), architecture=architecture)
     counters = {n: t for n, t in network.encoder.state_dict().items() if n not in encoder}
     assert same(network, encoder | counters)
 
@@ -81,7 +81,7 @@ def test_a_classifier_of_timm_of_three_channels_is_adapted_as_timm_does(
     network, architecture, tmp_path
 ):
     tensors = classifier()
-    begin_encoder(network, saved(tensors, tmp_path / "c.safetensors"), architecture=architecture)
+    load_encoder(network, saved(tensors, tmp_path / "c.safetensors"), architecture=architecture)
     there = network.encoder.state_dict()
     assert torch.equal(there[f"model.{INNER}"], tensors[INNER])
     expected = timm.models.adapt_input_conv(7, tensors["conv_stem.weight"])
@@ -91,14 +91,14 @@ def test_a_classifier_of_timm_of_three_channels_is_adapted_as_timm_does(
 def test_a_convolution_for_one_channel_sums_and_for_more_repeats():
     weight = torch.arange(24, dtype=torch.float32).reshape(2, 3, 2, 2)
     grey = torch.rand(1, 1, 4, 4)
-    one = torch.nn.functional.conv2d(grey, adapted(weight, channels=1))
+    one = torch.nn.functional.conv2d(grey, fit_channels(weight, channels=1))
     torch.testing.assert_close(one, torch.nn.functional.conv2d(grey.expand(1, 3, 4, 4), weight))
     # What is the same in all channels gives the same answer, however many there are.
     for channels in (2, 4, 6, 7):
-        more = adapted(weight, channels=channels)
+        more = fit_channels(weight, channels=channels)
         assert more.shape == (2, channels, 2, 2)
         assert torch.equal(more[:, 0] * channels, weight[:, 0] * 3)
-    six = torch.nn.functional.conv2d(grey.expand(1, 6, 4, 4), adapted(weight, channels=6))
+    six = torch.nn.functional.conv2d(grey.expand(1, 6, 4, 4), fit_channels(weight, channels=6))
     torch.testing.assert_close(six, one)
 
 
@@ -117,7 +117,7 @@ def test_weights_of_another_encoder_are_refused(network, architecture, tmp_path,
     before = network.encoder.state_dict()[STEM].clone()
     path = saved(tensors, tmp_path / "wrong.safetensors")
     with pytest.raises(WeightsMismatch, match=said):
-        begin_encoder(network, path, architecture=architecture)
+        load_encoder(network, path, architecture=architecture)
     assert torch.equal(network.encoder.state_dict()[STEM], before)
 
 
@@ -132,10 +132,10 @@ def test_a_folder_holds_the_file_of_the_encoder(tmp_path):
 
 def test_a_file_that_cannot_be_used_is_said_so(network, architecture, tmp_path):
     with pytest.raises(WeightsMismatch, match="cannot be read: No such file"):
-        begin_encoder(network, tmp_path / "none.safetensors", architecture=architecture)
+        load_encoder(network, tmp_path / "none.safetensors", architecture=architecture)
     torch.save(classifier(), tmp_path / "weights.pth")
     with pytest.raises(WeightsMismatch, match="are not safetensors"):
-        begin_encoder(network, tmp_path / "weights.pth", architecture=architecture)
+        load_encoder(network, tmp_path / "weights.pth", architecture=architecture)
 
 
 def test_a_training_begins_with_the_weights_and_the_card_names_their_digest(tmp_path, architecture):
@@ -147,7 +147,7 @@ def test_a_training_begins_with_the_weights_and_the_card_names_their_digest(tmp_
     card = train(read_config(path), out=tmp_path / "out", progress=QuietProgress())
     assert card.training.encoder_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     network = build(architecture, name="trained")
-    begin_encoder(network, find(tmp_path / "out").weights, architecture=architecture)
+    load_encoder(network, find(tmp_path / "out").weights, architecture=architecture)
     there = network.encoder.state_dict()[f"model.{INNER}"]
     torch.testing.assert_close(there, classifier()[INNER], atol=0, rtol=1e-3)
 
@@ -157,6 +157,6 @@ def test_a_training_begins_with_the_weights_and_the_card_names_their_digest(tmp_
         train(read_config(path), out=tmp_path / "out", progress=QuietProgress())
 
 
-def test_where_the_weights_lie_is_no_part_of_the_configs_digest(tmp_path):
+def test_the_path_of_the_weights_is_no_part_of_the_digest_of_a_config(tmp_path):
     plain = config(tmp_path)
     assert config(tmp_path, encoder_weights="a.safetensors").digest == plain.digest

@@ -1,4 +1,4 @@
-"""A siamese network that learns buildings and their grades, in squares of one tile."""
+"""A siamese network that is trained on buildings and their grades, in squares of one tile."""
 
 import csv
 
@@ -12,7 +12,7 @@ from models.datasets.xbd import open_xbd
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
 from models.training.config import TrainingConfig
-from models.training.train import open_job, train
+from models.training.train import open_data, train
 from tests.models.damage.made import town, write_xbd
 from tests.models.training.plans import plan
 
@@ -74,9 +74,9 @@ def test_the_card_has_a_class_and_a_temperature_for_each_grade(trained):
     assert [entry.threshold for entry in card.classes[1:]] == [0.5] * 3
     assert len(card.calibration.parameters.temperature) == 4
     assert card.calibration.fitted_on == (
-        "xbd all, fold 0 of 4 in squares of 32 px, never learned from"
+        "xbd all, fold 0 of 4 in squares of 32 px, never trained on"
     )
-    # A split of the set that was not learned from there is none.
+    # No split of the set was left out as a whole.
     assert card.training.left_out is None
     assert card.training.tiles == 1
 
@@ -102,23 +102,23 @@ def test_what_was_trained_grades_buildings_and_is_scored_with_and_without_footpr
     assert scores["note"] is None
 
 
-def test_a_second_set_is_learned_from_beside_the_first(tmp_path):
-    """Nothing of it is left out, and its name and its bytes are on the card."""
+def test_additional_data_is_for_training_only(tmp_path):
+    """Its name and its bytes are on the card."""
     first, second = tmp_path / "first", tmp_path / "second"
     write_xbd(first, "a-storm_00000000", town(side=3))
     write_xbd(second, "a-fire_00000000", town(1, side=3))
     data = {"kind": "xbd", "root": str(first), "folds": 4, "block_px": 32}
-    more = data | {"also": [{"kind": "xbd", "root": str(second)}], "repeat": 2}
-    jobs = [open_job(config(first, data=fields), QuietProgress()) for fields in (data, more)]
-    alone, both = jobs
-    assert [len(job.learned_from) for job in jobs] == [1, 3]
-    assert [job.tiles for job in jobs] == [1, 2]
-    assert [len(job.left_out) for job in jobs] == [1, 1]
-    known = [[bool(tile.known[0].all()) for tile in map(job.learned_from.__getitem__, range(n))]
-             for job, n in ((alone, 1), (both, 3))]  # fmt: skip
+    more = data | {"additional": [{"kind": "xbd", "root": str(second)}], "repeat": 2}
+    opened = [open_data(config(first, data=fields), QuietProgress()) for fields in (data, more)]
+    alone, both = opened
+    assert [len(one.training) for one in opened] == [1, 3]
+    assert [one.tiles for one in opened] == [1, 2]
+    assert [len(one.validation) for one in opened] == [1, 1]
+    known = [[bool(tile.known[0].all()) for tile in map(one.training.__getitem__, range(n))]
+             for one, n in ((alone, 1), (both, 3))]  # fmt: skip
     assert known == [[False], [False, False, True]]
     assert both.card.trained_on == f"{alone.card.trained_on}, and xbd second"
     assert both.card.inputs == alone.card.inputs
     assert both.data_sha256 != alone.data_sha256
     with pytest.raises(IndexError):
-        both.learned_from[3]
+        both.training[3]

@@ -10,7 +10,7 @@ from models.training.augment import Augmenter
 from models.training.config import Augmentation, InputSubset, TrainingConfig
 from models.training.dataset import Layout, Tile
 from models.training.loop import NAME
-from models.training.pretrain import ENCODER_NAME, HiddenError, Hider, pretrain
+from models.training.pretrain import ENCODER_NAME, HiddenError, HideSquares, pretrain
 from models.training.train import train
 from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
@@ -25,7 +25,7 @@ def root(tmp_path_factory):
     return write_ombria(tmp_path_factory.mktemp("ombria"), numbers)
 
 
-def test_squares_are_hidden_from_all_bands_and_asked_for(root):
+def test_squares_are_hidden_in_all_bands_and_scored(root):
     inputs = config(root).card.inputs
     seen = torch.ones(3, 64, 64, dtype=torch.bool)
     seen[:, :, :20] = False
@@ -35,41 +35,41 @@ def test_squares_are_hidden_from_all_bands_and_asked_for(root):
     every = InputSubset(inputs=tuple(entry.name for entry in inputs), weight=1)
     layout = Layout.of(inputs, availability=True)
     torch.manual_seed(1)
-    hide = Hider(Augmenter(inputs, layout, Augmentation(flips=False), (every,), 64), bands=4)
-    holed, whole, asked = hide(tile)
+    hide = HideSquares(Augmenter(inputs, layout, Augmentation(flips=False), (every,), 64), bands=4)
+    holed, whole, scored = hide(tile)
     torch.testing.assert_close(whole, channels[:4].float())
-    assert not holed[:, asked[0]].any()
-    assert not asked[0, :, :20].any()
-    left = ~asked[0] & seen[0]
+    assert not holed[:, scored[0]].any()
+    assert not scored[0, :, :20].any()
+    left = ~scored[0] & seen[0]
     torch.testing.assert_close(holed[:4, left], whole[:, left])
-    assert 0.3 < asked[0, :, 20:].float().mean() < 0.7
+    assert 0.3 < scored[0, :, 20:].float().mean() < 0.7
     # Whole squares: nothing of one can be seen.
-    assert asked[0, :16, 32:48].float().mean() in (0, 1)
+    assert scored[0, :16, 32:48].float().mean() in (0, 1)
 
 
-def test_only_what_was_hidden_is_an_error():
-    whole, guess = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
-    asked = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
-    assert HiddenError()(guess, whole, asked) == 0
-    asked[..., 0, 0] = True
-    guess[..., 0, 0] = 3
-    assert HiddenError()(guess, whole, asked) == 3
+def test_only_hidden_pixels_are_scored():
+    whole, prediction = torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 4, 4)
+    scored = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    assert HiddenError()(prediction, whole, scored) == 0
+    scored[..., 0, 0] = True
+    prediction[..., 0, 0] = 3
+    assert HiddenError()(prediction, whole, scored) == 3
 
 
-def test_an_encoder_learns_without_labels_and_a_training_begins_with_it(root, tmp_path):
-    fields = plan(root, optimiser={"epochs": 12, "batch": 4, "average": 0.5, "learning_rate": 3e-3})
+def test_a_training_starts_with_a_pretrained_encoder(root, tmp_path):
+    fields = plan(root, optimiser={"epochs": 3, "batch": 4, "average": 0.5, "learning_rate": 3e-3})
     pretraining = TrainingConfig.model_validate(fields)
     path = pretrain(pretraining, out=tmp_path / "encoder", progress=QuietProgress())
     assert path == tmp_path / "encoder" / ENCODER_NAME
     with (tmp_path / "encoder" / "log.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert len(losses) == 12
+    assert len(losses) == 3
     begun = TrainingConfig.model_validate(plan(root, encoder_weights=str(path)))
     card = train(begun, out=tmp_path / "trained", progress=QuietProgress())
     assert card.training.encoder_sha256 is not None
 
 
-def test_how_labels_are_learned_changes_nothing(root, tmp_path):
+def test_the_loss_on_labels_changes_nothing(root, tmp_path):
     one = pretrain(config(root), out=tmp_path / "one", progress=QuietProgress())
     flipped = plan(root, loss={"cross_entropy": 0.0, "dice": 1.0})
     two = pretrain(
@@ -79,7 +79,7 @@ def test_how_labels_are_learned_changes_nothing(root, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_training_does_not_go_on_where_a_pretraining_was(root, tmp_path):
+def test_a_training_does_not_resume_a_pretraining(root, tmp_path):
     pretrain(config(root), out=tmp_path, progress=QuietProgress())
     assert (tmp_path / NAME).is_file()
     with pytest.raises(TrainingInvalid, match="give another --out"):

@@ -42,9 +42,9 @@ def test_a_label_of_yes_and_no_is_the_one_finding():
 @pytest.mark.parametrize(
     ("grades", "findings", "said"),
     [
-        (None, ALL, "do not say minor_damage; they have no grades"),
-        (MASK, (Finding.WATER,), "are buildings, and water is to be learned"),
-        (MASK, (Finding.BUILDING, Finding.FLOOD), "do not say flood"),
+        (None, ALL, "do not have minor_damage; they have no grades"),
+        (MASK, (Finding.WATER,), "are buildings, and the card finds water"),
+        (MASK, (Finding.BUILDING, Finding.FLOOD), "do not have flood"),
     ],
 )
 def test_labels_of_something_else_are_refused(grades, findings, said):

@@ -42,7 +42,7 @@ def trained(root, tmp_path_factory):
     return config(root), out
 
 
-def test_the_card_says_what_it_learned_from_and_loads(trained):
+def test_the_card_names_its_training_and_loads(trained):
     plan, out = trained
     card = find(out).card
     assert card.training.config_sha256 == plan.digest
@@ -108,7 +108,7 @@ def test_another_seed_gives_other_weights(trained, root, tmp_path):
 
 
 def test_the_scores_of_the_card_are_those_of_the_evaluation(trained, root):
-    """Two ways to the same figure: the loop's tally, and the model as the main job loads it."""
+    """Two ways to the same figure: the loop's validation, and the model as a map loads it."""
     _, out = trained
     ref = find(out)
     left_out = open_set(Kind.OMBRIA, root, split="train-fold-0-of-3")
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_other_data_is_refused(trained, tmp_path):
 
 def test_a_damaged_checkpoint_is_refused(root, tmp_path):
     (tmp_path / NAME).write_bytes(b"\x80\x04K\x01.")
-    with pytest.raises(TrainingInvalid, match=r"cannot be read .* remove it to begin anew"):
+    with pytest.raises(TrainingInvalid, match=r"cannot be read .* remove it to start again"):
         train(config(root), out=tmp_path, progress=QuietProgress())
 
 

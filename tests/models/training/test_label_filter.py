@@ -4,11 +4,11 @@ import pytest
 from models.datasets.base import Sample
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
-from models.training.config import Doubt
-from models.training.dataset import believed
+from models.training.config import LabelFilter
+from models.training.dataset import accepted_labels
 
 BANDS = ("green", "nir", "swir16")
-MNDWI = Doubt(index="mndwi", wet_below=0.0, dry_above=0.5)
+MNDWI = LabelFilter(index="mndwi", wet_below=0.0, dry_above=0.5)
 
 
 def sample(*, wet, bands=BANDS, valid=True):
@@ -20,18 +20,18 @@ def sample(*, wet, bands=BANDS, valid=True):
     return Sample("made", "0", {"image": image}, np.full((1, 3), wet), np.ones((1, 3), bool))
 
 
-def test_dry_ground_labelled_water_and_the_reverse_are_doubted():
-    assert believed(sample(wet=True), MNDWI).tolist() == [[True, False, True]]
-    assert believed(sample(wet=False), MNDWI).tolist() == [[False, True, True]]
+def test_dry_ground_labelled_water_and_the_reverse_are_left_out():
+    assert accepted_labels(sample(wet=True), MNDWI).tolist() == [[True, False, True]]
+    assert accepted_labels(sample(wet=False), MNDWI).tolist() == [[False, True, True]]
     ndwi = MNDWI.model_copy(update={"index": "ndwi", "dry_above": 0.3})
-    assert believed(sample(wet=False), ndwi).tolist() == [[False, True, True]]
+    assert accepted_labels(sample(wet=False), ndwi).tolist() == [[False, True, True]]
 
 
-def test_without_a_rule_or_a_valid_pixel_every_label_is_believed():
-    assert believed(sample(wet=True), None).all()
-    assert believed(sample(wet=True, valid=False), MNDWI).all()
+def test_without_a_filter_or_a_valid_pixel_every_label_is_used():
+    assert accepted_labels(sample(wet=True), None).all()
+    assert accepted_labels(sample(wet=True, valid=False), MNDWI).all()
 
 
 def test_an_image_without_the_bands_of_the_index_is_said_so():
     with pytest.raises(DataInvalid, match=r"needs green and swir16; .* made have green, nir$"):
-        believed(sample(wet=True, bands=("green", "nir")), MNDWI)
+        accepted_labels(sample(wet=True, bands=("green", "nir")), MNDWI)

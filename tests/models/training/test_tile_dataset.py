@@ -8,8 +8,8 @@ from flows.reports.progress import QuietProgress
 from models.datasets.catalog import Kind, open_set
 from models.errors import DataInvalid
 from models.training.config import TrainingConfig
-from models.training.dataset import IN_FLIGHT, ahead
-from models.training.train import open_job
+from models.training.dataset import IN_FLIGHT, prefetch
+from models.training.train import open_data
 from tests.models.datasets.made import write_ombria
 from tests.models.training.plans import config, plan
 
@@ -22,35 +22,35 @@ def root(tmp_path_factory):
     return write_ombria(tmp_path_factory.mktemp("ombria"), numbers)
 
 
-def opened(root, **data):
+def opened(root, **changes):
     fields = plan(root)
-    fields["data"] |= data
-    return open_job(TrainingConfig.model_validate(fields), QuietProgress())
+    fields["data"] |= changes
+    return open_data(TrainingConfig.model_validate(fields), QuietProgress())
 
 
-def test_tiles_that_are_not_kept_are_the_same_read_again(root):
-    kept, lazy = opened(root), opened(root, kept_gb=1e-9)
-    assert len(kept.learned_from) == len(lazy.learned_from) == 8
+def test_tiles_that_are_not_cached_are_the_same_read_again(root):
+    cached, lazy = opened(root), opened(root, cache_gb=1e-9)
+    assert len(cached.training) == len(lazy.training) == 8
     for index in range(8):
-        assert kept.learned_from[index] is kept.learned_from[index]
-        one, other = kept.learned_from[index], lazy.learned_from[index]
-        assert lazy.learned_from[index] is not other
+        assert cached.training[index] is cached.training[index]
+        one, other = cached.training[index], lazy.training[index]
+        assert lazy.training[index] is not other
         for part in ("channels", "seen", "target", "known"):
             assert torch.equal(getattr(one, part), getattr(other, part))
 
 
-def test_as_many_are_kept_as_there_is_room_for(root):
-    size = opened(root).learned_from[0].size
-    job = opened(root, kept_gb=9.5 * size / 1e9)
-    assert job.learned_from[7] is job.learned_from[7]
-    assert job.left_out[0] is job.left_out[0]
-    assert job.left_out[1] is not job.left_out[1]
+def test_as_many_are_cached_as_there_is_room_for(root):
+    size = opened(root).training[0].size
+    data = opened(root, cache_gb=9.5 * size / 1e9)
+    assert data.training[7] is data.training[7]
+    assert data.validation[0] is data.validation[0]
+    assert data.validation[1] is not data.validation[1]
 
 
-def test_where_tiles_are_kept_changes_no_weight(root):
+def test_the_cache_changes_no_digest(root):
     fields = plan(root)
     assert config(root).digest != config(root, data=fields["data"] | {"folds": 2}).digest
-    assert config(root).digest == config(root, data=fields["data"] | {"kept_gb": 1.0}).digest
+    assert config(root).digest == config(root, data=fields["data"] | {"cache_gb": 1.0}).digest
 
 
 class Counted:
@@ -74,18 +74,18 @@ class Counted:
 
 def test_tiles_come_in_their_order_and_few_are_read_ahead():
     tiles, order = Counted(), np.random.default_rng(1).permutation(1000).tolist()
-    there = ahead(tiles, order)
-    assert [next(there) for _ in range(10)] == order[:10]
+    found = prefetch(tiles, order)
+    assert [next(found) for _ in range(10)] == order[:10]
     assert tiles.started <= 10 + IN_FLIGHT
-    assert list(there) == order[10:]
+    assert list(found) == order[10:]
 
 
 def test_a_tile_that_cannot_be_read_is_said_so():
     with pytest.raises(DataInvalid, match="that tile is damaged"):
-        list(ahead(Counted(broken=40), range(100)))
+        list(prefetch(Counted(broken=40), range(100)))
 
 
 def test_the_set_is_that_of_the_config(root):
     whole = open_set(Kind.OMBRIA, root, split="train")
-    job = opened(root)
-    assert len(job.learned_from) + len(job.left_out) == len(whole)
+    data = opened(root)
+    assert len(data.training) + len(data.validation) == len(whole)

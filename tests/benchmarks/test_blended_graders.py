@@ -7,7 +7,7 @@ from models.cards.card import ModelCard
 from models.cards.inputs import UNCLASSIFIED
 from models.datasets.xbd import open_xbd
 from models.training.fit_regression import fit_card, measure_tile
-from models.training.train_regression import graded
+from models.training.train_regression import predict_tile
 from tests.benchmarks.blended_graders import SHARES, blends
 from tests.models.damage.made import plan, town, write_xbd
 
@@ -37,7 +37,7 @@ def test_a_blend_goes_from_the_regression_to_the_network(tmp_path):
     card = fit_card(settings, [measure_tile(learned, settings)])
     found = dict(blends(settings, Oracle(card, answers), learned_from=learned, new=new))
     assert tuple(found) == SHARES
-    alone = graded(card, measure_tile(new, settings))
+    alone = predict_tile(card, measure_tile(new, settings))
     assert found[0.0].scores["auc_damaged"] == alone.scores["auc_damaged"] < 1
     assert found[0.0].scores == alone.scores
     np.testing.assert_allclose(found[1.0].probabilities[:-1].max(axis=1), 1)
