@@ -42,6 +42,7 @@ from models.evaluation.metrics import Detail
 from models.inference.clouds import maskings
 from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
+from models.inference.windows import ProgressReceiver
 from models.training.config import is_regression_config, read_regression_config
 from models.training.train_regression import train_regression
 
