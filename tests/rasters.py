@@ -66,9 +66,9 @@ def write_image(
     return path
 
 
-def scene_of(path: Path, phase: Phase = Phase.AFTER, **said: Any) -> Scene:
+def scene_of(path: Path, phase: Phase = Phase.AFTER, **given: Any) -> Scene:
     """Return the only scene of a file or folder."""
-    (scene,) = scenes_of(Source(str(path), **said), phase)
+    (scene,) = scenes_of(Source(str(path), **given), phase)
     return scene
 
 

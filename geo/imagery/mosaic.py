@@ -7,7 +7,7 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from geo.errors import SourceInvalid
-from geo.imagery.reader import ALL_OF_PROVIDER, Masking, SceneReader
+from geo.imagery.reader import Masking, SceneReader
 from geo.scenes.scene import Scene
 from geo.scenes.sensors import Family
 from geo.scenes.source import Preference
@@ -46,7 +46,7 @@ class SceneMosaic:
         self.bands = tuple(bands)
         by_scene = maskings or {}
         self._readers = tuple(
-            SceneReader(scene, bands, by_scene.get(scene.id, ALL_OF_PROVIDER)) for scene in scenes
+            SceneReader(scene, bands, by_scene.get(scene.id, Masking())) for scene in scenes
         )
 
     def read(self, geobox: GeoBox) -> Raster:

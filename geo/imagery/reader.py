@@ -22,28 +22,9 @@ from geo.imagery.warp import Take, place
 from geo.raster.classify import Label
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Asset, Scene
-from geo.scenes.sensors import Family, to_decibel, to_physical
+from geo.scenes.sensors import Family, QualityBand, to_decibel, to_physical
 from geo.scenes.source import Georeference
 from geo.types import BoolArray, CodeArray, FloatArray
-
-_SCL: dict[int, Label] = {
-    0: Label.NO_DATA,
-    1: Label.NO_DATA,  # saturated or defective
-    3: Label.CLOUD_SHADOW,
-    8: Label.CLOUD,  # medium probability
-    9: Label.CLOUD,  # high probability
-    10: Label.CLOUD,  # thin cirrus
-}
-"""Scene classification of Sentinel-2 L2A (ESA, Sen2Cor ATBD, table of SCL values)."""
-
-_QA_PIXEL: dict[int, Label] = {
-    0: Label.NO_DATA,  # fill
-    1: Label.CLOUD,  # dilated cloud
-    2: Label.CLOUD,  # cirrus
-    3: Label.CLOUD,
-    4: Label.CLOUD_SHADOW,
-}
-"""Bits of QA_PIXEL, Landsat 8-9 Collection 2 Level 2 Science Product Guide, table 6-3."""
 
 FoundClouds: TypeAlias = Callable[[GeoBox], CodeArray]
 """A grid to why the ground cannot be seen there, (rows, cols): `Label.CLOUD`, `Label.CLOUD_SHADOW`,
@@ -54,13 +35,11 @@ FoundClouds: TypeAlias = Callable[[GeoBox], CodeArray]
 class Masking:
     """What hides the ground in a scene, besides pixels that hold no value."""
 
-    provider: frozenset[Label] = frozenset(_SCL.values())
+    provider: frozenset[Label] = frozenset({Label.NO_DATA, Label.CLOUD, Label.CLOUD_SHADOW})
     """Labels of the provider's mask that are used; empty: the mask is not read."""
     found: FoundClouds | None = None
     """Clouds and shadows found by a model."""
 
-
-ALL_OF_PROVIDER = Masking()
 
 BORDER_DB = -30.0
 """A Sentinel-1 pixel beside the image's edge that is darker than this is border noise: the
@@ -68,24 +47,6 @@ noise floor of IW lies near -22 dB (Sentinel-1 Product Specification), and ESA's
 removal masks the same fringe (MPC-0243, "Masking no-value pixels on GRD products")."""
 BORDER_PX = 50
 """How far the noise reaches inwards from the edge, pixels."""
-
-
-def quality_reason(codes: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], band: str) -> CodeArray:
-    """Return why each pixel cannot be trusted by the provider's mask, 0 where it can.
-
-    Args:
-        codes: (rows, cols), values of the band.
-        band: "scl" or "qa_pixel".
-    """
-    reason = np.zeros(codes.shape, np.uint8)
-    if band == "scl":
-        for value, label in _SCL.items():
-            reason[codes == value] = label
-        return reason
-    # The lowest bit wins where several are set: fill before cloud before shadow.
-    for bit, label in reversed(_QA_PIXEL.items()):
-        reason[(codes >> bit) & 1 == 1] = label
-    return reason
 
 
 def radar_border(power: FloatArray, valid: BoolArray) -> BoolArray:
@@ -150,7 +111,7 @@ class SceneReader:
     """Reads one scene onto windows of a grid; each thread opens the files for itself."""
 
     def __init__(
-        self, scene: Scene, bands: Sequence[str], masking: Masking = ALL_OF_PROVIDER
+        self, scene: Scene, bands: Sequence[str], masking: Masking = Masking()
     ) -> None:
         """Take a scene, the bands that are wanted of it, and what hides the ground in it.
 
@@ -166,8 +127,11 @@ class SceneReader:
         self._handles = _Handles()
         self._layers = _layers(scene, self.bands)
         self._tree = _tree(self._layers)
-        quality = scene.sensor.quality if masking.provider else None
-        self._quality = _layers(scene, (quality,)) if quality in scene.bands and quality else ()
+        quality = scene.sensor.quality_band
+        self._quality: tuple[QualityBand, _Layer] | None = None
+        if quality is not None and quality.name in scene.bands and masking.provider:
+            (layer,) = _layers(scene, (quality.name,))
+            self._quality = quality, layer
         self._masking = masking
 
     def read(self, geobox: GeoBox) -> tuple[FloatArray, CodeArray]:
@@ -194,8 +158,8 @@ class SceneReader:
         valid = np.isfinite(pixels).all(axis=0)
         reason = np.where(inside, np.uint8(Label.NO_DATA), np.uint8(Label.NO_IMAGERY))
         reason[valid] = 0
-        for layer in self._quality:
-            reason = np.where(reason == 0, self._mask(layer, geobox), reason)
+        if self._quality is not None:
+            reason = np.where(reason == 0, self._mask(*self._quality, geobox), reason)
         if self._masking.found is not None and not reason.all():
             reason = np.where(reason == 0, self._masking.found(geobox), reason)
         np.copyto(pixels, np.float32(np.nan), where=reason != 0)
@@ -220,16 +184,13 @@ class SceneReader:
             if all(span.start < span.stop for span in part):
                 yield self._layers[index], part
 
-    def _mask(self, layer: _Layer, geobox: GeoBox) -> CodeArray:
-        """Return why a pixel cannot be trusted; what the mask does not cover cannot be."""
-        codes, covered = self._placed(
-            layer, Take(layer.indexes, lambda stored, _: stored, nearest=True), geobox
-        )
-        stored = np.where(covered, codes[0], 0).astype(np.uint16)
-        reason = quality_reason(stored, layer.bands[0])
-        used = np.isin(reason, list(self._masking.provider))
-        reason = np.where(used, reason, np.uint8(0))
-        return np.where(covered, reason, Label.NO_DATA).astype(np.uint8)
+    def _mask(self, quality: QualityBand, layer: _Layer, geobox: GeoBox) -> CodeArray:
+        """Return why the provider does not trust a pixel; beyond its mask there is no data."""
+        take = Take(layer.indexes, lambda stored, _: stored, nearest=True)
+        values, covered = self._placed(layer, take, geobox)
+        reason = quality.reasons(np.where(covered, values[0], 0).astype(np.uint16))
+        reason[~np.isin(reason, list(self._masking.provider))] = 0
+        return np.where(covered, reason, np.uint8(Label.NO_DATA))
 
     def _placed(self, layer: _Layer, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
         try:

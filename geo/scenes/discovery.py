@@ -1,18 +1,11 @@
-"""Files and folders to scenes: opens headers, hashes files, reads a sample to check units.
-
-Joined: a folder of very many tiles of one flight as one scene.
-
-A product numbers its scenes in eight bits, and nobody reads a list of thousands. Tiles that differ
-in nothing but their place, as surveys and map servers deliver them, are one image cut into pieces.
-
-A coarse look at a file, whose memory does not follow its size.
-"""
+"""Files and folders to scenes: opens headers, hashes files, reads a sample to check units."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +28,7 @@ from geo.imagery.dataset import (
 from geo.imagery.georeferencing import georeference_of, points_note
 from geo.imagery.xyz_tiles import TileLevel, check_side, deepest_level, is_tree, side_of
 from geo.scenes.metadata import (
+    BandNumbers,
     Header,
     acquisition_key,
     backscatter_of,
@@ -45,135 +39,31 @@ from geo.scenes.metadata import (
     sensor_of,
     taken_at,
 )
-from geo.scenes.radiometry import RGB, Colours, check_units, colours_of, sentinel2_offset
+from geo.scenes.radiometry import RGB, baseline_offset, check_units, colours_of
 from geo.scenes.scene import Asset, Phase, Scene
 from geo.scenes.sensors import Family, Sensor, Units
 from geo.scenes.source import NO_GEOREFERENCE, Georeference, Rows, Source, expanded, files_of
 from geo.types import FloatArray
 from geo.vector.area_files import Polygonal, polygons_only
 
+_SAMPLE_PX = 512
+"""Side of the sample on which units are checked."""
 _STRIP_ROWS = 16
 """Rows of the sample read at once."""
-
-
-def read_sample(
-    path: Path,
-    indexes: list[int],
-    shape_px: tuple[int, int],
-    georeference: Georeference = NO_GEOREFERENCE,
-) -> FloatArray:
-    """Return a coarse look at the bands, (bands, rows, cols) float32, NaN where missing.
-
-    Raises:
-        SceneUnreadable: where the file breaks off or is damaged.
-    """
-    rows, cols = shape_px
-    with open_image(path, georeference) as dataset:
-        step = dataset.height / rows
-        try:
-            # In strips, so that GDAL decodes a block once for all bands and then forgets it.
-            strips = [
-                read_stored(
-                    dataset,
-                    indexes,
-                    window=Window(0, top * step, dataset.width, height * step),
-                    shape=(height, cols),
-                )
-                for top in range(0, rows, _STRIP_ROWS)
-                for height in (min(_STRIP_ROWS, rows - top),)
-            ]
-        except RasterioIOError as error:
-            raise unreadable(path, error) from error
-    looks = [np.where(missing, np.float32(np.nan), values) for values, missing in strips]
-    return np.concatenate(looks, axis=1)
-
-
 JOINED_FROM = 100
-"""Tiles of one source from which on they are joined; fewer stay separate in the product."""
-
-
-def joined(scenes: Sequence[Scene], name: str) -> tuple[Scene, ...]:
-    """Return the scenes of a source, with very many alike made one.
-
-    Pictures are alike that share sensor, bands, units and time. Each pixel of the one scene comes
-    from the first of them that saw it.
-
-    Args:
-        scenes: of one source and phase, in the order in which their pixels are taken.
-        name: of the source, which the scene is called.
-    """
-    groups: dict[tuple[object, ...], list[Scene]] = {}
-    for scene in scenes:
-        groups.setdefault(_kind(scene), []).append(scene)
-    out: list[Scene] = []
-    for group in groups.values():
-        whole = len(group) >= JOINED_FROM and group[0].sensor.family is Family.PICTURE
-        out += [_one(group, _called(name, len(out)))] if whole else group
-    return tuple(out)
-
-
-def name_of(path: Path) -> str:
-    """Return what the tiles of a folder or a glob are called together."""
-    parts = [part for part in path.parts if not any(mark in part for mark in "*?[")]
-    return Path(*parts).name or "tiles"
-
-
-def _called(name: str, before: int) -> str:
-    return f"{name}-{before + 1}" if before else name
-
-
-def _kind(scene: Scene) -> tuple[object, ...]:
-    return scene.sensor_name, scene.bands, scene.units, scene.offset, scene.taken, scene.nodata
-
-
-def _one(tiles: Sequence[Scene], name: str) -> Scene:
-    revisions = "".join(sorted(tile.revision for tile in tiles))
-    sharpest = min(tiles, key=lambda tile: tile.gsd_m)
-    colours = Counter(tile.colours for tile in tiles).most_common(1)[0][0]
-    return replace(
-        sharpest,
-        id=name,
-        acquisition=acquisition_key(name),
-        revision=hashlib.sha256(revisions.encode()).hexdigest()[:16],
-        footprint=polygons_only(shapely.union_all([tile.footprint for tile in tiles])),
-        assets=tuple(_assets(tiles)),
-        colours=colours,
-        notes=(
-            f"{len(tiles)} tiles of {name} were taken as one image",
-            *dict.fromkeys(_shared_notes(tiles)),
-        ),
-    )
-
-
-def _assets(tiles: Iterable[Scene]) -> Iterable[Asset]:
-    for tile in tiles:
-        yield from (replace(asset, footprint=tile.footprint) for asset in tile.assets)
-
-
-def _shared_notes(tiles: Sequence[Scene]) -> Iterable[str]:
-    """Return the notes that all tiles have, and of the others how many have any."""
-    counts = Counter(note for tile in tiles for note in set(tile.notes))
-    yield from (note for note, count in counts.items() if count == len(tiles))
-    own = sum(any(counts[note] < len(tiles) for note in tile.notes) for tile in tiles)
-    if own:
-        first = next(n for tile in tiles for n in tile.notes if counts[n] < len(tiles))
-        yield f"{own} of the tiles have notes of their own, such as: {first}"
-
-
-_SAMPLE_PX = 512
-"""Side of the sample that units are checked on."""
+"""Tiles of one source from which on they are joined; fewer are told apart in the product."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """An opened and understood file."""
+    """A file whose header is understood."""
 
     path: Path
     """Of the file, or of the zoom of a tile tree."""
     header: Header
     georeference: Georeference
     sensor: Sensor
-    bands: tuple[tuple[str, int], ...]
+    bands: BandNumbers
     group: Path
     """Files of equal group are bands of one scene; its name is the scene's."""
     crs: str
@@ -183,9 +73,9 @@ class _File:
     notes: tuple[str, ...]
 
     @property
-    def measured(self) -> list[int]:
-        """Numbers of the bands that hold measurements rather than the provider's mask."""
-        return [index for band, index in self.bands if band != self.sensor.quality]
+    def measured(self) -> BandNumbers:
+        """The bands that hold measurements rather than the provider's mask."""
+        return tuple(pair for pair in self.bands if pair[0] != self.sensor.quality)
 
     @property
     def sharpness(self) -> tuple[bool, float, str]:
@@ -195,10 +85,10 @@ class _File:
 
 @dataclass(frozen=True)
 class _NoBand:
-    """A file of a folder that is none of its sensor's bands: a label, a preview, a probability."""
+    """A file of a folder that is no band of its sensor: a label, a preview, a probability."""
 
     path: Path
-    why: BandsUnknown | UnitsMismatch
+    error: BandsUnknown | UnitsMismatch
     title: str
     """Of the sensor."""
 
@@ -212,38 +102,37 @@ def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
     Raises:
         SourceInvalid: in all its kinds; the message names the file and the cure.
     """
-    paths, passed = _paths(source)
+    folder = expanded(Path(source.path))
+    paths, zoom_note = _paths(source, folder)
     with ThreadPoolExecutor(max_workers=2) as pool:
         opened = list(pool.map(lambda path: _understand(source, path), paths))
-    files = [file for file in opened if isinstance(file, _File)]
     others = [file for file in opened if isinstance(file, _NoBand)]
-    if not files:
-        raise others[0].why
     groups: dict[Path, list[_File]] = {}
-    for file in files:
-        groups.setdefault(file.group, []).append(file)
-    notes = (*_left_out(others), *passed)
-    scenes = [_scene(source, phase, groups[key], notes) for key in sorted(groups)]
-    name = name_of(expanded(Path(source.path)).absolute())
-    found = joined(sorted(scenes, key=lambda scene: scene.id, reverse=True), name)
+    for file in opened:
+        if isinstance(file, _File):
+            groups.setdefault(file.group, []).append(file)
+    if not groups:
+        raise others[0].error
+    notes = (_left_out(others), zoom_note)
+    scenes = [_scene(source, phase, group, notes) for group in groups.values()]
+    found = _joined(sorted(scenes, key=lambda scene: scene.id, reverse=True), folder.absolute())
     return tuple(sorted(found, key=lambda scene: scene.id))
 
 
-def _paths(source: Source) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Return the files of a source, of a tile tree its deepest complete zoom, and notes on it."""
-    folder = expanded(Path(source.path))
+def _paths(source: Source, folder: Path) -> tuple[tuple[Path, ...], str | None]:
+    """Return the files of a source, or the deepest complete zoom of a tile tree and a note."""
     if not (folder.is_dir() and is_tree(folder)):
-        return files_of(source), ()
+        return files_of(source), None
     level, note = deepest_level(folder)
-    return (level,), (note,) if note else ()
+    return (level,), note
 
 
-def _left_out(others: list[_NoBand]) -> tuple[str, ...]:
+def _left_out(others: list[_NoBand]) -> str | None:
     if not others:
-        return ()
+        return None
     names = ", ".join(file.path.name for file in others[:5])
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return (f"left out, being no band of {others[0].title}: {names}{more}",)
+    return f"left out, being no band of {others[0].title}: {names}{more}"
 
 
 def _understand(source: Source, path: Path) -> "_File | _NoBand":
@@ -252,7 +141,7 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
         crs = crs_text(dataset, path)
         header, outline, shape_px = _header(dataset, path), footprint(dataset), dataset.shape
         points = _points_note(dataset, path)
-        if isinstance(dataset, DatasetReader):  # it lies where it says itself
+        if isinstance(dataset, DatasetReader):  # it has a georeference of its own
             georeference = NO_GEOREFERENCE
     sensor, sensor_note = sensor_of(source, header)
     if points is not None and sensor.family is not Family.PICTURE:
@@ -261,20 +150,21 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
             "its terrain; give the terrain-corrected product, or warp it yourself with `gdalwarp "
             f"-t_srs EPSG:32633 {path.name} georeferenced.tif`"
         )
+    is_preview = sensor.family is not Family.PICTURE and set(header.dtypes) == {"uint8"}
     try:
-        names = band_names(source, header, sensor)
-        _check_depth(header, sensor, names.names)
+        bands, bands_note = band_names(source, header, sensor)
+        _check_depth(header, sensor, bands)
     except (BandsUnknown, UnitsMismatch) as error:
-        if source.bands is not None or not _is_beside(header, sensor):
-            raise
-        return _NoBand(path, error, sensor.title)
-    notes = tuple(note for note in (sensor_note, names.note, *georeference.notes, points) if note)
+        if source.bands is None and (len(header.data_bands) == 1 or is_preview):
+            return _NoBand(path, error, sensor.title)
+        raise
+    notes = tuple(note for note in (sensor_note, bands_note, *georeference.notes, points) if note)
     return _File(
         path=path,
         header=header,
         georeference=georeference,
         sensor=sensor,
-        bands=names.names,
+        bands=bands,
         group=_group(path, sensor) if len(header.data_bands) == 1 else header.path,
         crs=crs,
         footprint=outline,
@@ -284,21 +174,15 @@ def _understand(source: Source, path: Path) -> "_File | _NoBand":
     )
 
 
-def _is_beside(header: Header, sensor: Sensor) -> bool:
-    """Whether a file that is no band may be something beside them: a mask, or a preview."""
-    is_preview = sensor.family is not Family.PICTURE and set(header.dtypes) == {"uint8"}
-    return len(header.data_bands) == 1 or is_preview
-
-
-def _check_depth(header: Header, sensor: Sensor, bands: tuple[tuple[str, int], ...]) -> None:
+def _check_depth(header: Header, sensor: Sensor, bands: BandNumbers) -> None:
     """Refuse 8 bits for a measurement: the product's preview has the bands' names and colours."""
     if any(dtype.startswith("complex") for dtype in header.dtypes):
         raise UnitsMismatch(
             f"{header.path.name} holds complex values, as a single-look complex radar image does; "
             "detect, calibrate and terrain-correct it first"
         )
-    measured = [band for band, _ in bands if band != sensor.quality]
-    if measured and sensor.family is not Family.PICTURE and "uint8" in header.dtypes:
+    is_measured = any(band != sensor.quality for band, _ in bands)
+    if is_measured and sensor.family is not Family.PICTURE and "uint8" in header.dtypes:
         raise UnitsMismatch(
             f"{header.path.name} holds 8-bit values, and {sensor.title} is measured in more; it is "
             "a picture of the product: give the product's own bands, or --sensor vhr-rgb"
@@ -335,20 +219,26 @@ def _header(dataset: Image, path: Path) -> Header:
 
 
 def _sha256(path: Path, georeference: Georeference) -> str:
-    """Return the digest of an image and of what is georeference of its position."""
-    own = _sha256_of_tiles(path, georeference.rows) if path.is_dir() else _sha256_of(path)
+    """Return the digest of an image and of the georeference beside it."""
+    if path.is_dir():
+        own = _sha256_of_tiles(path, georeference.rows)
+    else:
+        status = path.stat()
+        own = _sha256_of(path, status.st_size, status.st_mtime_ns, status.st_ino)
     if not georeference.moves:
         return own
     return hashlib.sha256(f"{own} {georeference.sha256}".encode()).hexdigest()
 
 
-def _sha256_of(path: Path) -> str:
+@cache
+def _sha256_of(path: Path, *_: int) -> str:
+    """Return the digest of a file; it is read once, until its size, time or inode changes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256_of_tiles(folder: Path, rows: Rows | None) -> str:
-    """Return the digest of the tiles of a zoom and their places; each is looked at on the way.
+    """Return the digest of the tiles of a zoom and their places; each is checked on the way.
 
     Raises:
         SourceInvalid: in all its kinds, of the first tile that cannot be used.
@@ -361,54 +251,56 @@ def _sha256_of_tiles(folder: Path, rows: Rows | None) -> str:
     return digest.hexdigest()
 
 
-def _scene(source: Source, phase: Phase, files: list[_File], notes: tuple[str, ...]) -> Scene:
+def _scene(source: Source, phase: Phase, files: list[_File], notes: Sequence[str | None]) -> Scene:
     bands = _sharpest_each(files)
-    used = sorted({file.header.path: file for file, _, _ in bands}.values(), key=_by_sharpness)
-    sharpest = used[0]
-    header, sensor = sharpest.header, sharpest.sensor
-    if not sharpest.measured:
+    used = sorted({f.header.path: f for f, _, _ in bands}.values(), key=lambda f: f.sharpness)
+    first = used[0]
+    header, sensor = first.header, first.sensor
+    if not first.measured:
         raise BandsMissing(
             f"{header.path} is a mask of {sensor.title} and its image is not "
             "beside it; name the folder that holds both"
         )
-    units = source.units or _stored_units(sensor, sharpest)
+    units = source.units or sensor.units
+    if source.units is None and units is Units.BITS_8 and header.dtypes[0] == "uint16":
+        units = Units.BITS_16
     sample = _sample([file for file in used if file.measured])
-    names = " ".join((header.path.stem, *names_of(header.path)))
-    offset, offset_notes = sentinel2_offset(source, sensor, units=units, name=names, sample=sample)
+    texts = " ".join((header.path.stem, *names_of(header.path)))
+    offset, offset_notes = baseline_offset(source, sensor, units=units, name=texts, sample=sample)
     check_units(sample, sensor=sensor, units=units, offset=offset, name=header.path.name)
     taken, time_note = taken_at(source, header)
-    backscatter = backscatter_of(source, sensor, [file.header for file in used])
     concluded = (*(n for file in used for n in file.notes), *offset_notes, *notes, time_note)
-    name = _name_of(sharpest)
+    # A group that is a file or a .SAFE loses its ending.
+    has_ending = first.group == header.path or first.group.suffix.upper() == ".SAFE"
+    name = first.group.stem if has_ending else first.group.name
+    measured = [band for file in used for band, _ in file.measured]
+    colours = None
+    if sensor.family is Family.PICTURE and set(RGB) <= set(measured):
+        top = 255.0 if units is Units.BITS_8 else 65_535.0
+        colours = colours_of(sample[[measured.index(band) for band in RGB]], top=top)
     return Scene(
         id=name,
         acquisition=acquisition_key(name),
-        revision=_revision(used),
+        revision=_revision(file.sha256 for file in used),
         sensor_name=sensor.name,
         phase=phase,
         taken=taken,
-        footprint=sharpest.footprint,
+        footprint=first.footprint,
         assets=tuple(Asset(band, f.path, index, f.georeference) for f, band, index in bands),
         units=units,
         gsd_m=header.gsd_m,
-        crs=sharpest.crs,
+        crs=first.crs,
         offset=offset,
         cloud_cover=source.cloud_cover,
         nodata=sensor.nodata,
-        backscatter=backscatter,
-        colours=_colours(used, units, sample),
+        backscatter=backscatter_of(source, sensor, [file.header for file in used]),
+        colours=colours,
         notes=tuple(dict.fromkeys(note for note in concluded if note)),
     )
 
 
-def _by_sharpness(file: _File) -> tuple[bool, float, str]:
-    return file.sharpness
-
-
-def _name_of(file: _File) -> str:
-    """Return the scene's name: a group that is a file or a .SAFE loses its ending."""
-    is_named = file.group == file.header.path or file.group.suffix.upper() == ".SAFE"
-    return file.group.stem if is_named else file.group.name
+def _revision(digests: Iterable[str]) -> str:
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
 
 
 def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
@@ -418,7 +310,7 @@ def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
         BandsUnknown: where two files of one resolution hold the same band.
     """
     best: dict[str, tuple[_File, str, int]] = {}
-    for file in sorted(files, key=_by_sharpness):
+    for file in sorted(files, key=lambda file: file.sharpness):
         for band, index in file.bands:
             there = best.setdefault(band, (file, band, index))[0]
             if there is not file and np.isclose(there.header.gsd_m, file.header.gsd_m, rtol=1e-3):
@@ -429,30 +321,78 @@ def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
     return list(best.values())
 
 
-def _stored_units(sensor: Sensor, file: _File) -> Units:
-    """Return the sensor's own units; a picture's follow from the type of its pixels."""
-    if sensor.units is Units.BITS_8 and file.header.dtypes[0] == "uint16":
-        return Units.BITS_16
-    return sensor.units
-
-
 def _sample(files: list[_File]) -> FloatArray:
-    """Return a coarse look at all bands of a scene, (bands, rows, cols), NaN where missing."""
+    """Return a coarse sample of all bands of a scene, (bands, rows, cols), NaN where missing.
+
+    Raises:
+        SceneUnreadable: where a file is truncated or damaged.
+    """
     rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
-    return np.concatenate(
-        [read_sample(f.path, f.measured, (rows, cols), f.georeference) for f in files]
+    return np.concatenate([_sample_of(file, rows, cols) for file in files])
+
+
+def _sample_of(file: _File, rows: int, cols: int) -> FloatArray:
+    strips = []
+    with open_image(file.path, file.georeference) as dataset:
+        step = dataset.height / rows
+        # In strips, so that GDAL decodes a block once for all bands and then forgets it.
+        for top in range(0, rows, _STRIP_ROWS):
+            height = min(_STRIP_ROWS, rows - top)
+            window = Window(0, top * step, dataset.width, height * step)
+            indexes = [index for _, index in file.measured]
+            try:
+                values, missing = read_stored(dataset, indexes, window=window, shape=(height, cols))
+            except RasterioIOError as error:
+                raise unreadable(file.path, error) from error
+            strips.append(np.where(missing, np.float32(np.nan), values))
+    return np.concatenate(strips, axis=1)
+
+
+def _joined(scenes: Sequence[Scene], path: Path) -> Iterator[Scene]:
+    """Yield the scenes of a source, with very many like pictures made one.
+
+    A product numbers its scenes in eight bits, and nobody reads a list of thousands. Tiles that
+    differ in nothing but their place, as surveys and map servers deliver them, are one image cut
+    into pieces: each pixel comes from the first of them that holds it.
+
+    Args:
+        scenes: of one source and phase, in the order in which their pixels are taken.
+        path: of the source, which the scene is named after.
+    """
+    groups: dict[tuple[object, ...], list[Scene]] = {}
+    for s in scenes:
+        alike = s.sensor_name, s.bands, s.units, s.offset, s.taken, s.nodata
+        groups.setdefault(alike, []).append(s)
+    parts = [part for part in path.parts if not any(mark in part for mark in "*?[")]
+    name = Path(*parts).name or "tiles"
+    count = 0
+    for group in groups.values():
+        if len(group) < JOINED_FROM or group[0].sensor.family is not Family.PICTURE:
+            count += len(group)
+            yield from group
+        else:
+            count += 1
+            yield _one(group, name if count == 1 else f"{name}-{count}")
+
+
+def _one(tiles: Sequence[Scene], name: str) -> Scene:
+    assets = (replace(a, footprint=tile.footprint) for tile in tiles for a in tile.assets)
+    return replace(
+        min(tiles, key=lambda tile: tile.gsd_m),
+        id=name,
+        acquisition=acquisition_key(name),
+        revision=_revision(tile.revision for tile in tiles),
+        footprint=polygons_only(shapely.union_all([tile.footprint for tile in tiles])),
+        assets=tuple(assets),
+        colours=Counter(tile.colours for tile in tiles).most_common(1)[0][0],
+        notes=(f"{len(tiles)} tiles of {name} were taken as one image", *_shared_notes(tiles)),
     )
 
 
-def _colours(used: list[_File], units: Units, sample: FloatArray) -> Colours | None:
-    """Return the colours of a picture that is one file with red, green and blue."""
-    names = [band for file in used for band, _ in file.bands if band != file.sensor.quality]
-    if used[0].sensor.family is not Family.PICTURE or not set(RGB) <= set(names):
-        return None
-    top = 255.0 if units is Units.BITS_8 else 65_535.0
-    return colours_of(sample[[names.index(band) for band in RGB]], top=top)
-
-
-def _revision(files: list[_File]) -> str:
-    joined = "".join(sorted(file.sha256 for file in files))
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+def _shared_notes(tiles: Sequence[Scene]) -> Iterator[str]:
+    """Yield the notes that all tiles have, and of the others how many have any."""
+    counts = Counter(note for tile in tiles for note in set(tile.notes))
+    yield from (note for note, count in counts.items() if count == len(tiles))
+    own = [[n for n in tile.notes if counts[n] < len(tiles)] for tile in tiles]
+    if some := [notes for notes in own if notes]:
+        yield f"{len(some)} of the tiles have notes of their own, such as: {some[0][0]}"

@@ -1,8 +1,6 @@
-"""What a file's name, tags and descriptions say of it; nothing is guessed in silence.
+"""Sensor, bands, time and backscatter of a file, from its name, its tags and its descriptions.
 
-Names of files and folders: the band, the time and the product that they tell.
-
-Backscatter: sigma0 or gamma0, as the user, the bands, the name or the sensor tell.
+The user's own statement comes first; a conclusion that the file does not state becomes a note.
 """
 
 import hashlib
@@ -11,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from geo.errors import BandsUnknown, SensorUnknown, TimeUnknown, UnitsMismatch
 from geo.scenes.sensors import (
@@ -24,7 +23,7 @@ from geo.scenes.sensors import (
 from geo.scenes.source import Source
 
 _PARENTS = 5
-"""Folders above a file that are asked: in a .SAFE of Sentinel-2 the image lies five deep."""
+"""Folders above a file whose names are read: in a .SAFE of Sentinel-2 the image is five deep."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _YEAR, _DAY = r"(?P<year>(?:19|20)\d\d)", r"(?P<day>\d\d?)"
@@ -67,7 +66,7 @@ Specification S2-PDGS-TAS-DI-PSD, 3.4.1. The catalogues leave the baseline out."
 
 
 def names_of(path: Path) -> tuple[str, ...]:
-    """Return the file's name, and those of the folders above it that may tell of it."""
+    """Return the file's name, and those of the folders above it that may describe it."""
     return (path.name, *(parent.name for parent in path.parents[:_PARENTS]))
 
 
@@ -78,10 +77,10 @@ def product_folder(path: Path) -> Path | None:
 
 
 def band_in_name(path: Path, sensor: Sensor) -> tuple[str, str] | None:
-    """Return (common name, stem without the band) where a file name tells a band, or None.
+    """Return (common name, stem without the band) where a file name names a band, or None.
 
     The providers' `_B04_10m`, `B04`, `_SR_B4`, `_sr_band4`, `-vv-`, `iw-vv.rtc` and `_VV` are
-    all understood; the stem is empty where the name is the band alone.
+    all recognised; the stem is empty where the name is the band alone.
     """
     stem = _NO_BAND.sub("", path.stem)
     for pattern in _BANDS:
@@ -160,8 +159,6 @@ def acquisition_key(name: str) -> str:
 
 
 _COLOURS = ("red", "green", "blue")
-_DRONE_GSD_M = 0.2
-"""Drones fly below this, satellites do not."""
 
 
 @dataclass(frozen=True)
@@ -183,30 +180,31 @@ class Header:
         """Band numbers from 1, the alpha band left out."""
         return tuple(i for i, colour in enumerate(self.colours, 1) if colour != "alpha")
 
-
-@dataclass(frozen=True)
-class BandNames:
-    """Which band number holds which band, and how that is known."""
-
-    names: tuple[tuple[str, int], ...]
-    """(common name, band number from 1)."""
-    note: str | None = None
-    """A sentence where the order was concluded rather than written in the file."""
+    @property
+    def labels(self) -> list[tuple[str, int]]:
+        """Description and number of each data band; "" without a description."""
+        return [(self.descriptions[i - 1] or "", i) for i in self.data_bands]
 
 
 def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
-    """Return the sensor that the user, the file name or the pixels' colours tell, and a note.
+    """Return the sensor by the user, the file name or the colours of a picture, and a note.
 
     Raises:
-        SensorUnknown: where nothing tells.
+        SensorUnknown: where none of these names one.
     """
     if source.sensor is not None:
         return sensor_named(source.sensor), None
     for name in names_of(header.path):
         if (known := sensor_of_file_name(name)) is not None:
             return known, None
-    if _is_picture(header):
-        return _picture(header)
+    for sensor in SENSORS.values():
+        low, high = sensor.assumed_gsd_m
+        fits = {*header.dtypes} in [{name} for name in sensor.assumed_types]
+        if fits and low <= header.gsd_m < high and header.colours[:3] == _COLOURS:
+            return sensor, (
+                f"{header.path.name} was taken for {sensor.title} by its colours and its "
+                f"{header.gsd_m:.2g} m; --sensor says otherwise"
+            )
     raise SensorUnknown(
         f"nothing says which sensor took {header.path.name} ({len(header.data_bands)} bands of "
         f"{header.dtypes[0]}, {header.gsd_m:.3g} m); name it with --sensor, one of "
@@ -214,52 +212,44 @@ def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
     )
 
 
-def _is_picture(header: Header) -> bool:
-    """Whether a file itself says that it is red, green and blue, in bits that pictures have.
-
-    Of 16 bits only where a drone took it: a satellite's may hold reflectance.
-    """
-    if header.colours[:3] != _COLOURS:
-        return False
-    kinds = set(header.dtypes)
-    return kinds == {"uint8"} or (kinds == {"uint16"} and header.gsd_m < _DRONE_GSD_M)
+BandNumbers: TypeAlias = tuple[tuple[str, int], ...]
+"""Common name of each band, and its number in the file, from 1."""
 
 
-def _picture(header: Header) -> tuple[Sensor, str]:
-    """Return the picture sensor of a resolution."""
-    sensor = SENSORS["drone-rgb" if header.gsd_m < _DRONE_GSD_M else "vhr-rgb"]
-    return sensor, (
-        f"{header.path.name} was taken for {sensor.title} by its colours and its "
-        f"{header.gsd_m:.2g} m; --sensor says otherwise"
-    )
+def band_names(source: Source, header: Header, sensor: Sensor) -> tuple[BandNumbers, str | None]:
+    """Return which band of a file is which, and a note where that was concluded.
 
-
-def band_names(source: Source, header: Header, sensor: Sensor) -> BandNames:
-    """Return which band of a file is which.
-
-    In this order: what the user says, the band in the name of a file of one band, the
-    descriptions in the file, the colour interpretation, the provider's order where the count
-    is exactly that.
+    In this order: what the user gives, the band in the name of a file of one band, the
+    descriptions in the file, the colour interpretation, the provider's order where the number of
+    bands is exactly that.
 
     Raises:
-        BandsUnknown: where none of these tells, or two contradict each other.
+        BandsUnknown: where none of these names the bands, or two contradict each other.
     """
     if source.bands is not None:
-        return _told(source.bands, header, sensor)
-    described = [(sensor.band_of(label or ""), i) for label, i in _labelled(header)]
-    known = tuple((name, i) for name, i in described if name is not None)
+        return _each_once(_given(source.bands, header, sensor), header), None
+    labelled = [(sensor.band_of(label), i) for label, i in header.labels]
+    described = tuple((name, i) for name, i in labelled if name is not None)
+    is_numbered = all(
+        re.fullmatch(rf"band[\s_]*0*{i}", label, re.IGNORECASE) for label, i in header.labels
+    )
     if len(header.data_bands) == 1 and (token := band_in_name(header.path, sensor)):
-        return _named(token[0], known, header)
-    if known:
-        return BandNames(_each_once(known, header), _numbered_note(header, sensor))
+        if described and described[0][0] != token[0] and not is_numbered:
+            raise BandsUnknown(
+                f"the name of {header.path.name} says {token[0]} and the description in it says "
+                f"{described[0][0]}; say which with --bands"
+            )
+        return ((token[0], header.data_bands[0]),), None
+    if described:
+        note = (
+            f"{header.path.name} only counts its bands, from Band 1; they were taken for the bands "
+            f"of {sensor.title} with these numbers; --bands says otherwise"
+        )
+        return _each_once(described, header), note if is_numbered else None
     return _by_colour(header, sensor) or _in_order(header, sensor)
 
 
-def _labelled(header: Header) -> list[tuple[str | None, int]]:
-    return [(header.descriptions[i - 1], i) for i in header.data_bands]
-
-
-def _told(bands: tuple[str, ...], header: Header, sensor: Sensor) -> BandNames:
+def _given(bands: tuple[str, ...], header: Header, sensor: Sensor) -> BandNumbers:
     # GDAL calls the fourth of four bands of 8 bits alpha, unless the writer objects.
     is_all = len(bands) == len(header.colours)
     numbers = tuple(range(1, len(bands) + 1)) if is_all else header.data_bands
@@ -270,42 +260,14 @@ def _told(bands: tuple[str, ...], header: Header, sensor: Sensor) -> BandNames:
         )
     names = [(sensor.band_of(band), band) for band in bands]
     if unknown := [band for name, band in names if name is None]:
-        there = ", ".join(band.name for band in sensor.bands)
         raise BandsUnknown(
-            f"{sensor.title} has no band {', '.join(unknown)}; its bands are {there}"
+            f"{sensor.title} has no band {', '.join(unknown)}; its bands are "
+            f"{', '.join(band.name for band in sensor.bands)}"
         )
-    pairs = tuple((name, i) for (name, _), i in zip(names, numbers, strict=True) if name)
-    return BandNames(_each_once(pairs, header))
+    return tuple((name, i) for (name, _), i in zip(names, numbers, strict=True) if name)
 
 
-def _named(name: str, described: tuple[tuple[str, int], ...], header: Header) -> BandNames:
-    """Return the band of a file of one band, by its name."""
-    if described and described[0][0] != name and not _is_numbered(header):
-        raise BandsUnknown(
-            f"the name of {header.path.name} says {name} and the description in it says "
-            f"{described[0][0]}; say which with --bands"
-        )
-    return BandNames(((name, header.data_bands[0]),))
-
-
-def _is_numbered(header: Header) -> bool:
-    """Whether the descriptions are "Band 1", "Band 2" ..., as writers count bands of any kind."""
-    return all(
-        re.fullmatch(rf"band[\s_]*0*{i}", label or "", re.IGNORECASE)
-        for label, i in _labelled(header)
-    )
-
-
-def _numbered_note(header: Header, sensor: Sensor) -> str | None:
-    if not _is_numbered(header):
-        return None
-    return (
-        f"{header.path.name} only counts its bands, from Band 1; they were taken for the bands of "
-        f"{sensor.title} with these numbers; --bands says otherwise"
-    )
-
-
-def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
+def _by_colour(header: Header, sensor: Sensor) -> tuple[BandNumbers, str | None] | None:
     """Return the bands by their colours, and a last one that only one band is left for."""
     colours = [(header.colours[i - 1], i) for i in header.data_bands]
     named = [(colour, i) for colour, i in colours if sensor.band_of(colour) == colour]
@@ -320,42 +282,41 @@ def _by_colour(header: Header, sensor: Sensor) -> BandNames | None:
             f"--bands if it is {wanted[0]}, or else correct --sensor"
         )
     if len(rest) != 1 or len(wanted) != 1:
-        return BandNames(_each_once(tuple(named), header))
+        return _each_once(tuple(named), header), None
     note = (
         f"{header.path.name} does not name its band {rest[0]}; it was taken for {wanted[0]}, the "
         f"only one of {sensor.title} that its colours leave; --bands says otherwise"
     )
-    return BandNames(_each_once((*named, (wanted[0], rest[0])), header), note)
+    return _each_once((*named, (wanted[0], rest[0])), header), note
 
 
-def _in_order(header: Header, sensor: Sensor) -> BandNames:
-    ordered = [band.name for band in sensor.bands if band.name != sensor.quality]
-    numbers = header.data_bands
+def _in_order(header: Header, sensor: Sensor) -> tuple[BandNumbers, str]:
+    names = [band.name for band in sensor.bands if band.name != sensor.quality]
+    numbers, listed = header.data_bands, ", ".join(names)
     if len(numbers) == 1 and sensor.family is Family.PICTURE:
         raise BandsUnknown(
-            f"{header.path.name} has one band, a grey picture, and {sensor.title} has "
-            f"{', '.join(ordered)}; give the coloured image"
+            f"{header.path.name} has one band, a grey picture, and {sensor.title} has {listed}; "
+            "give the coloured image"
         )
-    if len(ordered) != len(numbers):
+    if len(names) != len(numbers):
         raise BandsUnknown(
             f"nothing says which of the {len(numbers)} bands of {header.path.name} is which; "
-            f"{sensor.title} has {', '.join(ordered)}: give the file's order with --bands"
+            f"{sensor.title} has {listed}: give the file's order with --bands"
         )
-    note = (
+    return tuple(zip(names, numbers, strict=True)), (
         f"{header.path.name} does not name its bands; they were taken in the order of "
-        f"{sensor.title}: {', '.join(ordered)}; --bands says otherwise"
+        f"{sensor.title}: {listed}; --bands says otherwise"
     )
-    return BandNames(tuple(zip(ordered, numbers, strict=True)), note)
 
 
-def _each_once(pairs: tuple[tuple[str, int], ...], header: Header) -> tuple[tuple[str, int], ...]:
-    names = [name for name, _ in pairs]
+def _each_once(bands: BandNumbers, header: Header) -> BandNumbers:
+    names = [name for name, _ in bands]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BandsUnknown(
             f"{header.path.name} names band {', '.join(twice)} more than once; give the file's "
             "order with --bands"
         )
-    return pairs
+    return bands
 
 
 def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | None]:
@@ -376,15 +337,18 @@ def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | Non
     try:
         taken = parse_time(text)
     except TimeUnknown as error:
-        raise TimeUnknown(f"the DateTime tag of {header.path.name}: {error}") from error
+        raise TimeUnknown(
+            f"the DateTime tag of {header.path.name} is {text!r}, which is no date; give the date "
+            "of the image in the request"
+        ) from error
     return taken, (
         f"the time of {header.path.name} is that of its DateTime tag, {text}, which some programs "
         "set when they write the file; its date in the request says otherwise"
     )
 
 
-def _in_utc(told: datetime) -> datetime:
-    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 # ASF's HyP3: after the pixel stands the software, then g or s for gamma0 or sigma0, then p for
@@ -396,48 +360,40 @@ _LETTERS = {"g": Backscatter.GAMMA0, "s": Backscatter.SIGMA0}
 def backscatter_of(source: Source, sensor: Sensor, headers: Sequence[Header]) -> Backscatter | None:
     """Return what a radar scene holds; None for other sensors.
 
-    In this order: what the user says, the descriptions of the bands, the names of the files, the
-    sensor's own.
+    In this order: what the user gives, the descriptions of the bands, the names of the files (not
+    of folders, which are called after anything), the sensor's own.
 
     Args:
         headers: of the scene's files.
 
     Raises:
-        UnitsMismatch: where the bands or the names say two things, or the user speaks of
+        UnitsMismatch: where the bands or the names say two things, or the user gives the
             backscatter of a sensor that is no radar.
     """
+    name = headers[0].path.name
     if sensor.backscatter is None:
         if source.backscatter is not None:
             raise UnitsMismatch(
-                f"{source.backscatter} was said of {headers[0].path.name}, and {sensor.title} is "
-                "no radar; leave the backscatter out, or correct --sensor"
+                f"--backscatter is {source.backscatter} for {name}, and {sensor.title} is no "
+                "radar; leave it out, or correct --sensor"
             )
         return None
-    told = source.backscatter or _described(headers) or _backscatter_named(headers)
-    return told or sensor.backscatter
+    if source.backscatter is not None:
+        return source.backscatter
+    described = [text for header in headers for text in header.descriptions if text]
+    for texts in (described, [header.path.name for header in headers]):
+        kinds = {kind for text in texts for kind in _backscatter_in(text)}
+        if len(kinds) > 1:
+            raise UnitsMismatch(
+                f"{name} is called both {' and '.join(sorted(kinds))}; say which with --backscatter"
+            )
+        if kinds:
+            return kinds.pop()
+    return sensor.backscatter
 
 
-def _described(headers: Sequence[Header]) -> Backscatter | None:
-    texts = (text for header in headers for text in header.descriptions if text)
-    return _only({kind for text in texts for kind in _kinds_in(text)}, headers)
-
-
-def _backscatter_named(headers: Sequence[Header]) -> Backscatter | None:
-    """Return what the files' names tell; folders are called after anything."""
-    return _only({kind for h in headers for kind in _kinds_in(h.path.name)}, headers)
-
-
-def _kinds_in(text: str) -> set[Backscatter]:
+def _backscatter_in(text: str) -> set[Backscatter]:
     plain = re.sub(r"[\s_\-]", "", text.lower())
     kinds = {kind for kind in Backscatter if kind.value in plain}
     match = _HYP3.search(text)
     return kinds | {_LETTERS[match["letter"].lower()]} if match else kinds
-
-
-def _only(kinds: set[Backscatter], headers: Sequence[Header]) -> Backscatter | None:
-    if len(kinds) > 1:
-        raise UnitsMismatch(
-            f"{headers[0].path.name} is called both {' and '.join(sorted(kinds))}; say which with "
-            "--backscatter"
-        )
-    return next(iter(kinds), None)

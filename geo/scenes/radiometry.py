@@ -1,13 +1,13 @@
-"""Are the values what the file is said to hold? Units and the Sentinel-2 offset, by data.
+"""Do the values fit what the file is declared to hold: its units, its offset, its colours?
 
-Colours: is what is stored as red, green and blue a picture in natural colours?
+The offset of Sentinel-2: `baseline_offset`, with the baseline from which it holds in
+`geo.scenes.sensors.OFFSET_BASELINE`. It is kept as `Scene.offset` and applied by
+`geo.scenes.sensors.to_physical`.
 
-Two that are not are told from the pixels alone. A grey one has the same value in all bands. In a
-composite of near infrared, red and green, plants are purple-red: brightest in the first band, and
-the band of red, which they absorb, below that of green. Hardly anything on the ground has that
-colour by daylight.
-
-Of 251 pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
+Colours: two kinds of pictures are not in natural colours by their pixels alone. A grey one has the
+same value in all bands. In a composite of near infrared, red and green, plants are purple-red:
+brightest in the first band, and the band of red, which they absorb, below that of green. Of 251
+pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
 puerto_rico_maria, opencities_drone, naip_wetland) none is called infrared; the greatest share of
 purple-red is 7 %. Of naip_wetland in near infrared, red and green the two of July are; that of
 September, when hardly a plant was green, is not, nor are half of 82 chips of water_multispectral,
@@ -20,99 +20,85 @@ from enum import StrEnum
 import numpy as np
 
 from geo.errors import UnitsMismatch
-from geo.scenes.sensors import UNITS_OF, Family, Sensor, Units, to_decibel, to_physical
+from geo.scenes.sensors import (
+    OFFSET_BASELINE,
+    UNITS_OF,
+    Family,
+    Sensor,
+    Units,
+    to_decibel,
+    to_physical,
+)
 from geo.scenes.source import Source
 from geo.types import FloatArray
 
-OFFSET_BASELINE = 400
-"""Processing baseline 04.00 (25 January 2022) brought the offset of -1000, Sentinel-2 Products
-Specification S2-PDGS-TAS-DI-PSD 14.9; older acquisitions were reprocessed with it, so the
-acquisition date is no test."""
-_OFFSET = -1000.0
 _DARK = 750.0
 """With the offset applied a value below 750 would be a reflectance below -0.025."""
 _DARK_SHARE = 0.01
 """Share of dark pixels from which the data prove that there is no offset."""
 _RAISED = (950.0, 1300.0)
-"""Where the darkest pixels of an image with the offset lie: water and shadow reflect 0 to 0.03
-of the light in some band. Without it they lie below 300."""
+"""Range of the darkest pixels of an image with the offset: water and shadow reflect 0 to 0.03 of
+the light in some band. Without it they are below 300."""
 
 _FULL_16_BITS = 4096
 """16 bits are read as 65535 for white, whatever a scene holds, so that equal ground stays equal.
 Pictures of 11 and 12 bits, as satellites take them, end below this and would be black."""
 
 
-def sentinel2_offset(
+def baseline_offset(
     source: Source, sensor: Sensor, *, units: Units, name: str, sample: FloatArray
 ) -> tuple[float, tuple[str, ...]]:
     """Return what to add to the stored values of a scene, and notes on how that is known.
 
     Args:
-        source: the user's word on the baseline comes first.
-        sensor: others than Sentinel-2 have no offset.
+        source: a baseline that the user gives comes first.
+        sensor: only Sentinel-2 has an offset.
         units: values that were divided already have none either.
         name: file and folder names, searched for the provider's `_N0510_`.
         sample: (bands, rows, cols), stored values, NaN where nodata.
 
     Raises:
-        UnitsMismatch: where baseline and data contradict each other, or neither tells.
+        UnitsMismatch: where baseline and data contradict each other, or there is no evidence.
     """
-    if not sensor.name.startswith("sentinel-2") or units is not Units.REFLECTANCE_10000:
+    if sensor.baseline_offset == 0 or units is not Units.REFLECTANCE_10000:
         return 0.0, ()
     dark = _dark_share(sample)
-    told, named = _told_baseline(source), _named_baseline(name)
-    baseline = named if told is None else told
-    if baseline is None:
-        return _offset_by_data(dark)
-    if baseline >= OFFSET_BASELINE:
-        _refuse_removed(baseline, dark)
-        return _OFFSET, ()
-    if told is None or named is None or (named >= OFFSET_BASELINE):
-        _refuse_raised(baseline, sample)
-    return 0.0, ()
-
-
-def _offset_by_data(dark: float) -> tuple[float, tuple[str, ...]]:
-    if dark > _DARK_SHARE:
+    given, named = _given_baseline(source), _named_baseline(name)
+    baseline = named if given is None else given
+    if baseline is None and dark > _DARK_SHARE:
         return 0.0, (
             f"no processing baseline is stated; {dark:.1%} of the pixels are darker than the "
             "offset of baseline 04.00 allows, so none was applied",
         )
-    raise UnitsMismatch(
-        "nothing says whether this Sentinel-2 image carries the offset of processing baseline "
-        "04.00, and its pixels do not tell; give its baseline with --baseline, such as 05.10"
-    )
-
-
-def _refuse_removed(baseline: int, dark: float) -> None:
-    if dark > _DARK_SHARE:
+    if baseline is None:
         raise UnitsMismatch(
-            f"the baseline is {_text(baseline)}, whose values carry an offset of 1000, and "
-            f"{dark:.1%} of the pixels are below {_DARK:.0f}; the offset was already removed: give "
-            "--baseline 03.01"
+            "nothing says whether this Sentinel-2 image has the offset of processing baseline "
+            "04.00, and its pixels are no evidence; give its baseline with --baseline, such as "
+            "05.10"
         )
-
-
-def _refuse_raised(baseline: int, sample: FloatArray) -> None:
-    darkest = _darkest(sample)
-    if _RAISED[0] <= darkest <= _RAISED[1]:
+    text = f"{baseline // 100:02d}.{baseline % 100:02d}"
+    if baseline >= OFFSET_BASELINE:
+        if dark > _DARK_SHARE:
+            raise UnitsMismatch(
+                f"the baseline is {text}, whose values have an offset of 1000, and {dark:.1%} of "
+                f"the pixels are below {_DARK:.0f}; the offset was already removed: give "
+                "--baseline 03.01"
+            )
+        return sensor.baseline_offset, ()
+    is_confirmed = given is not None and named is not None and named < OFFSET_BASELINE
+    if not is_confirmed and _RAISED[0] <= (darkest := _darkest(sample)) <= _RAISED[1]:
         raise UnitsMismatch(
-            f"the baseline is {_text(baseline)}, whose values carry no offset, and the darkest of "
-            f"any band is {darkest:.0f}, as if they carried one of 1000; give --baseline 04.00 "
-            f"if they do, or keep {_text(baseline)} both in the product's name and in --baseline"
+            f"the baseline is {text}, whose values have no offset, and the darkest of any band is "
+            f"{darkest:.0f}, as if they had one of 1000; give --baseline 04.00 if they do, or keep "
+            f"{text} both in the product's name and in --baseline"
         )
-
-
-def _text(baseline: int) -> str:
-    return f"{baseline // 100:02d}.{baseline % 100:02d}"
+    return 0.0, ()
 
 
 def _dark_share(sample: FloatArray) -> float:
     """Return the share of valid pixels with a band below what the offset allows."""
     valid = np.isfinite(sample).all(axis=0) & (sample > 0).all(axis=0)
-    if not valid.any():
-        return 0.0
-    return float((sample[:, valid] < _DARK).any(axis=0).mean())
+    return float((sample[:, valid] < _DARK).any(axis=0).mean()) if valid.any() else 0.0
 
 
 def _darkest(sample: FloatArray) -> float:
@@ -121,20 +107,18 @@ def _darkest(sample: FloatArray) -> float:
     return min((float(np.percentile(band, 0.1)) for band in bands if band.size), default=np.inf)
 
 
-def _told_baseline(source: Source) -> int | None:
+def _given_baseline(source: Source) -> int | None:
     """Return the user's baseline as an integer, 510 for 05.10."""
     if source.baseline is None:
         return None
-    if not (told := re.fullmatch(r"(\d\d)\.?(\d\d)", source.baseline)):
-        raise UnitsMismatch(
-            f"the baseline {source.baseline!r} is not of the form 05.10; write it so"
-        )
-    return int(told.group(1) + told.group(2))
+    if not (match := re.fullmatch(r"(\d\d)\.?(\d\d)", source.baseline)):
+        raise UnitsMismatch(f"--baseline {source.baseline!r} is not of the form 05.10")
+    return int(match[1] + match[2])
 
 
 def _named_baseline(name: str) -> int | None:
     match = re.search(r"_N(\d{4})_", name)
-    return int(match.group(1)) if match else None
+    return int(match[1]) if match else None
 
 
 def check_units(
@@ -158,7 +142,7 @@ def check_units(
     if sensor.nodata is not None:
         values = values[values != sensor.nodata]
     if values.size == 0:
-        return  # an image without any value is found out when it is read, as nodata
+        return  # an image without any value is all nodata when it is read
     if found := _contradiction(values, sensor=sensor, units=units, offset=offset):
         there, cure = found
         raise UnitsMismatch(
@@ -245,16 +229,16 @@ def colours_of(pixels: FloatArray, *, top: float = 255.0) -> Colours:
     """Return what a picture holds; natural where nothing else can be shown.
 
     Args:
-        pixels: (3, ...), as stored in the bands red, green and blue; NaN where not seen.
+        pixels: (3, ...), as stored in the bands red, green and blue; NaN where nodata.
         top: the largest value that can be stored.
     """
-    seen = pixels[:, np.isfinite(pixels).all(axis=0) & (pixels != 0).any(axis=0)]
-    if not seen.shape[1]:
+    observed = pixels[:, np.isfinite(pixels).all(axis=0) & (pixels != 0).any(axis=0)]
+    if not observed.shape[1]:
         return Colours.NATURAL
-    if np.ptp(seen, axis=0).max() <= GREY_STEP * top / 255:
+    if np.ptp(observed, axis=0).max() <= GREY_STEP * top / 255:
         # White alone, as snow or a burnt-out sky, is no sign of it.
-        return Colours.GREY if np.ptp(seen) > GREY_STEP * top / 255 else Colours.NATURAL
-    first, second, third = seen
+        return Colours.GREY if np.ptp(observed) > GREY_STEP * top / 255 else Colours.NATURAL
+    first, second, third = observed
     purple = float(((first > PURPLE * second) & (third > second)).mean())
     green = float(((second > _GREEN * first) & (second > _GREEN * third)).mean())
     infrared = purple > INFRARED_FROM and purple > 2 * green

@@ -35,7 +35,7 @@ class Asset:
     index: int
     """Band number in the file, from 1."""
     georeference: Georeference = NO_GEOREFERENCE
-    """Of the file's position, beside the file."""
+    """Beside the file, for a file that has none of its own."""
     footprint: BaseGeometry | None = field(default=None, compare=False)
     """Of one tile of many that are one scene, lon-lat; None where the scene's is the file's."""
 

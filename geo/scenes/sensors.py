@@ -1,13 +1,20 @@
-"""The sensors, as data: their bands, units, nodata and how to recognise their files."""
+"""The sensors, as data: a new one is one entry of `SENSORS`.
+
+An entry says how the files of a sensor are recognised, which bands they hold, in which units, and
+what its mask of clouds means.
+"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from geo.errors import SensorUnknown
-from geo.types import FloatArray
+from geo.raster.classify import Label
+from geo.types import CodeArray, FloatArray
 
 
 class Family(StrEnum):
@@ -65,6 +72,24 @@ class Band:
 
 
 @dataclass(frozen=True)
+class QualityBand:
+    """The provider's own mask of clouds, a band beside the others."""
+
+    name: str
+    labels: Mapping[int, Label]
+    """Why a pixel is not analysed, by the value of the band, or by the bit that is set in it: the
+    first that applies."""
+    is_bits: bool = False
+
+    def reasons(self, values: npt.NDArray[np.uint16]) -> CodeArray:
+        """Return the `Label` why each pixel is not analysed, 0 where it is, (rows, cols)."""
+        reason = np.zeros(values.shape, np.uint8)
+        for number, label in reversed(list(self.labels.items())):
+            reason[(values >> number) & 1 == 1 if self.is_bits else values == number] = label
+        return reason
+
+
+@dataclass(frozen=True)
 class Sensor:
     """What is known of a sensor before a file is opened."""
 
@@ -82,10 +107,22 @@ class Sensor:
     pattern: str
     """Regular expression for the provider's names of files, folders and products; empty where
     there is no standard."""
-    quality: str | None = None
-    """Name of the provider's own mask band, read where delivered."""
+    quality_band: QualityBand | None = None
+    """Read where it is delivered."""
     backscatter: Backscatter | None = None
-    """What its radar images hold where nothing says otherwise; None: it is no radar."""
+    """Of radar images that do not say which they hold; None for other sensors."""
+    baseline_offset: float = 0.0
+    """Added to stored values from `OFFSET_BASELINE` on."""
+    assumed_types: tuple[str, ...] = ()
+    """A picture in red, green and blue of these data types and of unknown sensor is taken for this
+    one, if its pixels are of the size `assumed_gsd_m`; empty: none is."""
+    assumed_gsd_m: tuple[float, float] = (0.0, np.inf)
+    """Metres, the end excluded."""
+
+    @property
+    def quality(self) -> str | None:
+        """Name of the provider's own mask, None without one."""
+        return self.quality_band.name if self.quality_band else None
 
     def band_of(self, label: str) -> str | None:
         """Return the common name for a provider's label, or None where it is not one of ours."""
@@ -125,6 +162,30 @@ _RADAR = _bands(
     "vh|sigma0_vh|sigma0_vh_db|gamma0_vh|gamma0_vh_db|VH_dB",
 )
 
+OFFSET_BASELINE = 400
+"""Processing baseline 04.00 of Sentinel-2 (25 January 2022) brought an offset, Products
+Specification S2-PDGS-TAS-DI-PSD 14.9; older acquisitions were reprocessed with it, so the
+acquisition date is no test."""
+_S2_OFFSET = -1000.0
+
+# Scene classification of Sentinel-2 L2A: ESA, Sen2Cor ATBD, table of SCL values.
+_SCL = QualityBand("scl", {
+    0: Label.NO_DATA,
+    1: Label.NO_DATA,  # saturated or defective
+    3: Label.CLOUD_SHADOW,
+    8: Label.CLOUD,  # medium probability
+    9: Label.CLOUD,  # high probability
+    10: Label.CLOUD,  # thin cirrus
+})  # fmt: skip
+# Bits of QA_PIXEL: Landsat 8-9 Collection 2 Level 2 Science Product Guide, table 6-3.
+_QA_PIXEL = QualityBand("qa_pixel", {
+    0: Label.NO_DATA,  # fill
+    1: Label.CLOUD,  # dilated cloud
+    2: Label.CLOUD,  # cirrus
+    3: Label.CLOUD,
+    4: Label.CLOUD_SHADOW,
+}, is_bits=True)  # fmt: skip
+
 _S1_GRD = r"S1[ABCD]_(IW|EW|SM)_GRD[FHM]_(?!.*RTC)|^s1[abcd]-(iw|ew)-grd-"
 # The catalogues' RTC of a GRD product and its files, ASF's HyP3 (its "_gp" and "_sp" are power;
 # amplitude and decibels are not read), NASA's OPERA.
@@ -158,16 +219,15 @@ SENSORS: dict[str, Sensor] = {
                0.0, _S1_GRD, backscatter=Backscatter.SIGMA0),
         Sensor("sentinel-1-rtc", "Sentinel-1 RTC", Family.RADAR, Units.LINEAR_POWER, _RADAR, 10.0,
                0.0, _S1_RTC, backscatter=Backscatter.GAMMA0),
-        # Sentinel-2 Products Specification S2-PDGS-TAS-DI-PSD: 0 is nodata, and from
-        # processing baseline 04.00 on the values carry an offset of +1000.
+        # Sentinel-2 Products Specification S2-PDGS-TAS-DI-PSD: 0 is nodata.
         Sensor("sentinel-2-l1c", "Sentinel-2 L1C", Family.OPTICAL, Units.REFLECTANCE_10000, _S2_L1C,
-               10.0, 0.0, _S2_LEVEL.format("L1C")),
+               10.0, 0.0, _S2_LEVEL.format("L1C"), baseline_offset=_S2_OFFSET),
         Sensor("sentinel-2-l2a", "Sentinel-2 L2A", Family.OPTICAL, Units.REFLECTANCE_10000, _S2_L2A,
-               10.0, 0.0, _S2_LEVEL.format("L2A"), "scl"),
+               10.0, 0.0, _S2_LEVEL.format("L2A"), _SCL, baseline_offset=_S2_OFFSET),
         # Landsat 8-9 Collection 2 Level 2 Science Product Guide LSDS-1619: scale 0.0000275,
         # offset -0.2, fill 0.
         Sensor("landsat-c2-l2", "Landsat 8/9 Collection 2 L2", Family.OPTICAL, Units.LANDSAT_C2,
-               _LANDSAT_C2, 30.0, 0.0, r"LC0[89]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_", "qa_pixel"),
+               _LANDSAT_C2, 30.0, 0.0, r"LC0[89]_L2S[PR]_\d{6}_\d{8}_\d{8}_02_", _QA_PIXEL),
         # Collection 1 surface reflectance, LSDS-1368: reflectance x 10000, fill -9999. The
         # level 1 product has the same name without `sr`, and holds counts.
         Sensor("landsat-c1-sr", "Landsat 8 Collection 1 SR", Family.OPTICAL,
@@ -178,13 +238,16 @@ SENSORS: dict[str, Sensor] = {
         Sensor("aerial-rgb", "Aerial RGB", Family.PICTURE, Units.BITS_8, _RGB, 0.3, 0.0, ""),
         Sensor("aerial-rgbn", "Aerial RGB + NIR", Family.PICTURE, Units.BITS_8, _RGBN, 1.0,
                0.0, ""),
-        Sensor("drone-rgb", "Drone RGB", Family.PICTURE, Units.BITS_8, _RGB, 0.05, 0.0, ""),
+        # Pixels below 0.2 m are a drone's. 16 bits of a satellite may be reflectance.
+        Sensor("drone-rgb", "Drone RGB", Family.PICTURE, Units.BITS_8, _RGB, 0.05, 0.0, "",
+               assumed_types=("uint8", "uint16"), assumed_gsd_m=(0.0, 0.2)),
         Sensor("vhr-rgb", "Very-high-resolution RGB", Family.PICTURE, Units.BITS_8, _RGB, 0.5,
-               0.0, ""),
+               0.0, "", assumed_types=("uint8",), assumed_gsd_m=(0.2, np.inf)),
         Sensor("vhr-rgbn", "Very-high-resolution RGB + NIR", Family.PICTURE, Units.BITS_8, _RGBN,
                0.5, 0.0, ""),
     )
 }  # fmt: skip
+"""By name."""
 
 
 def sensor_named(name: str) -> Sensor:

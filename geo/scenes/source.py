@@ -1,4 +1,4 @@
-"""Source: what the user says of a file, a folder or a glob of imagery, and which files it names."""
+"""Source: what the user states of a file, a folder or a glob of imagery, and its files."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from geo.scenes.sensors import Backscatter, Units
 SUFFIXES = (".tif", ".tiff", ".jp2")
 """Endings of the files that are taken from a folder."""
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Endings of pictures: imagery where a world file lies beside them, photos otherwise."""
+"""Endings of pictures: imagery where they have a world file, photos otherwise."""
 
 
 class Rows(StrEnum):
@@ -28,14 +28,14 @@ class Rows(StrEnum):
 
 
 class Preference(StrEnum):
-    """Which scene a pixel is taken from where several saw it."""
+    """Which scene a pixel is taken from where several have it."""
 
     NEWEST = "newest"
     LEAST_CLOUDY = "least-cloudy"
 
 
 class Clouds(StrEnum):
-    """Which mask of clouds and their shadows is wanted."""
+    """Which mask of clouds and their shadows is used."""
 
     AUTO = "auto"
     """The provider's own where the scene has one, or else a network where its bands suffice."""
@@ -49,7 +49,7 @@ class Clouds(StrEnum):
 
 @dataclass(frozen=True)
 class Source:
-    """Where imagery lies, and what its files cannot say of themselves."""
+    """Where imagery is, and what its files do not state themselves."""
 
     path: str
     """A file, a folder, or a glob."""
@@ -69,32 +69,32 @@ class Source:
     crs: str | None = None
     """CRS of the images that state none."""
     rows: Rows | None = None
-    """How a tile tree counts its rows; None: as it says itself, or from the north."""
+    """How a tile tree counts its rows; None: as its description says, or from the north."""
 
 
 @dataclass(frozen=True)
 class Georeference:
-    """What is told of an image's position; the image's own word goes before it."""
+    """Where an image is, for an image that does not hold its own georeference."""
 
     crs: str | None = None
-    """Authority code or WKT, for an image that states none."""
+    """Authority code or WKT."""
     transform: Affine | None = None
-    """Of a world file, for an image that has no position of its own."""
+    """Of a world file."""
     rows: Rows | None = None
-    """How a tile tree counts its rows; None: nobody said."""
+    """How a tile tree counts its rows; None: not given."""
     notes: tuple[str, ...] = ()
     """Where it was found, as sentences."""
 
     @property
     def moves(self) -> bool:
-        """Whether anything is told."""
+        """Whether anything is given."""
         return (self.crs, self.transform, self.rows) != (None, None, None)
 
     @property
     def sha256(self) -> str:
         """Changes with everything that moves the image."""
-        told = (self.crs, self.transform and tuple(self.transform), self.rows)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        given = (self.crs, self.transform and tuple(self.transform), self.rows)
+        return hashlib.sha256(repr(given).encode()).hexdigest()
 
 
 NO_GEOREFERENCE = Georeference()
@@ -109,14 +109,18 @@ def files_of(source: Source) -> tuple[Path, ...]:
     path = expanded(Path(source.path))
     if path.is_file():
         return (path,)
-    found = _matching(path, _is_image)
-    if not found:
-        raise SourceInvalid(_nothing_at(path))
-    return found
+    if found := _matching(path, _is_image):
+        return found
+    if path.is_dir():
+        raise SourceInvalid(
+            f"the folder {path} holds no image file ({', '.join(SUFFIXES)}); name the folder that "
+            "does"
+        )
+    raise SourceInvalid(f"there is no file, folder or match at {path}; check the path")
 
 
 def placed_of(source: Source) -> tuple[Path, ...]:
-    """Return the image files of a source that are no photos, sorted by name; maybe none."""
+    """Return the georeferenced images of a source, sorted by name; maybe none."""
     path = expanded(Path(source.path))
     if path.is_file():
         return () if _is_photo(path) else (path,)
@@ -124,7 +128,7 @@ def placed_of(source: Source) -> tuple[Path, ...]:
 
 
 def photos_of(source: Source) -> tuple[Path, ...]:
-    """Return the pictures of a source that no world file places, sorted by name."""
+    """Return the photos of a source, pictures without a world file, sorted by name."""
     path = expanded(Path(source.path))
     if path.is_file():
         return (path,) if _is_photo(path) else ()
@@ -145,7 +149,7 @@ def beside(image: Path, endings: tuple[str, ...]) -> Path | None:
 
 
 def expanded(path: Path) -> Path:
-    """Return a path with the user's home for ~; of a user who is not there, it stays."""
+    """Return a path with the user's home for ~; unchanged where there is no such user."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -178,24 +182,11 @@ def _hidden(path: Path) -> bool:
 
 def _glob(path: Path, wanted: Callable[[Path], bool]) -> set[Path]:
     """Return the files that a pattern matches, and those of the folders that it matches."""
-    fixed = Path(*_until_wildcard(path.parts))
+    wild = [any(mark in part for mark in "*?[") for part in path.parts]
+    fixed = Path(*path.parts[: (*wild, True).index(True)])
     pattern = str(path.relative_to(fixed)) if path != fixed else ""
     if not pattern or not fixed.is_dir():
         return set()
-    seen = [p for p in fixed.glob(pattern) if not _hidden(p.relative_to(fixed))]
-    inside = [_in_folder(p, wanted) for p in seen if p.is_dir()]
-    return {p for p in seen if wanted(p)}.union(*inside)
-
-
-def _until_wildcard(parts: tuple[str, ...]) -> tuple[str, ...]:
-    for count, part in enumerate(parts):
-        if any(mark in part for mark in "*?["):
-            return parts[:count]
-    return parts
-
-
-def _nothing_at(path: Path) -> str:
-    endings = ", ".join(SUFFIXES)
-    if path.is_dir():
-        return f"the folder {path} holds no image file ({endings}); name the folder that does"
-    return f"there is no file, folder or match at {path}; check the path"
+    matches = [p for p in fixed.glob(pattern) if not _hidden(p.relative_to(fixed))]
+    inside = [_in_folder(p, wanted) for p in matches if p.is_dir()]
+    return {p for p in matches if wanted(p)}.union(*inside)

@@ -1,52 +1,13 @@
-"""The provider's masks, and the fringe of radar images."""
+"""The noisy border of radar images."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geo.imagery.reader import BORDER_DB, BORDER_PX, quality_reason, radar_border
-from geo.raster.classify import Label
+from geo.imagery.reader import BORDER_DB, BORDER_PX, radar_border
 
-CLEAR = 0
 LAND, NOISE = np.float32(0.1), np.float32(10 ** (BORDER_DB / 10) / 2)
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    enumerate(
-        [
-            Label.NO_DATA, Label.NO_DATA, CLEAR, Label.CLOUD_SHADOW, CLEAR, CLEAR, CLEAR, CLEAR,
-            Label.CLOUD, Label.CLOUD, Label.CLOUD, CLEAR,
-        ]
-    ),
-)  # fmt: skip
-def test_the_classes_of_sen2cor(value: int, reason: int) -> None:
-    assert quality_reason(np.full((2, 3), value, np.uint16), "scl").tolist() == [[reason] * 3] * 2
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (0b0000000001, Label.NO_DATA),
-        (0b0000000010, Label.CLOUD),
-        (0b0000000100, Label.CLOUD),
-        (0b0000001000, Label.CLOUD),
-        (0b0000010000, Label.CLOUD_SHADOW),
-        (0b0000011000, Label.CLOUD),  # cloud on shadow
-        (0b0000010001, Label.NO_DATA),  # fill before all
-        (0b0000100000, CLEAR),  # snow
-        (21824, CLEAR),  # "clear, low confidence set" of the guide's table 6-4
-        (21952, CLEAR),  # water
-        (22280, Label.CLOUD),  # high-confidence cloud
-        (23888, Label.CLOUD_SHADOW),
-        (54596, Label.CLOUD),  # high-confidence cirrus
-        (65535, Label.NO_DATA),
-    ],
-)
-def test_the_bits_of_qa_pixel(code: int, reason: int) -> None:
-    assert quality_reason(np.full((1, 1), code, np.uint16), "qa_pixel")[0, 0] == reason
 
 
 def test_dark_water_inland_is_no_fringe_and_noise_at_the_edge_is() -> None:

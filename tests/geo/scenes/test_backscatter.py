@@ -56,7 +56,7 @@ def test_two_kinds_in_one_scene_are_refused() -> None:
 
 def test_backscatter_of_a_picture_is_refused() -> None:
     told = Source("anywhere", backscatter=GAMMA0)
-    with pytest.raises(UnitsMismatch, match=r"gamma0 was said of image\.tif, and Drone RGB is no"):
+    with pytest.raises(UnitsMismatch, match=r"is gamma0 for image\.tif, and Drone RGB is no"):
         backscatter_of(told, SENSORS["drone-rgb"], [header()])
 
 

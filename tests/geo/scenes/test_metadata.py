@@ -184,21 +184,21 @@ def test_no_name_of_a_provider_belongs_to_two_sensors() -> None:
 
 def test_descriptions_tell_the_bands_in_any_order() -> None:
     labels = ("Band 4", "Band 3", "Band 2", "Band 5")
-    found = band_names(ANYWHERE, header(colours=plain(4), descriptions=labels), LANDSAT)
-    assert found.names == (("red", 1), ("green", 2), ("blue", 3), ("nir", 4))
-    assert found.note is None
+    found, note = band_names(ANYWHERE, header(colours=plain(4), descriptions=labels), LANDSAT)
+    assert found == (("red", 1), ("green", 2), ("blue", 3), ("nir", 4))
+    assert note is None
 
 
 def test_descriptions_that_only_count_are_noted() -> None:
     labels = ("Band 1", "Band 2", "Band 3", "Band 4")
-    found = band_names(ANYWHERE, header(colours=plain(4), descriptions=labels), LANDSAT)
-    assert dict(found.names)["red"] == 4
-    assert found.note is not None and "only counts its bands" in found.note
+    found, note = band_names(ANYWHERE, header(colours=plain(4), descriptions=labels), LANDSAT)
+    assert dict(found)["red"] == 4
+    assert note is not None and "only counts its bands" in note
 
 
 def test_a_description_that_counts_does_not_overrule_the_name() -> None:
     file = header(f"{C2}_SR_B4.TIF", descriptions=("Band 1",))
-    assert band_names(ANYWHERE, file, LANDSAT).names == (("red", 1),)
+    assert band_names(ANYWHERE, file, LANDSAT)[0] == (("red", 1),)
 
 
 def test_a_name_and_a_description_that_disagree_are_refused() -> None:
@@ -233,12 +233,12 @@ def test_a_name_and_a_description_that_disagree_are_refused() -> None:
 def test_colours_and_the_order_of_the_provider(
     sensor: Sensor, colours: tuple[str, ...], names: str, noted: bool
 ) -> None:
-    found = band_names(ANYWHERE, header(colours=colours), sensor)
-    assert [name for name, _ in found.names] == names.split()
-    assert [i for _, i in found.names] == list(range(1, len(found.names) + 1))
-    assert (found.note is not None) == noted
-    if found.note:
-        assert "--bands says otherwise" in found.note
+    found, note = band_names(ANYWHERE, header(colours=colours), sensor)
+    assert [name for name, _ in found] == names.split()
+    assert [i for _, i in found] == list(range(1, len(found) + 1))
+    assert (note is not None) == noted
+    if note:
+        assert "--bands says otherwise" in note
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_told_bands_go_before_descriptions_and_leave_the_alpha_band_out() -> Non
     file = header(
         colours=("undefined", "alpha", "undefined"), descriptions=("B2", None, "B3"), dtype="uint8"
     )
-    told = band_names(Source("x", bands=("B04", "nir")), file, S2)
-    assert told.names == (("red", 1), ("nir", 3))
+    names, _ = band_names(Source("x", bands=("B04", "nir")), file, S2)
+    assert names == (("red", 1), ("nir", 3))
 
 
 def test_a_fourth_band_that_is_called_alpha_is_near_infrared_where_the_user_says_so() -> None:
     file = header(colours=("red", "green", "blue", "alpha"), dtype="uint8")
     bands = ("red", "green", "blue", "nir")
-    assert band_names(Source("x", bands=bands), file, RGBN).names[3] == ("nir", 4)
+    assert band_names(Source("x", bands=bands), file, RGBN)[0][3] == ("nir", 4)
     with pytest.raises(BandsUnknown, match=r"one of its bands is alpha.* name all 4 with --bands"):
         band_names(ANYWHERE, file, RGBN)
 
