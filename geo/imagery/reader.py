@@ -110,9 +110,7 @@ class _Layer:
 class SceneReader:
     """Reads one scene onto windows of a grid; each thread opens the files for itself."""
 
-    def __init__(
-        self, scene: Scene, bands: Sequence[str], masking: Masking = Masking()
-    ) -> None:
+    def __init__(self, scene: Scene, bands: Sequence[str], masking: Masking = Masking()) -> None:
         """Take a scene, the bands that are wanted of it, and what hides the ground in it.
 
         Raises:
