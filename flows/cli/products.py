@@ -112,32 +112,27 @@ def explain(  # noqa: PLR0917 (typer reads options from parameters)
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw what the model saw at one polygon, and what moved its answer."""
+    """Explain one feature: a picture of the images there, and what the model's answer rests on."""
     found = _product(product, store)
     from flows.reports.progress import progress_on  # noqa: PLC0415 (help needs none of it)
-    from flows.review.explain import draw_explained, explain_feature, explained_json, explained_rows  # noqa: PLC0415 (imports matplotlib)
-    from flows.review.inputs import places_of  # noqa: PLC0415 (the same)
+    from flows.review.explain import explain_feature  # noqa: PLC0415 (imports matplotlib)
+    from flows.review.inputs import input_paths  # noqa: PLC0415 (the same)
 
-    explained = explain_feature(
+    report = explain_feature(
         found,
         feature,
-        places=places_of(found, before=before or (), after=after or (), model=model),
+        paths=input_paths(found, before=before or (), after=after or (), model=model),
         settings=Settings(),
         device=device,
         progress=progress_on(quiet=quiet),
     )
     picture = out or Path(f"{feature}.png")
-    draw_explained(explained, picture)
+    report.save_picture(picture)
     if as_json:
-        print_json({**explained_json(explained), "picture": str(picture)})
+        print_json({**report.figures, "picture": str(picture)})
         return
-    explanation = explained.explanation
-    print_rows(explained_rows(explained), empty="nothing could be left out")
-    print(
-        f"\n{explained.polygon.notation}: mean probability {explanation.mean:.3f}, "
-        f"{explanation.window.mean_percent / 100:.3f} in the product; at a pixel they differ by at "
-        f"most {explanation.largest_difference:.3f}\npicture: {picture}"
-    )
+    print_rows(report.rows, empty="nothing could be left out")
+    print(f"\n{report.sentence}\npicture: {picture}")
 
 
 @app.command()
@@ -175,15 +170,16 @@ def validate(  # noqa: PLR0917 (typer reads options from parameters)
         _evaluate(found, answers, sample or answers.parent, as_json=as_json)
         return
     from flows.reports.progress import progress_on  # noqa: PLC0415 (help needs none of it)
-    from flows.review.inputs import places_of  # noqa: PLC0415 (the same)
-    from flows.review.sample import PAGE, SampleRequest, draw_sample, sample_rows  # noqa: PLC0415 (the same)
+    from flows.review.inputs import input_paths  # noqa: PLC0415 (the same)
+    from flows.review.sample import SampleRequest, draw_sample, sample_rows  # noqa: PLC0415 (the same)
+    from flows.review.sample_page import PAGE  # noqa: PLC0415 (the same)
     from models.evaluation.sample_design import Design  # noqa: PLC0415 (the same)
 
     folder = out or Path()
     record = draw_sample(
         found,
         SampleRequest(folder, draw, Design(design), seed),
-        places=places_of(found, before=before or (), after=after or (), model=None),
+        paths=input_paths(found, before=before or (), after=after or (), model=None),
         progress=progress_on(quiet=quiet),
     )
     if as_json:
@@ -194,17 +190,17 @@ def validate(  # noqa: PLR0917 (typer reads options from parameters)
 
 
 def _evaluate(product: "Product", answers: Path, sample: Path, *, as_json: bool) -> None:
-    from flows.review import answers as words  # noqa: PLC0415 (drawing needs none of it)
+    from flows.review import answers as review  # noqa: PLC0415 (imports scipy)
 
-    validation = words.evaluate_answers(product, answers, sample)
+    validation = review.validate_product(product, answers, sample)
     if as_json:
         print_json(validation.as_json())
         return
-    print(words.headline(validation))
-    for rows in (words.amount_rows, words.score_rows, words.confusion_rows):
+    print(review.validation_text(validation))
+    for rows in (review.count_rows, review.score_rows, review.confusion_rows):
         print()
         print_rows(rows(validation))
-    print(f"\nresult: {sample / words.RESULT}")
+    print(f"\nresult: {sample / review.RESULT}")
 
 
 def _store(folder: Path | None) -> LocalStore:

@@ -1,64 +1,42 @@
-"""The picture, put together: head, maps and sidebar on one sheet.
+"""The picture of a map: title, images before and after with the layers, legend, scale and facts.
 
-Drawn with matplotlib's Agg, offline, and the same every time for the same inputs. Colours
-are those of the layers' styles (`geo.export.styles`); what was not analysed is hatched.
-
-One map of the picture: the image, the layers over it, and the frame.
-
-The legend: which classes the map shows, with their symbols and numbers.
-
-The words beside the map: facts and the numbers of the legend, from a summary.
+Drawn with matplotlib's Agg, offline, and the same every time for the same inputs. Colours are
+those of the layers' styles (`geo.export.styles`); what was not analysed is hatched.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import geopandas as gpd
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib_scalebar.scalebar import ScaleBar
+from odc.geo.geobox import GeoBox
 from pyproj import CRS
 
+from flows.drawing.frame import View, ground_width_m, latitude_ticks, longitude_ticks, north_angle
 from flows.drawing.layout import (
     BODY,
-    BUILDING_BEFORE,
     DPI,
-    GAP_PX,
-    HEADING,
     INK,
     MARGIN_PX,
-    SIDEBAR_PX,
     SMALL,
-    Badge,
-    Gap,
-    Item,
-    Lines,
-    MapPicture,
-    Quicklook,
-    Ruler,
-    ScaleBar,
-    Sheet,
-    View,
-    draw_items,
-    draw_polygons,
-    draw_theme,
-    ground_width_m,
-    latitude_ticks,
-    lay_out,
-    legend_entry,
-    length_text,
-    line_px,
-    longitude_ticks,
-    north_angle,
-    of_symbol,
-    round_down,
+    SUBTITLE,
+    TITLE,
+    Column,
+    LegendRow,
+    new_figure,
+    resize,
     style,
 )
+from flows.drawing.symbols import draw_polygons, draw_theme, of_symbol
 from flows.reports.summary import SceneUsed, Summary
 from flows.reports.text import (
+    NOT_REVIEWED,
     confidence_meaning,
     dates_text,
     km2_text,
@@ -66,21 +44,178 @@ from flows.reports.text import (
     share_text,
     time_text,
 )
+from geo.errors import GridMismatch
 from geo.export.styles import THEMES, Symbol, Theme
 from geo.scenes.scene import Phase
 from geo.types import BoolArray, FloatArray
 
 UNSEEN = "#e8e8e8"
 """Where the image holds nothing."""
-HALO = Symbol("Area of interest", None, "#ffffff", width_mm=1.0)
+_BUILDING_BEFORE = Symbol("Building, before the event", None, "#ffe600", width_mm=0.2)
+"""On the image before the event, where there is no damage to colour."""
+_HIDDEN = Symbol("Hidden or not covered in the image", UNSEEN, "#b0b0b0", opacity=1)
+_HALO = Symbol("Area of interest", None, "#ffffff", width_mm=1.0)
 """Under the outline of the area, which would be lost on dark ground."""
 
 _AREA = "area_of_interest"
-_AFTER = tuple(name for name in THEMES if name not in ("image_footprint", _AREA))
+_DRAWN_AFTER = tuple(name for name in THEMES if name not in ("image_footprint", _AREA))
 """What is drawn over the image after the event, the lowest first; footprints would hide it."""
+_LEGEND_ORDER = ("observed_event", "hydrography", "built_up", "not_analysed", "area_of_interest")
+"""What matters most comes first; the order of drawing is another."""
+_MOST_FACTS = 16
+
+_SIDEBAR_PX, _HEAD_PX, _SCALE_PX = 420.0, 1540.0, 92.0
+_TICKS_PX, _LABEL_PX, _GUTTER_PX = 34.0, 26.0, 26.0
+"""For the labels of the ticks, left of a map and below it; for the label of the image, above it;
+between two maps, and between a map and the sidebar."""
+_MAP_WIDTH_PX = {1: 1070.0, 2: 720.0}
+"""Of each map, by the number of maps side by side."""
+_WIDE = 0.6
+"""Height over width of an area below which two maps stand one above the other."""
 
 
-def draw_panel(
+@dataclass(frozen=True, eq=False)
+class Quicklook:
+    """A small picture of the imagery, to lie under the layers.
+
+    Raises:
+        GridMismatch: where the arrays and the geobox disagree on their shape.
+    """
+
+    pixels: FloatArray
+    """(3, rows, cols), red, green, blue, 0 to 1, stretched for display."""
+    valid: BoolArray
+    """(rows, cols); True means observed."""
+    geobox: GeoBox
+    """North-up, in the projected CRS of the product."""
+    label: str
+    """Above its map: "After: Sentinel-2 L2A, 2019-09-15"."""
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.geobox.shape)
+        if self.pixels.shape != (3, *shape) or self.valid.shape != shape:
+            raise GridMismatch(
+                f"a quicklook on a grid of {shape} has pixels {self.pixels.shape} and validity "
+                f"{self.valid.shape}; make them (3, rows, cols) and (rows, cols) of its grid"
+            )
+
+    @property
+    def crs(self) -> CRS:
+        """The projected CRS that it is in."""
+        return CRS.from_user_input(str(self.geobox.crs))
+
+
+@dataclass(frozen=True, eq=False)
+class MapPicture:
+    """Everything that the picture shows.
+
+    Raises:
+        GridMismatch: where the two quicklooks differ in CRS.
+    """
+
+    title: str
+    subtitle: str
+    """Hazard and place, one line."""
+    layers: Mapping[str, gpd.GeoDataFrame]
+    """By name, EPSG:4326; `area_of_interest` gives the extent, the others may lack."""
+    after: Quicklook
+    numbers: Mapping[str, str]
+    """Beside a class in the legend, by notation, reason or damage grade; a class that has a
+    number is in the legend even where no feature has it."""
+    facts: Sequence[str]
+    """Sentences: scenes, model, share analysed, what confidence means."""
+    before: Quicklook | None = None
+    """Shown beside the other where there are buildings to compare; in the same CRS."""
+    statement: str = NOT_REVIEWED
+
+    def __post_init__(self) -> None:
+        if self.before is not None and self.before.crs != self.after.crs:
+            raise GridMismatch(
+                f"the image before is in {self.before.crs.to_string()}, the one after in "
+                f"{self.after.crs.to_string()}; put both on the product's grid"
+            )
+
+    @property
+    def panels(self) -> tuple[Quicklook, ...]:
+        """The images that are shown, before and after where there are buildings to compare."""
+        buildings = self.layers.get("built_up")
+        if self.before is None or buildings is None or buildings.empty:
+            return (self.after,)
+        return (self.before, self.after)
+
+
+def draw_map(picture: MapPicture, out_png: Path) -> None:
+    """Draw the picture and write it as PNG, about 1600 pixels wide, 2000 where two maps stand
+    side by side.
+    """
+    figure = compose(picture)
+    with matplotlib.style.context(["default", style()]):
+        # Without the version of matplotlib, which would make the same map another file.
+        figure.savefig(out_png, dpi=DPI, format="png", metadata={"Software": None})
+
+
+def compose(picture: MapPicture) -> Figure:
+    """Return the picture as a figure; see `draw_map`."""
+    with matplotlib.style.context(["default", style()]):
+        return _composed(picture)
+
+
+def _composed(picture: MapPicture) -> Figure:
+    crs = picture.after.crs
+    layers = {name: layer.to_crs(crs) for name, layer in picture.layers.items()}
+    area = View(*layers[_AREA].total_bounds).padded(0.04)
+    figure = new_figure()
+    head = Column(figure, _HEAD_PX, name="head")
+    head.write(one_line(picture.title), size=TITLE, bold=True)
+    head.write(one_line(picture.subtitle), size=SUBTITLE, gap_px=16)
+    side = Column(figure, _SIDEBAR_PX, name="sidebar")
+    side.legend("Legend", _legend_rows(picture), gap_px=20)
+    scale_px = side.used_px
+    side.used_px += _SCALE_PX
+    side.badge(one_line(picture.statement), gap_px=14)
+    for fact in _facts(picture):
+        side.write(fact, size=SMALL, gap_px=6)
+    maps = _map_axes(figure, head, side, ratio=area.height / area.width, maps=len(picture.panels))
+    box = maps[0].get_window_extent()
+    view = area.fitted(box.height / box.width)
+    for axes, quicklook in zip(maps, picture.panels, strict=True):
+        _draw_panel(axes, quicklook, layers, view=view, before=quicklook is not picture.after)
+    metres_a_px = ground_width_m(view, crs) / box.width
+    _draw_scale(side, scale_px, metres_a_px, north_degrees=north_angle(view, crs))
+    return figure
+
+
+def _map_axes(figure: Figure, head: Column, side: Column, *, ratio: float, maps: int) -> list[Axes]:
+    """Give the figure its size, place head and sidebar, and return axes for the maps.
+
+    Args:
+        ratio: height over width of the area that is shown.
+        maps: 1 or 2; two of a wide area stand one above the other, else side by side. They grow
+            with the sidebar.
+    """
+    columns = 1 if ratio < _WIDE else maps
+    rows = maps // columns
+    width = _MAP_WIDTH_PX[columns]
+    beside, between = _TICKS_PX + _GUTTER_PX, _TICKS_PX + _LABEL_PX
+    least = (side.used_px - _TICKS_PX - (rows - 1) * between) / rows
+    height = round(max(min(max(width * ratio, 560 / rows), 1300), least))
+    left, top = MARGIN_PX + _TICKS_PX, round(MARGIN_PX + head.used_px + _LABEL_PX)
+    right = left + columns * width + (columns - 1) * beside
+    bottom = top + rows * height + (rows - 1) * between
+    full_width = right + _GUTTER_PX + _SIDEBAR_PX + MARGIN_PX
+    full_height = bottom + _TICKS_PX + MARGIN_PX
+    resize(figure, full_width, full_height)
+    head.place(figure, MARGIN_PX, MARGIN_PX)
+    side.place(figure, right + _GUTTER_PX, top)
+    grid = figure.add_gridspec(
+        rows, columns, left=left / full_width, right=right / full_width,
+        top=1 - top / full_height, bottom=1 - bottom / full_height,
+        wspace=beside / width, hspace=between / height,
+    )  # fmt: skip
+    return [figure.add_subplot(grid[number], gid="map") for number in range(maps)]
+
+
+def _draw_panel(
     axes: Axes,
     quicklook: Quicklook,
     layers: Mapping[str, gpd.GeoDataFrame],
@@ -96,91 +231,89 @@ def draw_panel(
         before: whether it shows the time before the event, and so none of its traces.
     """
     buildings = "built_up" in layers and not layers["built_up"].empty
-    _draw_image(axes, quicklook, faded=0.15 if buildings else 0.45)
-    if before and buildings:
-        draw_polygons(axes, layers["built_up"], BUILDING_BEFORE, name="built_up")
-    elif not before:
-        for name in _AFTER:
-            if name in layers:
-                draw_theme(axes, layers[name], THEMES[name])
-    draw_polygons(axes, layers[_AREA], HALO, name=_AREA)
-    draw_theme(axes, layers[_AREA], THEMES[_AREA])
-    _draw_frame(axes, quicklook, view)
-
-
-def _draw_image(axes: Axes, quicklook: Quicklook, *, faded: float) -> None:
-    """Draw the image, paler and greyer than it is, so that the layers stand out."""
     box = quicklook.geobox.boundingbox
     axes.set_facecolor(UNSEEN)
     axes.imshow(
-        _faded(quicklook.pixels, quicklook.valid, share=faded),
+        _faded(quicklook.pixels, quicklook.valid, share=0.15 if buildings else 0.45),
         extent=(box.left, box.right, box.bottom, box.top),
         interpolation="antialiased",
         aspect="auto",
         zorder=0,
     )
+    if before and buildings:
+        draw_polygons(axes, layers["built_up"], _BUILDING_BEFORE, name="built_up")
+    elif not before:
+        for name in _DRAWN_AFTER:
+            if name in layers:
+                draw_theme(axes, layers[name], THEMES[name])
+    draw_polygons(axes, layers[_AREA], _HALO, name=_AREA)
+    draw_theme(axes, layers[_AREA], THEMES[_AREA])
+    axes.set(xlim=(view.left, view.right), ylim=(view.bottom, view.top))
+    meridians = longitude_ticks(view, quicklook.crs)
+    parallels = latitude_ticks(view, quicklook.crs)
+    axes.set_xticks([tick.at for tick in meridians], [tick.label for tick in meridians])
+    axes.set_yticks([tick.at for tick in parallels], [tick.label for tick in parallels],
+                    rotation=90, va="center")  # fmt: skip
+    axes.tick_params(labelsize=SMALL, length=4, width=0.6, pad=2, labelcolor=INK)
+    axes.set_title(quicklook.label, loc="left", fontsize=BODY, pad=4)
 
 
 def _faded(pixels: FloatArray, valid: BoolArray, *, share: float) -> FloatArray:
-    """Return red, green, blue and opacity, (rows, cols, 4), mixed with grey and white."""
+    """Return the image paler and greyer than it is, so that the layers stand out.
+
+    Returns:
+        (rows, cols, 4), red, green, blue and opacity.
+    """
     coloured = np.clip(np.nan_to_num(pixels), 0, 1)
     grey = coloured.mean(axis=0, keepdims=True)
     mixed = (1 - share) * (coloured + share * (grey - coloured)) + share
     return np.concatenate([mixed, valid[None]]).transpose(1, 2, 0).astype(np.float32)
 
 
-def _draw_frame(axes: Axes, quicklook: Quicklook, view: View) -> None:
-    """Fix the view, and mark longitude below and latitude on the left."""
-    axes.set(xlim=(view.left, view.right), ylim=(view.bottom, view.top))
-    meridians = longitude_ticks(view, quicklook.crs)
-    parallels = latitude_ticks(view, quicklook.crs)
-    axes.set_xticks([tick.at for tick in meridians], [tick.label for tick in meridians])
-    axes.set_yticks(
-        [tick.at for tick in parallels],
-        [tick.label for tick in parallels],
-        rotation=90,
-        va="center",
-    )
-    axes.tick_params(labelsize=SMALL, length=4, width=0.6, pad=2, labelcolor=INK)
-    axes.set_title(quicklook.label, loc="left", fontsize=BODY, color=INK, pad=4)
+def _draw_scale(side: Column, top_px: float, metres_a_px: float, *, north_degrees: float) -> None:
+    """Draw a scale bar at the left of the sidebar, and an arrow to true north at its right."""
+    bar = ScaleBar(
+        metres_a_px, "m", rotation="horizontal-only", length_fraction=0.55, width_fraction=0.012,
+        location="upper left", bbox_to_anchor=(0, top_px + 26), frameon=False, pad=0,
+        border_pad=0, bbox_transform=side.axes.transData, color=INK, scale_loc="top",
+        font_properties={"size": SMALL},
+    )  # fmt: skip
+    side.axes.add_artist(bar)
+    turn = math.radians(north_degrees)
+    x, y = side.width_px - 40, top_px + 74
+
+    def along(length_px: float) -> tuple[float, float]:
+        return x + length_px * math.sin(turn), y - length_px * math.cos(turn)
+
+    arrow = {"facecolor": INK, "width": 2.5, "headwidth": 10, "headlength": 14, "linewidth": 0}
+    side.axes.annotate("", along(54), along(0), arrowprops=arrow)
+    letter_x, letter_y = along(66)
+    side.axes.text(letter_x, letter_y, "N", size=BODY, weight="bold", ha="center", va="center")
 
 
-Row: TypeAlias = tuple[str, str, Symbol | None]
-
-_ORDER = ("observed_event", "hydrography", "built_up", "not_analysed", "area_of_interest")
-"""What matters most comes first; the order of drawing is another."""
-
-
-def legend_items(picture: MapPicture, *, ruler: Ruler, width_px: float) -> list[Item]:
+def _legend_rows(picture: MapPicture) -> list[LegendRow]:
     """Return the rows of the legend.
 
-    A class is in it where a feature has it, or where there is a number for it: that nothing
-    was found is worth a row.
+    A class is in it where a feature has it, or where there is a number for it: that nothing was
+    found is worth a row. Reasons stand below "Not analysed", without a symbol of their own.
     """
-    items: list[Item] = [Lines(["Legend"], size=HEADING, bold=True, gap_px=6)]
-    for name in _ORDER:
-        rows = [
-            legend_entry(ruler, label, number, symbol=symbol, width_px=width_px)
-            for label, number, symbol in _rows(name, picture)
+    rows = []
+    for name in _LEGEND_ORDER:
+        theme, layer, numbers = THEMES[name], picture.layers.get(name), picture.numbers
+        here = [
+            LegendRow(symbol.label, numbers.get(symbol.label, ""), symbol)
+            for symbol in theme.symbols
+            if symbol.label in numbers or _drawn(layer, theme, symbol)
         ]
-        if rows and name == "built_up":
-            items.append(Lines(["Buildings, number"], size=BODY, gap_px=4))
-        items += [*rows, Gap(8 if rows and rows[-1].symbol is None else 0)]
-    return [*items, Gap(GAP_PX)]
-
-
-def _rows(name: str, picture: MapPicture) -> list[Row]:
-    """Return label, number and symbol of a layer's rows; a reason has no symbol of its own."""
-    theme, layer, numbers = THEMES[name], picture.layers.get(name), picture.numbers
-    rows: list[Row] = [
-        (symbol.label, numbers.get(symbol.label, ""), symbol)
-        for symbol in theme.symbols
-        if symbol.label in numbers or _drawn(layer, theme, symbol)
-    ]
-    if name == "not_analysed" and layer is not None:
-        rows += [(reason, numbers.get(reason, ""), None) for reason in sorted(set(layer["reason"]))]
-    if name == "built_up" and len(picture.panels) == 2:
-        rows.append((BUILDING_BEFORE.label, "", BUILDING_BEFORE))
+        if name == "not_analysed" and layer is not None:
+            here += [LegendRow(r, numbers.get(r, "")) for r in sorted(set(layer["reason"]))]
+        if name == "built_up" and len(picture.panels) == 2:
+            here.append(LegendRow(_BUILDING_BEFORE.label, symbol=_BUILDING_BEFORE))
+        if name == "built_up" and here:
+            rows.append(LegendRow("Buildings, number"))
+        rows += here
+    if not all(panel.valid.all() for panel in picture.panels):
+        rows.append(LegendRow(_HIDDEN.label, symbol=_HIDDEN))
     return rows
 
 
@@ -188,12 +321,23 @@ def _drawn(layer: gpd.GeoDataFrame | None, theme: Theme, symbol: Symbol) -> bool
     return layer is not None and not of_symbol(layer, theme, symbol).empty
 
 
+def _facts(picture: MapPicture) -> list[str]:
+    """Return the facts in one line each, not too many, and the projection."""
+    facts = [one_line(fact) for fact in picture.facts]
+    if len(facts) > _MOST_FACTS:
+        left_out = len(facts) - _MOST_FACTS
+        facts = [*facts[:_MOST_FACTS], f"{left_out} more facts are in summary.json."]
+    crs, code = picture.after.crs, picture.after.crs.to_authority()
+    name = f"{crs.name} ({':'.join(code)})" if code else crs.name
+    return [*facts, f"Frame: longitude and latitude, WGS 84. Projection: {name}."]
+
+
 def map_facts(summary: Summary) -> tuple[str, ...]:
     """Return what a reader of the map must know, a sentence or two each."""
     facts = [
         *_scenes("Before", [scene for scene in summary.scenes if scene.phase is Phase.BEFORE]),
         *_scenes("After", [scene for scene in summary.scenes if scene.phase is Phase.AFTER]),
-        _seen(summary),
+        _coverage(summary),
     ]
     if summary.model is not None:
         model = summary.model
@@ -222,15 +366,15 @@ def _scenes(phase: str, scenes: Sequence[SceneUsed]) -> list[str]:
     facts = []
     for sensor in dict.fromkeys(scene.sensor for scene in scenes):
         times = [scene.taken for scene in scenes if scene.sensor == sensor]
-        if len(times) == 1:
-            facts.append(f"{phase}: {sensor}, {time_text(times[0])}")
-        else:
-            facts.append(f"{phase}: {sensor}, {len(times)} scenes, {dates_text(times)}")
+        when = (
+            time_text(times[0]) if len(times) == 1 else f"{len(times)} scenes, {dates_text(times)}"
+        )
+        facts.append(f"{phase}: {sensor}, {when}")
     return facts
 
 
-def _seen(summary: Summary) -> str:
-    seen = (
+def _coverage(summary: Summary) -> str:
+    observed = (
         f"Of {km2_text(100 * summary.area_km2)} km², {share_text(summary.observed_share)} was "
         f"observed and {share_text(summary.analysed_share)} analysed"
     )
@@ -238,96 +382,4 @@ def _seen(summary: Summary) -> str:
         f"{part.reason} {share_text(part.share)}"
         for part in sorted(summary.not_analysed, key=lambda part: -part.area_ha)
     )
-    return f"{seen}; not: {reasons}." if reasons else f"{seen}."
-
-
-TITLE, SUBTITLE = 15.0, 9.0
-"""Font sizes, points."""
-_TEXT_PX = 1540.0
-"""Width of the head."""
-_MOST_FACTS = 16
-
-
-def draw_map(picture: MapPicture, out_png: Path) -> None:
-    """Draw the picture and write it as PNG, about 1600 pixels wide, 2000 where two maps stand
-    side by side.
-    """
-    figure = compose(picture)
-    with matplotlib.style.context(["default", style()]):
-        # Without the version of matplotlib, which would make the same map another file.
-        figure.savefig(out_png, dpi=DPI, format="png", metadata={"Software": None})
-
-
-def compose(picture: MapPicture) -> Figure:
-    """Return the picture as a figure; see `draw_map`."""
-    with matplotlib.style.context(["default", style()]):
-        return _composed(picture, Ruler())
-
-
-def _composed(picture: MapPicture, ruler: Ruler) -> Figure:
-    crs = picture.after.crs
-    layers = {name: layer.to_crs(crs) for name, layer in picture.layers.items()}
-    area = View(*layers["area_of_interest"].total_bounds).padded(0.04)
-    head = ruler.wrapped(one_line(picture.title), _TEXT_PX, size=TITLE, bold=True)
-    above = legend_items(picture, ruler=ruler, width_px=SIDEBAR_PX)
-    below = _facts(picture, crs, ruler)
-    sheet = lay_out(
-        area.height / area.width,
-        maps=len(picture.panels),
-        head_px=len(head) * line_px(TITLE) + 2 * line_px(SUBTITLE),
-        sidebar_px=sum(item.height_px for item in (*above, *below)) + ScaleBar.height_px,
-    )
-    view = area.fitted(sheet.ratio)
-    figure = sheet.new_figure()
-    FigureCanvasAgg(figure)
-    _draw_head(figure, [*head], one_line(picture.subtitle), sheet)
-    for quicklook, corner in zip(picture.panels, sheet.maps, strict=True):
-        axes = sheet.new_axes(figure, (*corner, sheet.map_width, sheet.map_height), name="map")
-        draw_panel(axes, quicklook, layers, view=view, before=quicklook is not picture.after)
-    _draw_sidebar(figure, [*above, _scale(view, crs, sheet), *below], sheet)
-    return figure
-
-
-def _facts(picture: MapPicture, crs: CRS, ruler: Ruler) -> list[Item]:
-    """Return the statement and the facts, their lines broken."""
-    facts = [one_line(fact) for fact in picture.facts]
-    if len(facts) > _MOST_FACTS:
-        left_out = len(facts) - _MOST_FACTS
-        facts = [*facts[:_MOST_FACTS], f"{left_out} more facts are in summary.json."]
-    facts.append(f"Frame: longitude and latitude, WGS 84. Projection: {_crs_name(crs)}.")
-    badge = ruler.wrapped(one_line(picture.statement), SIDEBAR_PX - 24, size=8, bold=True)
-    return [
-        Badge(badge),
-        *(Lines(ruler.wrapped(fact, SIDEBAR_PX, size=SMALL), SMALL, gap_px=6) for fact in facts),
-    ]
-
-
-def _crs_name(crs: CRS) -> str:
-    code = crs.to_authority()
-    return f"{crs.name} ({':'.join(code)})" if code else crs.name
-
-
-def _scale(view: View, crs: CRS, sheet: Sheet) -> ScaleBar:
-    metres_a_px = ground_width_m(view, crs) / sheet.map_width
-    length_m = round_down(metres_a_px * 0.6 * SIDEBAR_PX)
-    return ScaleBar(length_m / metres_a_px, length_text(length_m), north_angle(view, crs))
-
-
-def _draw_head(figure: Figure, title: Sequence[str], subtitle: str, sheet: Sheet) -> None:
-    top = MARGIN_PX
-    lines = [*((line, TITLE, "bold") for line in title), (subtitle, SUBTITLE, "normal")]
-    for text, size, weight in lines:
-        middle = 1 - (top + line_px(size) / 2) / sheet.height
-        found = figure.text(
-            MARGIN_PX / sheet.width, middle, text, size=size, weight=weight, va="center"
-        )
-        found.set_gid("head")
-        top += line_px(size)
-
-
-def _draw_sidebar(figure: Figure, items: Sequence[Item], sheet: Sheet) -> None:
-    left, top, width, height = sheet.sidebar
-    axes = sheet.new_axes(figure, (left, top, width, height), name="sidebar")
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    draw_items(axes, items, width_px=width)
+    return f"{observed}; not analysed: {reasons}." if reasons else f"{observed}."

@@ -12,8 +12,7 @@ from typing import Any
 import geopandas as gpd
 import pyogrio
 
-from flows.drawing.layout import MapPicture, Quicklook
-from flows.drawing.map import draw_map, legend_numbers, map_facts
+from flows.drawing.map import MapPicture, Quicklook, draw_map, legend_numbers, map_facts
 from flows.mapping.building_files import (
     BuildingsRecord,
     read_found,
@@ -27,6 +26,7 @@ from flows.mapping.records import model_record, scene_record
 from flows.reports.progress import current_progress
 from flows.reports.summarise import summarise
 from flows.reports.summary import Summary
+from flows.reports.text import time_text
 from geo.errors import FootprintsInvalid
 from geo.export.cog import PROBABILITY, class_kind, observed_kind
 from geo.export.formats import write_layers, write_rasters
@@ -269,8 +269,8 @@ def _quicklook(plan: MapPlan, phase: Phase) -> Quicklook:
     scenes = quicklook_scenes(of_phase, plan.request.prefer)
     grid = coarse_grid(plan.geobox)
     pixels, valid = quicklook(scenes, grid)
-    when = ", ".join(text for text in (scenes[0].taken_text, scenes[0].sensor.title) if text)
-    return Quicklook(pixels, valid, grid, f"{phase.capitalize()}: {when}")
+    label = f"{phase.capitalize()}: {scenes[0].sensor.title}, {time_text(scenes[0].taken)}"
+    return Quicklook(pixels, valid, grid, label)
 
 
 def write_records(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
 
-NOT_REVIEWED = "Automatic extraction, not reviewed"
+NOT_REVIEWED = "Draft: automatic extraction, not reviewed"
 
 _CALIBRATED = (
     "Confidence is the mean probability of the pixels of a polygon, per cent, calibrated: with "

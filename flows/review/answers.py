@@ -1,51 +1,153 @@
-"""The answers of the eye: `sample.csv` as it is handed out, and as spreadsheets give it back.
-
-Evaluate: answers against the product that their sample was drawn from.
-
-A validation in words and tables, for people.
-"""
+"""Answers of a visual check: read back from a spreadsheet, and compared with the product."""
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pyogrio
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.config import RequestInvalid
-from flows.review.inputs import SampleRecord, published_grades, read_record, require_same
 from geo.store.atomic_io import replace_file, writing
 from geo.store.manifest import Product
 from geo.vector.schema import DAMAGE_GRA
 from models.errors import SampleInvalid
-from models.evaluation.accuracy import (
-    BuildingCounts,
-    CountEstimate,
-    Estimate,
-    GradeAccuracy,
-    ShareEstimate,
-    estimate,
-    tabulate,
-)
-from models.evaluation.sample_design import GRADES, parse_grade
+from models.evaluation.accuracy import CountEstimate, Estimate, ShareEstimate, estimate, tabulate
+from models.evaluation.sample_design import GRADES, Design, Stratum, digest_of, parse_grade
 
-COLUMNS = ("number", "id", "lon", "lat", "seen_grade")
-_NEEDED = ("id", "seen_grade")
+RECORD, TABLE, RESULT = "sample.json", "sample.csv", "validation.json"
+COLUMNS = ("number", "id", "lon", "lat", "observed_grade")
+_NEEDED = ("id", "observed_grade")
 _MARKS = {b"PK\x03\x04": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"%PDF": "a PDF"}
 
 
+class SampleRecord(BaseModel):
+    """A sample, as it was drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["aftermap sample of buildings"] = "aftermap sample of buildings"
+    event_id: str
+    product_id: str
+    grades_sha256: str
+    """Of the ids and published grades of all buildings of the product."""
+    design: Design
+    seed: int
+    strata: tuple[Stratum, ...]
+    ids: tuple[str, ...]
+    """Of the buildings, by their order number from 1."""
+
+
 @dataclass(frozen=True)
-class Answers:
-    """What the eye said."""
+class Validation:
+    """What the answers say of a product."""
 
-    seen: Mapping[str, str]
-    """Grade in the words of Copernicus EMS, by building id."""
-    untold: int
-    """Buildings of the sample with ?, with nothing, or without a row."""
+    record: SampleRecord
+    answers: Mapping[str, str]
+    """Grade in the words of Copernicus EMS, by building id; without those that have no answer."""
+    estimate: Estimate
+    published: dict[str, int]
+    """Buildings by published grade, of the whole product."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain numbers."""
+        record = self.record
+        return {
+            "event": record.event_id,
+            "product_id": record.product_id,
+            "sample": {
+                "design": record.design,
+                "seed": record.seed,
+                "drawn": len(record.ids),
+                "answered": len(self.answers),
+            },
+            "published": self.published,
+            **asdict(self.estimate),
+            "published_grades": DAMAGE_GRA,
+            "observed_grades": GRADES,
+        }
 
 
-def blank_csv(rows: Sequence[tuple[int, str, float, float]]) -> str:
+def published_grades(product: Product) -> dict[str, str]:
+    """Return `damage_gra` by `id` of every building.
+
+    Raises:
+        RequestInvalid: where the product has no building.
+    """
+    frame = pyogrio.read_dataframe(
+        product.folder / "layers.gpkg", layer="built_up", columns=["id", "damage_gra"],
+        read_geometry=False,
+    )  # fmt: skip
+    if frame.empty:
+        raise RequestInvalid(
+            f"the product {product.product_id} has no building; map the event with footprints "
+            "(--buildings) to validate them"
+        )
+    return dict(zip(frame["id"], frame["damage_gra"], strict=True))
+
+
+def validate_product(product: Product, answers: Path, sample: Path) -> Validation:
+    """Compare answers with a product, and write `validation.json` beside the sample.
+
+    Args:
+        product: that the sample was drawn from; it stays as it is.
+        answers: CSV.
+        sample: folder of the sample.
+
+    Raises:
+        RequestInvalid: where the sample is another product's, or an answer cannot be used.
+        StoreError: where the result cannot be written.
+    """
+    record = _read_record(sample)
+    graded = published_grades(product)
+    _require_same(record, product, graded)
+    given = read_answers(answers, record.ids)
+    sizes = dict.fromkeys(DAMAGE_GRA, 0)
+    for grade in graded.values():
+        sizes[grade] += 1
+    drawn = {name: graded[name] for name in record.ids}
+    table = tabulate(drawn, given, sizes=sizes, design=record.design)
+    validation = Validation(record, given, estimate(table), sizes)
+    text = json.dumps(validation.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with writing(sample / RESULT):
+        replace_file(sample / RESULT, text.encode())
+    return validation
+
+
+def _read_record(folder: Path) -> SampleRecord:
+    path = folder / RECORD
+    if not path.is_file():
+        raise RequestInvalid(f"{folder} has no {RECORD}; give the sample's folder with --sample")
+    try:
+        return SampleRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
+        raise RequestInvalid(
+            f"{path} is not as it was written ({where}: {error.errors()[0]['msg']}); draw again"
+        ) from error
+
+
+def _require_same(record: SampleRecord, product: Product, graded: Mapping[str, str]) -> None:
+    if record.product_id != product.product_id:
+        raise RequestInvalid(
+            f"the sample was drawn from the product {record.product_id} of {record.event_id}, and "
+            f"{product.product_id} of {product.event_id} was given; give the product it was drawn "
+            "from, or draw a new sample"
+        )
+    digest = digest_of(graded)
+    if record.grades_sha256 != digest:
+        raise RequestInvalid(
+            f"the buildings of the product {product.product_id} have other grades "
+            f"({digest[:12]}) than when the sample was drawn ({record.grades_sha256[:12]}): its "
+            "files were changed; put them back, or draw a new sample"
+        )
+
+
+def blank_csv(rows: Iterable[tuple[int, str, float, float]]) -> str:
     """Return the file to fill in.
 
     Args:
@@ -60,45 +162,48 @@ def blank_csv(rows: Sequence[tuple[int, str, float, float]]) -> str:
     return out.getvalue()
 
 
-def read_answers(path: Path, ids: Sequence[str]) -> Answers:
+def read_answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """Return the answers in a CSV file, as Excel, LibreOffice or the page write it.
 
-    Commas, semicolons and tabs part the columns; UTF-8 and UTF-16, with or without a mark at
-    the start; any ends of lines. Columns may stand in any order, and others beside them.
+    Commas, semicolons or tabs between the columns; UTF-8 and UTF-16, with or without a mark at
+    the start; any ends of lines. Columns may have any order, and others may be added.
 
     Args:
         path: the file.
         ids: of the buildings that were drawn.
 
+    Returns:
+        grade by building id; without ?, empty ones and missing rows.
+
     Raises:
         RequestInvalid: where it is no such file, or an answer cannot be used.
     """
-    seen: dict[str, str] = {}
-    told: dict[str, int] = {}
+    grades: dict[str, str] = {}
+    lines: dict[str, int] = {}
     drawn = set(ids)
     for line, name, word in _rows(path):
         if name not in drawn:
             raise RequestInvalid(
                 f"{path} line {line}: {name!r} is no building of this sample, whose first is "
-                f"{ids[0]!r}; give the answers to this sample, with its column id as it was"
+                f"{ids[0]!r}; give the answers to this sample, with its column id unchanged"
             )
-        if name in told:
+        if name in lines:
             raise RequestInvalid(
-                f"{path} line {line}: {name!r} was answered in line {told[name]} already; keep one"
+                f"{path} line {line}: {name!r} was answered in line {lines[name]} already; keep one"
             )
-        told[name] = line
+        lines[name] = line
         try:
             grade = parse_grade(word)
         except SampleInvalid as error:
             raise RequestInvalid(f"{path} line {line}: {error}") from error
         if grade is not None:
-            seen[name] = grade
-    if not seen:
+            grades[name] = grade
+    if not grades:
         raise RequestInvalid(
             f"{path} answers for none of the {len(ids)} buildings; write grades into the column "
             f"{COLUMNS[-1]}"
         )
-    return Answers(seen, len(ids) - len(seen))
+    return grades
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -131,160 +236,75 @@ def _text(path: Path) -> str:
         if content.startswith(mark):
             raise RequestInvalid(f"{path} is {kind}, not text; save it as CSV")
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    # Ids and grades are plain letters: what else stands beside them may be in any encoding.
+    # Ids and grades are plain letters: other columns may be in any encoding.
     text = content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-RESULT = "validation.json"
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What the eye says of a product."""
-
-    record: SampleRecord
-    answers: Answers
-    estimate: Estimate
-    published: dict[str, int]
-    """Buildings by published grade, of the whole product."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain numbers."""
-        record, answers = self.record, self.answers
-        return {
-            "event": record.event_id,
-            "product_id": record.product_id,
-            "sample": {
-                "design": record.design,
-                "seed": record.seed,
-                "drawn": len(record.ids),
-                "answered": len(answers.seen),
-                "not_told": answers.untold,
-            },
-            "published": self.published,
-            **asdict(self.estimate),
-            "published_grades": DAMAGE_GRA,
-            "seen_grades": GRADES,
-        }
-
-
-def evaluate_answers(product: Product, answers: Path, sample: Path) -> Validation:
-    """Read answers back, and write `validation.json` beside the sample.
-
-    Args:
-        product: that the sample was drawn from; it stays as it is.
-        answers: CSV.
-        sample: folder of the sample.
-
-    Raises:
-        RequestInvalid: where the sample is another product's, or an answer cannot be used.
-        StoreError: where the result cannot be written.
-    """
-    record = read_record(sample)
-    graded = published_grades(product)
-    require_same(record, product, graded)
-    told = read_answers(answers, record.ids)
-    sizes = dict.fromkeys(DAMAGE_GRA, 0)
-    for grade in graded.values():
-        sizes[grade] += 1
-    drawn = {name: graded[name] for name in record.ids}
-    table = tabulate(drawn, told.seen, sizes=sizes, design=record.design)
-    validation = Validation(record, told, estimate(table), sizes)
-    text = json.dumps(validation.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with writing(sample / RESULT):
-        replace_file(sample / RESULT, text.encode())
-    return validation
 
 
 Row = dict[str, object]
 
 
-def headline(validation: Validation) -> str:
-    """Return what was found, in a few sentences."""
-    found, answers = validation.estimate, validation.answers
-    whole, graded = found.all_buildings, found.graded_buildings
+def validation_text(validation: Validation) -> str:
+    """Return the result in a few sentences."""
+    found, drawn = validation.estimate, len(validation.record.ids)
+    damaged, agreement = found.all_buildings.damaged, found.agreement
+    answered = len(validation.answers)
     lines = [
-        f"{len(answers.seen)} of the {len(validation.record.ids)} buildings that were drawn are "
-        f"answered; {answers.untold} are left out (? or empty), as if they were like the "
-        "others of their published grade.",
-        _counted("of all buildings", whole),
+        f"{answered} of the {drawn} buildings that were drawn have an answer; {drawn - answered} "
+        "(? or empty) count like the others of their published grade.",
+        f"Damaged or destroyed, of all buildings: {_number(damaged.estimate)} of "
+        f"{found.all_buildings.buildings:,} (95 % interval {_ends(damaged)}).",
     ]
-    if 0 < graded.buildings < whole.buildings:
-        lines.append(_counted("of those that the product grades", graded))
-    if whole.damaged.estimate is None:
+    if damaged.estimate is None:
         lines.append(
-            "No answer speaks for some of the buildings: there is no estimate for these, and the "
-            "interval holds both that none and that all of them are damaged."
+            "Some published grades have no answer: the number cannot be estimated, and the "
+            "interval covers both that none and that all of their buildings are damaged."
         )
-    lines.append(_agreed(found.agreement, graded.buildings))
+    if found.graded_buildings.buildings:
+        lines.append(
+            f"Accuracy of the grades {_share(agreement.accuracy)}, macro F1 "
+            f"{_score(agreement.macro_f1)}; of damaged or not {_share(agreement.accuracy_damaged)}."
+        )
+    else:
+        lines.append("The product grades no building: there is no accuracy.")
     return "\n".join(lines)
 
 
-def _agreed(agreement: GradeAccuracy, graded: int) -> str:
-    if graded == 0:
-        return "The product grades no building: there is no accuracy."
-    return (
-        f"Accuracy {_share(agreement.accuracy)}, macro F1 {_figure(agreement.macro_f1)}; damaged "
-        f"or not: accuracy {_share(agreement.accuracy_damaged)} (of the buildings that the "
-        "product grades; of the answers alone, accuracy "
-        f"{_figure(agreement.accuracy_counted)}, macro F1 {_figure(agreement.macro_f1_counted)})."
-    )
-
-
-def amount_rows(validation: Validation) -> list[Row]:
-    """Return a row a grade: how many buildings, by the product and by the eye."""
-    amounts = validation.estimate.all_buildings.by_grade
+def count_rows(validation: Validation) -> list[Row]:
+    """Return a row a grade: how many buildings are published with it, and how many have it."""
     return [
         {
             "grade": grade,
-            "in the product": validation.published[grade],
-            "by eye": _number(amounts[grade].estimate) if grade in amounts else "",
-            "95 % interval": _ends(amounts[grade]) if grade in amounts else "",
+            "published": validation.published[grade],
+            "estimated": _number(amount.estimate),
+            "95 % interval": _ends(amount),
         }
-        for grade in DAMAGE_GRA
+        for grade, amount in validation.estimate.all_buildings.by_grade.items()
     ]
 
 
 def score_rows(validation: Validation) -> list[Row]:
-    """Return a row a grade: how right it is; none where the product grades no building."""
-    if validation.estimate.graded_buildings.buildings == 0:
-        return []
+    """Return a row a published grade: how right it is."""
     return [
         {
             "grade": score.grade,
-            "user's accuracy": "none published"
-            if score.users_accuracy is None
-            else _share(score.users_accuracy),
-            "producer's accuracy": _figure(score.producers_accuracy),
-            "F1": _figure(score.f1),
+            "user's accuracy": _share(score.users_accuracy),
+            "producer's accuracy": _score(score.producers_accuracy),
+            "F1": _score(score.f1),
         }
         for score in validation.estimate.agreement.grades
+        if score.users_accuracy is not None
     ]
 
 
 def confusion_rows(validation: Validation) -> list[Row]:
-    """Return a row a published grade: answers, and the share of all buildings that they are."""
-    found = validation.estimate
-    rows = zip(DAMAGE_GRA, found.confusion_counted, found.confusion_share, strict=True)
+    """Return a row a published grade: how many answers of each observed grade."""
+    rows = zip(DAMAGE_GRA, validation.estimate.confusion_counted, strict=True)
     return [
-        {
-            "in the product \\ by eye": published,
-            **{
-                grade: f"{count} ({'?' if share is None else f'{share:.1%}'})"
-                for grade, count, share in zip(GRADES, counts, shares, strict=True)
-            },
-        }
-        for published, counts, shares in rows
+        {"published \\ observed": published, **dict(zip(GRADES, counts, strict=True))}
+        for published, counts in rows
         if validation.published[published]
     ]
-
-
-def _counted(of: str, counts: BuildingCounts) -> str:
-    return (
-        f"Damaged or destroyed, {of}: {_number(counts.damaged.estimate)} of "
-        f"{counts.buildings:,} (95 % interval {_ends(counts.damaged)})."
-    )
 
 
 def _ends(amount: CountEstimate) -> str:
@@ -292,12 +312,12 @@ def _ends(amount: CountEstimate) -> str:
 
 
 def _share(share: ShareEstimate) -> str:
-    return f"{_figure(share.estimate)} ({share.low:.3f} to {share.high:.3f})"
+    return f"{_score(share.estimate)} ({share.low:.3f} to {share.high:.3f})"
 
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.0f}"
 
 
-def _figure(value: float | None) -> str:
+def _score(value: float | None) -> str:
     return "not known" if value is None else f"{value:.3f}"

@@ -1,33 +1,41 @@
-"""Explain a polygon of a product: find its inputs again, ask the model, say and draw why."""
+"""Why a feature of a product is there: its inputs are found again, and the model is explained."""
 
-from dataclasses import asdict
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from flows.config import RequestInvalid, Settings
-from flows.drawing.explanation import Explained, draw_why, picture_of
+from flows.drawing.explanation import PolygonPicture, draw_polygon_picture
 from flows.review.inputs import (
-    BAND,
-    Places,
-    clouds_again,
-    find_polygon,
-    grid_of,
-    model_again,
-    scenes_again,
-    surveys_of,
+    InputPaths,
+    product_clouds,
+    product_grid,
+    product_model,
+    product_scenes,
+    product_statistics,
 )
 from geo.imagery.dataset import fixed_block_cache
+from geo.raster.classify import NOTATION, REASONS, Label
 from geo.raster.grid import crs_of
 from geo.scenes.source import Preference
 from geo.store.atomic_io import making
 from geo.store.manifest import Product
 from geo.types import FloatArray
+from geo.vector.hazards import DAMAGED
+from geo.vector.schema import LAYERS
 from models.evaluation.explain import explain
 from models.evaluation.explained_polygon import (
     ExplainedPolygon,
     ProductRasters,
+    PublishedProbability,
     polygon_window,
 )
 from models.inference.clouds import maskings
@@ -35,77 +43,154 @@ from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 from models.inference.windows import ProgressReceiver
 
+_PROBABILITY = {
+    "observed_event": (PublishedProbability.EVENT, 1),
+    "hydrography": (PublishedProbability.WATER_BEFORE, 2),
+}
+"""Which probability the features of a layer have, and its band in `rasters/probability.tif`."""
+
+
+@dataclass(frozen=True)
+class FeatureReport:
+    """Why a feature is there."""
+
+    figures: dict[str, Any]
+    """For scripts."""
+    rows: list[dict[str, Any]]
+    """A table for people."""
+    sentence: str
+    draw: Callable[[Path], None]
+    """Draws the picture into a PNG."""
+
+    def save_picture(self, out_png: Path) -> None:
+        """Draw the picture.
+
+        Raises:
+            RequestInvalid: where the name does not end with .png.
+            StoreError: where the file cannot be written.
+        """
+        if out_png.suffix.lower() != ".png":
+            raise RequestInvalid(f"the picture is a PNG, and {out_png} does not end with .png")
+        with making(out_png):
+            self.draw(out_png)
+
+
+@dataclass(frozen=True, eq=False)
+class ProductFeature:
+    """A feature of a published layer."""
+
+    id: str
+    layer: str
+    number: int
+    """Its position in the file of the layer, from 0."""
+    geometry: BaseGeometry
+    """WGS 84, longitude and latitude."""
+    properties: Mapping[str, Any]
+
+    @property
+    def notation(self) -> str:
+        """What it is, such as "Flooded area"."""
+        return str(self.properties["notation"])
+
+    @property
+    def labels(self) -> frozenset[Label]:
+        """What its pixels can be in `rasters/class.tif`."""
+        named = {Label(label) for label, name in NOTATION.items() if name == self.notation}
+        if Label.REFERENCE_WATER in named:  # also where nothing was observed after the event
+            return frozenset(named | set(REASONS))
+        return frozenset(named or {Label.EVENT})
+
+    def outline(self, crs: str) -> BaseGeometry:
+        """Return its geometry in a CRS."""
+        outline: BaseGeometry = gpd.GeoSeries([self.geometry], crs="EPSG:4326").to_crs(crs).iloc[0]
+        return outline
+
 
 @fixed_block_cache()
 def explain_feature(
     product: Product,
     feature_id: str,
     *,
-    places: Places,
+    paths: InputPaths,
     settings: Settings,
     device: str,
     progress: ProgressReceiver,
-) -> Explained:
+) -> FeatureReport:
     """Return why a feature of a product is there.
 
     Raises:
         RequestInvalid: where there is no such feature, or an input is not as it was.
         ModelError, GeoError: where the inputs cannot be read as they were.
     """
-    polygon = find_polygon(product, feature_id)
-    ref = model_again(product, places, settings)
-    scenes = scenes_again(product, places)
-    clouds = clouds_again(product, scenes, settings)
-    grid = grid_of(product)
+    feature = find_feature(product, feature_id)
+    _require_explainable(feature)
+    ref = product_model(product, paths, settings)
+    scenes = product_scenes(product, paths)
+    clouds = product_clouds(product, scenes, settings)
+    grid = product_grid(product)
+    asked, band = _PROBABILITY[feature.layer]
     rasters = ProductRasters(
         classes=product.folder / "rasters" / "class.tif",
         probability=product.folder / "rasters" / "probability.tif",
-        band=BAND[polygon.asked],
+        band=band,
     )
-    region = polygon_window(
-        polygon.outline(crs_of(grid)),
-        rasters,
-        grid,
-        labels=polygon.labels,
-        max_px=ref.card.window_px,
+    outline = feature.outline(crs_of(grid))
+    window = polygon_window(
+        outline, rasters, grid, labels=feature.labels, max_px=ref.card.window_px
     )
     model = load_model(ref, device=device)
     prefer = Preference(product.manifest["request"]["prefer"])
     case = ExplainedPolygon(
         model=model,
         reader=reader_for(model, scenes, prefer, maskings(scenes, clouds)),
-        statistics=surveys_of(product),
+        statistics=product_statistics(product),
         grid=grid,
-        window=region,
-        probability=polygon.asked,
+        window=window,
+        probability=asked,
     )
-    return Explained(polygon, product.product_id, case, explain(case, progress))
+    explained = PolygonPicture(
+        feature.id, feature.notation, outline, product.product_id, case, explain(case, progress)
+    )
+    return _polygon_report(feature, explained)
 
 
-def draw_explained(explained: Explained, out_png: Path) -> None:
-    """Draw the picture of an explanation.
+def find_feature(product: Product, feature_id: str) -> ProductFeature:
+    """Return a feature by its `id`.
 
     Raises:
-        RequestInvalid: where the name does not end with .png.
-        StoreError: where the file cannot be written.
+        RequestInvalid: where there is none.
     """
-    if out_png.suffix.lower() != ".png":
-        raise RequestInvalid(f"the picture is a PNG, and {out_png} is not named like one")
-    picture = picture_of(explained)
-    with making(out_png):
-        draw_why(picture, out_png)
+    for layer in LAYERS:
+        path = product.folder / "layers" / f"{layer}.geojson"
+        for number, feature in enumerate(json.loads(path.read_bytes())["features"]):
+            properties = feature["properties"]
+            if properties["id"] == feature_id:
+                geometry = shapely.geometry.shape(feature["geometry"])
+                return ProductFeature(feature_id, layer, number, geometry, properties)
+    raise RequestInvalid(
+        f"the product {product.product_id} has no feature {feature_id!r}; give the field id of a "
+        f"feature of {', '.join(_PROBABILITY)} or built_up"
+    )
 
 
-def explained_json(explained: Explained) -> dict[str, Any]:
-    """Return an explanation as plain numbers."""
-    polygon, explanation = explained.polygon, explained.explanation
-    card, region = explained.case.model.card, explanation.window
-    return {
-        "product": explained.product_id,
-        "feature": polygon.id,
-        "layer": polygon.layer,
-        "notation": polygon.notation,
-        "confidence": polygon.properties["confidence"],
+def _require_explainable(feature: ProductFeature) -> None:
+    if feature.layer not in _PROBABILITY:
+        raise RequestInvalid(
+            f"{feature.id} is a feature of {feature.layer}, which is not made by a model; give the "
+            f"id of a feature of {', '.join(_PROBABILITY)} or built_up"
+        )
+    if feature.notation == DAMAGED.notation:
+        raise RequestInvalid(
+            f"{feature.id} is a damaged area, the mean of a network's answers for the buildings "
+            "around it; give the id of a building, or of flooded or burnt ground"
+        )
+
+
+def _polygon_report(feature: ProductFeature, explained: PolygonPicture) -> FeatureReport:
+    explanation, card = explained.explanation, explained.case.model.card
+    region = explanation.window
+    figures = {
+        **_heading(feature, explained.product_id),
         "model": {"name": card.name, "version": card.version, "digest": card.digest},
         "pixels": int(region.pixels.sum()),
         "pixels_of_polygon": region.polygon_pixels,
@@ -115,13 +200,13 @@ def explained_json(explained: Explained) -> dict[str, Any]:
         "observed_shares": explanation.observed_shares,
         "features": [
             {
-                "name": feature.name,
-                "threshold": feature.threshold,
-                "method": feature.method,
-                "median_inside": _median(explanation.inside(feature)),
-                "median_around": _median(explanation.around(feature)),
+                "name": each.name,
+                "threshold": each.threshold,
+                "method": each.method,
+                "median_inside": _median(explanation.inside(each)),
+                "median_around": _median(explanation.around(each)),
             }
-            for feature in explanation.features
+            for each in explanation.features
         ],
         "left_out": [asdict(effect) for effect in explanation.occlusions],
         "attributions": [
@@ -133,31 +218,40 @@ def explained_json(explained: Explained) -> dict[str, Any]:
             }
             for each in explanation.attributions
         ],
-        "balances": [{**asdict(each), "gap": each.gap} for each in explanation.completeness],
+        "completeness": [{**asdict(each), "gap": each.gap} for each in explanation.completeness],
     }
-
-
-def explained_rows(explained: Explained) -> list[dict[str, Any]]:
-    """Return an explanation as rows of a table, for people."""
-    explanation = explained.explanation
-    if explanation.features:
-        return [
-            {
-                "feature": feature.name,
-                "threshold": "none" if feature.threshold is None else f"{feature.threshold:.3g}",
-                "in the polygon": _figure(_median(explanation.inside(feature))),
-                "around it": _figure(_median(explanation.around(feature))),
-            }
-            for feature in explanation.features
-        ]
-    return [
+    sentence = (
+        f"{feature.notation}: mean probability {explanation.mean:.3f}, "
+        f"{region.mean_percent / 100:.3f} in the product; at a pixel they differ by at most "
+        f"{explanation.largest_difference:.3f}"
+    )
+    rows = [
         {
-            "left out": " ".join(part for part in (effect.image, effect.band) if part),
+            "feature": each["name"],
+            "threshold": _figure(each["threshold"]),
+            "median in the polygon": _figure(each["median_inside"]),
+            "around it": _figure(each["median_around"]),
+        }
+        for each in figures["features"]
+    ] or [
+        {
+            "left out": f"{effect.image} {effect.band or ''}".strip(),
             "probability without": f"{effect.without:.3f}",
             "change": f"{effect.change:+.3f}",
         }
         for effect in explanation.occlusions
     ]
+    return FeatureReport(figures, rows, sentence, partial(draw_polygon_picture, explained))
+
+
+def _heading(feature: ProductFeature, product_id: str) -> dict[str, Any]:
+    return {
+        "product": product_id,
+        "feature": feature.id,
+        "layer": feature.layer,
+        "notation": feature.notation,
+        "confidence": feature.properties["confidence"],
+    }
 
 
 def _median(values: FloatArray) -> float | None:

@@ -14,31 +14,24 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib_scalebar.scalebar import ScaleBar
 from odc.geo.geobox import GeoBox
 from PIL import Image
 from pyproj import CRS, Geod, Proj, Transformer
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from flows.drawing.layout import (
-    MapPicture,
-    Quicklook,
-    Ruler,
-    View,
-    latitude_ticks,
-    longitude_ticks,
-    north_angle,
-    round_down,
-)
-from flows.drawing.map import UNSEEN, compose, draw_map
+from flows.drawing.frame import View, latitude_ticks, longitude_ticks, north_angle, round_down
+from flows.drawing.layout import text_px, wrapped
+from flows.drawing.map import UNSEEN, MapPicture, Quicklook, compose, draw_map
 from geo.errors import GridMismatch
 from geo.export.styles import THEMES, rgb
 
 UTM = "EPSG:32630"
 WEST, NORTH, SIDE, PIXEL_M = 660_000.0, 4_620_000.0, 100, 20.0
 GREEN = (0.3, 0.5, 0.2)
-RULER = Ruler()
 AREA = box(WEST, NORTH - 2000, WEST + 2000, NORTH)
 
 
@@ -125,12 +118,21 @@ def patch_at(figure: Figure, x: float, y: float, *, half_px: int = 2, panel: int
 
 
 def texts(figure: Figure) -> list[Text]:
-    found = [*figure.texts, *itertools.chain(*(axes.texts for axes in figure.axes))]
+    found = [*itertools.chain(*(axes.texts for axes in figure.axes)), *legend(figure).get_texts()]
     return [text for text in found if text.get_text()]
 
 
-def said(figure: Figure) -> str:
-    return " ".join(text.get_text() for text in texts(figure)).replace("\u00a0", " ")
+def legend(figure: Figure) -> Legend:
+    (found,) = [artist for artist in sidebar(figure).artists if isinstance(artist, Legend)]
+    return found
+
+
+def words_of(figure: Figure) -> str:
+    """Return all text of a picture, the lines of a paragraph joined."""
+    joined = " ".join(
+        [*(text.get_text() for text in texts(figure)), legend(figure).get_title().get_text()]
+    )
+    return joined.replace("\u00a0", " ").replace("\n", " ")
 
 
 def test_each_layer_has_its_colour_and_holes_stay_open(flood: Figure) -> None:
@@ -182,16 +184,17 @@ def test_classes_stay_apart_in_grey(flood: Figure) -> None:
 
 
 def test_the_picture_says_what_a_reader_must_know(flood: Figure) -> None:
-    text = said(flood)
+    text = words_of(flood)
     for part in (
         "Ebro flood", "Flood, Aragón", "Flooded area", "0.60 km²", "Reference water", "cloud",
-        "Automatic extraction, not reviewed", "Model: mndwi-water 1.0.0", "UTM zone 30N", "N",
+        "Draft: automatic extraction, not reviewed", "Model: mndwi-water 1.0.0", "UTM zone 30N",
+        "N",
     ):  # fmt: skip
         assert part in text
 
 
 def test_the_legend_holds_what_is_shown_and_what_was_counted() -> None:
-    text = said(compose(a_flood(numbers={"Burnt area": "0 km²"})))
+    text = words_of(compose(a_flood(numbers={"Burnt area": "0 km²"})))
     assert "Burnt area" in text
     assert "0 km²" in text
     assert "Flood trace" not in text
@@ -227,9 +230,15 @@ def test_nothing_lies_over_anything_else(picture: MapPicture) -> None:
         assert extent.x1 <= figure.bbox.x1, text
         assert figure.bbox.y0 <= extent.y0, text
         assert extent.y1 <= figure.bbox.y1, text
-    legend = [patch.get_window_extent(renderer) for patch in sidebar(figure).patches]
+    (scale,) = [found for found in sidebar(figure).artists if isinstance(found, ScaleBar)]
+    beside = [patch.get_window_extent(renderer) for patch in sidebar(figure).patches]
+    beside += [legend(figure).get_window_extent(renderer), scale.info.window_extent]
     for frame in frames:
-        assert not any(frame.overlaps(other) for other in (*words, *legend))
+        assert not any(frame.overlaps(other) for other in (*words, *beside))
+    for block in beside:
+        assert figure.bbox.x1 >= block.x1
+        assert figure.bbox.y0 <= block.y0
+    assert not any(scale.info.window_extent.overlaps(other) for other in (*words, *beside[:-1]))
     for first, second in itertools.combinations(frames, 2):
         assert not first.overlaps(second)
     for first, second in itertools.combinations(words, 2):
@@ -245,7 +254,7 @@ def test_buildings_get_a_map_of_before_and_one_of_after() -> None:
     assert before == pytest.approx(patch_at(figure, 1700, 1700, panel=0).mean(axis=0), abs=1)
     left, right = (axes.get_position() for axes in maps(figure))
     assert left.x1 < right.x0
-    assert "Building, before the event" in said(figure)
+    assert "Building, before the event" in words_of(figure)
 
 
 def test_two_maps_of_a_wide_area_stand_one_above_the_other() -> None:
@@ -271,8 +280,8 @@ def test_a_map_without_any_feature_is_drawn() -> None:
         "area_of_interest": layer([AREA]),
     }
     figure = compose(a_flood(layers=empty, numbers={}))
-    assert "Legend" in said(figure)
-    assert "Not analysed" not in said(figure)
+    assert "Legend" in words_of(figure)
+    assert "Not analysed" not in words_of(figure)
 
 
 def test_thousands_of_polygons_are_all_drawn() -> None:
@@ -297,7 +306,7 @@ def test_the_file_is_the_same_every_time_and_names_no_software(
     file = imread(tmp_path / "one.png")[:, :, :3] * 255
     np.testing.assert_allclose(file, rendered(flood), atol=1)
     with Image.open(tmp_path / "one.png") as image:
-        assert image.width == 1590
+        assert image.width == 1610
         assert "Software" not in image.info
 
 
@@ -309,16 +318,17 @@ def test_the_scale_bar_is_as_long_on_the_ground_as_it_says(crs: str, left: float
     look = a_quicklook(crs=crs, left=left)
     layers = {"area_of_interest": layer([area], crs=crs)}
     figure = compose(a_flood(after=look, layers=layers))
-    parts = [patch for patch in sidebar(figure).patches if patch.get_gid() == "scale"]
-    length_px = sum(part.get_width() for part in parts)
-    (label,) = [text.get_text() for text in sidebar(figure).texts if text.get_text().endswith(" m")]
+    figure.canvas.draw()
+    (scale,) = [found for found in sidebar(figure).artists if isinstance(found, ScaleBar)]
+    length_px, length_m = scale.info.length_px, scale.info.value
+    assert scale.info.scale_text == f"{length_m:g} m"
     (axes,) = maps(figure)
     middle = axes.bbox.y0 + axes.bbox.height / 2
     start = axes.bbox.x0 + (axes.bbox.width - length_px) / 2
     ends = axes.transData.inverted().transform([(start, middle), (start + length_px, middle)])
     lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(*ends.T)
     _, _, ground_m = Geod(ellps="WGS84").inv(lon[0], lat[0], lon[1], lat[1])
-    assert ground_m == pytest.approx(float(label.removesuffix(" m")), rel=2e-3)
+    assert ground_m == pytest.approx(length_m, rel=2e-3)
 
 
 @given(lon=st.floats(-180, 180), lat=st.floats(-79, 83), size_m=st.floats(50, 3e5))
@@ -389,15 +399,15 @@ def test_a_fitted_view_has_the_shape_and_holds_all(
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=120))
 @settings(max_examples=30, deadline=None)
 def test_wrapped_text_fits_and_loses_nothing(text: str) -> None:
-    lines = RULER.wrapped(text, 200, size=8)
+    lines = wrapped(text, 200, size=8)
     assert "".join("".join(lines).split()) == "".join(text.split())
     for line in lines:
-        assert RULER.width_px(line, size=8) <= 200
+        assert text_px(line, size=8) <= 200
 
 
 def test_a_number_and_its_unit_stay_on_one_line() -> None:
     for width_px in range(100, 400, 10):
-        lines = RULER.wrapped("not: cloud 5.0 %, no imagery < 0.1 % of 12 km²", width_px, size=8)
+        lines = wrapped("not: cloud 5.0 %, no imagery < 0.1 % of 12 km²", width_px, size=8)
         assert not any(line.startswith(("%", "km²", "0.1")) for line in lines)
 
 
@@ -416,7 +426,7 @@ def test_an_image_that_does_not_fit_its_grid_is_refused() -> None:
 def test_every_class_of_the_palette_can_be_in_the_legend() -> None:
     labels = [symbol.label for theme in THEMES.values() for symbol in theme.symbols]
     numbers: Mapping[str, str] = dict.fromkeys(labels, "1")
-    text = said(compose(a_flood(numbers=numbers)))
+    text = words_of(compose(a_flood(numbers=numbers)))
     for label in set(labels) - {"Image footprint"}:
         # A long label is broken into lines.
         assert all(word in text for word in label.split()), label

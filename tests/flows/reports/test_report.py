@@ -80,7 +80,10 @@ def texts(markdown: str) -> list[str]:
 def test_the_report_says_what_was_found_and_what_was_not_seen() -> None:
     text = summary_markdown(a_summary(), product="/srv/store/events/ebro-2019/products/0f3a9c")
     assert "# Ebro flood" in text
-    assert "98.0 % of it observed and 93.0 % analysed. Automatic extraction, not reviewed." in text
+    assert (
+        "98.0 % of it observed and 93.0 % analysed. Draft: automatic extraction, not reviewed."
+        in text
+    )
     assert "| Flooded area | 12.3 | 1,402 | 87 |" in text
     assert "| Reference water | 988 | 3 |  |" in text
     assert "smaller than the minimum mapping unit: Flooded area 0.120 km²" in text
@@ -218,7 +221,8 @@ def test_the_map_names_scenes_by_sensor_and_counts_many() -> None:
     assert facts[0] == "Before: Sentinel-1 GRD, 2019-07-01 17:38 UTC"
     assert facts[1] == "After: Aerial RGB, 3 scenes, 2011-05-22 to 2011-05-24"
     assert facts[2] == (
-        "Of 210 km², 98.0 % was observed and 93.0 % analysed; not: cloud 5.0 %, no imagery 2.0 %."
+        "Of 210 km², 98.0 % was observed and 93.0 % analysed; not analysed: cloud 5.0 %, "
+        "no imagery 2.0 %."
     )
     assert "Model: sar-change 1.0.0 (abcdef012345)" in facts
 

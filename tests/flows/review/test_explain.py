@@ -17,7 +17,6 @@ from geo.store.manifest import read_origins
 from geo.store.store import LocalStore
 from models.cards.card import ModelCard
 from models.networks.network import build
-from tests.aftermap import aftermap
 from tests.flows.imagery import asked, radar
 from tests.models.conftest import network_card
 
@@ -159,7 +158,7 @@ def test_a_network_says_which_images_and_bands_moved_it(
     assert [(each["image"], each["band"]) for each in told["left_out"]] == [
         ("s1-before", None), ("s1-after", None),
     ]  # fmt: skip
-    (balance,) = told["balances"]
+    (balance,) = told["completeness"]
     total = sum(each["log_odds"] for each in told["attributions"])
     assert total == pytest.approx(balance["attributed"], abs=1e-4)
     for each in told["attributions"]:
@@ -168,18 +167,22 @@ def test_a_network_says_which_images_and_bands_moved_it(
 
 
 def test_people_get_a_table_and_the_name_of_the_picture(
-    by_detector: Path, store: Path, tmp_path: Path
+    by_detector: Path,
+    store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     feature = largest(by_detector)["id"]
-    words = ("explain", by_detector.name, feature, "--store", store)
-    done = aftermap(*words, home=tmp_path / "home", cwd=tmp_path)
-    assert done.status == 0, done.err
-    assert f"picture: {feature}.png" in done.out
-    assert "threshold" in done.out
+    assert run(["explain", by_detector.name, feature, "--store", str(store)]) == 0
+    out = capsys.readouterr().out
+    assert f"picture: {feature}.png" in out
+    assert "threshold" in out
     assert (tmp_path / f"{feature}.png").is_file()
 
 
-def test_the_store_remembers_where_the_inputs_lie_and_the_product_does_not(
+def test_the_store_records_the_paths_of_the_inputs_and_the_product_does_not(
     by_network: Path, images: tuple[Path, Path], shelf: Path, store: Path
 ) -> None:
     product = LocalStore(store).find(EVENT, by_network.name)
@@ -219,9 +222,11 @@ def test_what_cannot_be_explained_is_said_so(
     assert "is no product" in refused(tmp_path, feature, *there)
     assert "has no feature 'nothing'" in refused(by_detector, "nothing", *there)
     footprint = largest(by_detector, "image_footprint")["id"]
-    assert "image_footprint, which no model decided" in refused(by_detector, footprint, *there)
+    assert "image_footprint, which is not made by a model" in refused(
+        by_detector, footprint, *there
+    )
     said = refused(by_detector, feature, *there, "--out", tmp_path / "why.pdf")
-    assert "why.pdf is not named like one" in said
+    assert "why.pdf does not end with .png" in said
     said = refused(by_detector, feature, *there, "--before", "a.tif", "--before", "b.tif")
     assert "made from 1 sources before the event (before.tif), and 2 are known" in said
 
@@ -238,7 +243,7 @@ def test_an_image_that_moved_or_changed_is_named(
     elsewhere = tmp_path / "elsewhere.tif"
     said = refused(by_detector, feature, "--after", elsewhere)
     assert f"no file, folder or match at {elsewhere}" in said
-    assert "say with --after where it lies now" in said
+    assert "give its path with --after" in said
     radar(elsewhere, water_cols=71, seed=2)
     said = refused(by_detector, feature, "--after", elsewhere)
     assert "the image after of the product" in said
@@ -247,7 +252,7 @@ def test_an_image_that_moved_or_changed_is_named(
     agrees(explained(by_detector, feature, "--after", elsewhere))
 
 
-def test_a_product_that_was_copied_away_asks_where_its_images_lie(
+def test_a_product_that_was_copied_away_needs_the_paths_of_its_images(
     by_detector: Path,
     images: tuple[Path, Path],
     tmp_path: Path,
@@ -256,7 +261,7 @@ def test_a_product_that_was_copied_away_asks_where_its_images_lie(
 ) -> None:
     copy = Path(shutil.copytree(by_detector, tmp_path / "away" / by_detector.name))
     feature = largest(copy)["id"]
-    assert "0 are known here; say where each lies with --before" in refused(copy, feature)
+    assert "0 are known here; give the path of each with --before" in refused(copy, feature)
     before, after = images
     agrees(explained(copy, feature, "--before", before, "--after", after))
 

@@ -22,20 +22,20 @@ from geo.vector.schema import DAMAGE_GRA, LAYERS
 pytestmark = pytest.mark.data
 
 AREA = "-94.4972,37.0670,-94.4905,37.0725"
-Told = tuple[int, str, str]
-Command = Callable[..., Told]
+Output = tuple[int, str, str]
+Command = Callable[..., Output]
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a command in this process: exit status, stdout, stderr."""
 
-    def told(*words: object) -> Told:
+    def execute(*words: object) -> Output:
         status = run([str(word) for word in words])
         out, err = capsys.readouterr()
         return status, out, err
 
-    return told
+    return execute
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,9 @@ def test_the_sheet_holds_the_buildings_and_nothing_of_the_machine(
     drawn: Path, product: Path
 ) -> None:
     rows, grades = rows_of(drawn), published(product)
-    assert list(rows[0]) == ["number", "id", "lon", "lat", "seen_grade"]
+    assert list(rows[0]) == ["number", "id", "lon", "lat", "observed_grade"]
     assert [row["number"] for row in rows] == [str(n) for n in range(1, 26)]
-    assert {row["seen_grade"] for row in rows} == {""}
+    assert {row["observed_grade"] for row in rows} == {""}
     record = json.loads((drawn / "sample.json").read_text())
     assert record["ids"] == [row["id"] for row in rows]
     assert record["product_id"] == product.name
@@ -183,7 +183,7 @@ def answered(
     end: str = "\n",
 ) -> Path:
     """Write answers as a spreadsheet does."""  # fmt: skip
-    head = sep.join(("number", "id", "lon", "lat", "seen_grade", "note"))
+    head = sep.join(("number", "id", "lon", "lat", "observed_grade", "note"))
     lines = [
         sep.join((row["number"], row["id"], "", "", words.get(row["id"], ""), "é"))
         for row in rows_of(sample)
@@ -221,7 +221,9 @@ def test_right_answers_in_any_dialect_make_the_grades_right(
     everywhere = found["all_buildings"]["damaged"]
     assert everywhere["estimate"] is None
     assert everywhere["high"] == graded["damaged"]["high"] + whole["Not Analysed"]
-    assert found["sample"]["answered"] + found["sample"]["not_told"] == 25
+    known = [row["id"] for row in rows_of(sample) if words[row["id"]] != "?"]
+    assert found["sample"]["drawn"] == 25
+    assert found["sample"]["answered"] == len(known)
 
 
 def test_for_people_it_is_sentences_and_tables(
@@ -231,7 +233,7 @@ def test_for_people_it_is_sentences_and_tables(
     answers = answered(sample, {row["id"]: "major-damage" for row in some})
     status, out, err = command("validate", product, "--answers", answers)
     assert status == 0, err
-    assert "12 of the 25 buildings that were drawn are answered; 13 are left out" in out
+    assert "12 of the 25 buildings that were drawn have an answer; 13 (? or empty) count" in out
     assert "Damaged or destroyed, of all buildings" in out
     for word in ("95 % interval", "user's accuracy", "macro F1", "validation.json"):
         assert word in out
@@ -243,22 +245,22 @@ def test_what_is_wrong_with_answers_is_one_sentence(
     first, second = rows_of(sample)[:2]
     path = sample / "mine.csv"
 
-    def said(content: str | bytes) -> str:
+    def message(content: str | bytes) -> str:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         status, out, err = command("validate", product, "--answers", path)
         assert (status, out) == (2, "")
         assert len(err.splitlines()) == 1
         return err
 
-    head = "id,seen_grade\n"
-    assert "line 2: 'wrecked' is no grade" in said(f"{head}{first['id']},wrecked\n")
-    assert "'b-7' is no building of this sample" in said(f"{head}b-7,Damaged\n")
+    head = "id,observed_grade\n"
+    assert "line 2: 'wrecked' is no grade" in message(f"{head}{first['id']},wrecked\n")
+    assert "'b-7' is no building of this sample" in message(f"{head}b-7,Damaged\n")
     twice = f"{head}{first['id']},?\n{second['id']},Damaged\n{first['id']},Damaged\n"
-    assert "line 4" in said(twice) and "answered in line 2 already" in said(twice)
-    assert "without one column seen_grade" in said(f"id,grade\n{first['id']},Damaged\n")
-    assert "is a workbook, not text; save it as CSV" in said(b"PK\x03\x04 and more")
-    assert "answers for none of the 25 buildings" in said(f"{head}{first['id']},?\n")
-    assert "without one column id and one seen_grade" in said("")
+    assert "line 4" in message(twice) and "answered in line 2 already" in message(twice)
+    assert "without one column observed_grade" in message(f"id,grade\n{first['id']},Damaged\n")
+    assert "is a workbook, not text; save it as CSV" in message(b"PK\x03\x04 and more")
+    assert "answers for none of the 25 buildings" in message(f"{head}{first['id']},?\n")
+    assert "without one column id and one observed_grade" in message("")
     assert not (sample / "validation.json").exists()
 
 
@@ -267,25 +269,27 @@ def test_what_is_wrong_with_the_sample_is_one_sentence(
 ) -> None:
     answers = answered(sample, {rows_of(sample)[0]["id"]: "Damaged"})
 
-    def said(*words: object) -> str:
+    def message(*words: object) -> str:
         status, out, err = command("validate", product, *words)
         assert (status, out) == (2, "")
         assert len(err.splitlines()) == 1
         return err
 
-    assert "holds a sample already" in said("--out", sample)
-    assert "one of the two" in said()
-    assert "cannot be drawn from 5 grades" in said("--out", tmp_path / "few", "--draw", 9)
-    gone = said("--out", tmp_path / "gone", "--after", tmp_path / "nowhere.tif", "--quiet")
+    assert "holds a sample already" in message("--out", sample)
+    assert "one of the two" in message()
+    assert "cannot be drawn from 5 grades" in message("--out", tmp_path / "few", "--draw", 9)
+    gone = message("--out", tmp_path / "gone", "--after", tmp_path / "nowhere.tif", "--quiet")
     assert "nowhere.tif" in gone and "put it back" in gone
     assert not (tmp_path / "gone").exists()
     record = json.loads((sample / "sample.json").read_text())
     (sample / "sample.json").write_text(json.dumps(record | {"product_id": "feedfeedfeedfeed"}))
-    other = said("--answers", answers)
+    other = message("--answers", answers)
     assert "feedfeedfeedfeed" in other and product.name in other
     (sample / "sample.json").write_text(json.dumps(record | {"grades_sha256": "0" * 64}))
-    assert "have other grades" in said("--answers", answers)
+    assert "have other grades" in message("--answers", answers)
     (sample / "sample.json").write_text("{}")
-    assert "is not as it was written" in said("--answers", answers)
+    assert "is not as it was written" in message("--answers", answers)
     (sample / "sample.json").unlink()
-    assert "has no sample.json; say with --sample" in said("--answers", answers)
+    assert "has no sample.json; give the sample's folder with --sample" in message(
+        "--answers", answers
+    )
