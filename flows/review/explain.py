@@ -123,7 +123,6 @@ def explain_feature(
         ModelError, GeoError: where the inputs cannot be read as they were.
     """
     feature = find_feature(product, feature_id)
-    _require_explainable(feature)
     ref = product_model(product, paths, settings)
     scenes = product_scenes(product, paths)
     clouds = product_clouds(product, scenes, settings)
@@ -155,10 +154,10 @@ def explain_feature(
 
 
 def find_feature(product: Product, feature_id: str) -> ProductFeature:
-    """Return a feature by its `id`.
+    """Return a feature that can be explained, by its `id`.
 
     Raises:
-        RequestInvalid: where there is none.
+        RequestInvalid: where there is none, or no model made it.
     """
     for layer in LAYERS:
         path = product.folder / "layers" / f"{layer}.geojson"
@@ -166,7 +165,9 @@ def find_feature(product: Product, feature_id: str) -> ProductFeature:
             properties = feature["properties"]
             if properties["id"] == feature_id:
                 geometry = shapely.geometry.shape(feature["geometry"])
-                return ProductFeature(feature_id, layer, number, geometry, properties)
+                found = ProductFeature(feature_id, layer, number, geometry, properties)
+                _require_explainable(found)
+                return found
     raise RequestInvalid(
         f"the product {product.product_id} has no feature {feature_id!r}; give the field id of a "
         f"feature of {', '.join(_PROBABILITY)} or built_up"

@@ -18,7 +18,7 @@ from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
 from flows.request import MapRequest, make_request
-from flows.review.inputs import find_polygon
+from flows.review.explain import find_feature
 from geo.raster.classify import Label
 from geo.store.manifest import read_product
 from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
@@ -166,7 +166,7 @@ def test_a_damaged_area_is_not_explained(published: Published) -> None:
     assert product is not None
     feature = layer(published, "observed_event")["id"][0]
     with pytest.raises(RequestInvalid, match="is a damaged area"):
-        find_polygon(product, feature)
+        find_feature(product, feature)
 
 
 def test_given_footprints_keep_their_outlines_beside_damaged_areas(
