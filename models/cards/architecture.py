@@ -98,22 +98,22 @@ class Part(BaseModel):
 class ThresholdRule(Part):
     """Where the line between two classes of a feature comes from.
 
-    A threshold is learned from the tiles of the whole scene whose histogram has two
+    A threshold is estimated from the tiles of the whole scene whose histogram has two
     modes (tile selection: Chini et al. 2017, doi:10.1109/TGRS.2017.2737664; Martinis et
     al. 2009, doi:10.5194/nhess-9-303-2009). Where no tile and not the scene as a whole
     has two modes, or where the line lies outside of `plausible`, the fixed one is used
-    and the statistics says so.
+    and the scene statistics say so.
     """
 
-    learn: Literal["never", "otsu", "kittler-illingworth"]
+    method: Literal["fixed", "otsu", "kittler-illingworth"]
     fixed: float | None = Field(
-        description="Used where nothing was learned; null answers that nothing was found."
+        description="Used where none was estimated; null answers that nothing was found."
     )
     width: PositiveFloat = Field(
         description="Scale of the logistic around the fixed threshold, in the feature's units: "
         "one width away the probability is 0.27 or 0.73."
     )
-    plausible: tuple[float, float] = Field(description="Limits of a learned threshold.")
+    plausible: tuple[float, float] = Field(description="Limits of an estimated threshold.")
     tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
     min_ashman_d: PositiveFloat = Field(
         default=2.0, description="Two modes are apart above this (Ashman et al. 1994, eq. 4)."
@@ -129,8 +129,8 @@ class ThresholdRule(Part):
             raise ValueError(f"plausible runs from {low} to {high}; give the lower limit first")
         if self.fixed is not None and not low <= self.fixed <= high:
             raise ValueError(f"the fixed threshold {self.fixed} is outside of {low} to {high}")
-        if self.learn == "never" and self.fixed is None:
-            raise ValueError("a threshold that is never learned needs a fixed value")
+        if self.method == "fixed" and self.fixed is None:
+            raise ValueError("the method fixed needs a fixed value; give one")
         return self
 
 

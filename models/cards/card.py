@@ -115,7 +115,7 @@ class ModelCard(Part):
         default=None, description="null: its probabilities are not calibrated."
     )
     domain: DomainLimits | None = Field(
-        default=None, description="null: scenes are not held against what it learned from."
+        default=None, description="null: scenes are not compared with the training data."
     )
     licence: str
     limits: tuple[str, ...] = Field(min_length=1, description="Sentences.")

@@ -4,7 +4,7 @@ A card keeps the 1st, 50th and 99th percentile of each band in training. A scene
 its own lie about two deviations of the training away from them: the distance between two
 distributions is the mean difference of their quantiles (Wasserstein; Ramdas et al. 2017,
 doi:10.3390/e19020047), here of the three that are known, band by band, as Rabanser et al. 2019
-(arXiv:1810.11953) hold data against data. It is far, too, where it has hardly any contrast, or
+(arXiv:1810.11953) compare data with data. It is out, too, where it has hardly any contrast, or
 where a band is nearly one number. A slot that is normalised by the scene is compared after
 that, in deviations of the scene: a gain and an offset are nothing to it.
 

@@ -36,7 +36,7 @@ class TileHistograms:
             return
         seen = values[finite]
         self._range = (min(self._range[0], seen.min()), max(self._range[1], seen.max()))
-        if self._rule.learn != "never":
+        if self._rule.method != "fixed":
             self._tiles.append(_histograms(values, edges=self._edges, tile_px=self._rule.tile_px))
 
     def threshold(self) -> tuple[Threshold, tuple[str, ...]]:
@@ -45,7 +45,7 @@ class TileHistograms:
         if not greatest - least > _LEAST_SPREAD * (self._edges[1] - self._edges[0]):
             why = "has one value everywhere, or none: nothing can be told apart"
             return self._unlearned(None, why)
-        if self._rule.learn == "never":
+        if self._rule.method == "fixed":
             return self._fixed(), ()
         counts = np.concatenate(self._tiles)
         if not len(counts):
@@ -74,7 +74,7 @@ class TileHistograms:
         return np.asarray(_apart(modes, self._rule) & (middle >= low) & (middle <= high))
 
     def _line(self, pool: Float64Array, modes: Modes) -> float:
-        if self._rule.learn == "otsu":
+        if self._rule.method == "otsu":
             return otsu(pool, self._edges)
         between = (float(modes.low_mean), float(modes.high_mean))
         return kittler_illingworth(pool, self._edges, between=between)
@@ -83,7 +83,7 @@ class TileHistograms:
         return Threshold(
             feature=self._feature,
             value=round(value, 6),
-            method=self._rule.learn,
+            method=self._rule.method,
             width=self._rule.width,
             pair=modes.pair(),
             tiles=tiles,

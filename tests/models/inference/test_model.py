@@ -65,7 +65,7 @@ def new_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(models.networks, "__path__", [*models.networks.__path__, str(tmp_path)])
     monkeypatch.setattr(DetectorMethod, "known", dict(DetectorMethod.known))
     card = find("ndwi-water").card.model_dump(mode="json")
-    rule = {"learn": "never", "fixed": 0.1, "width": 0.02, "plausible": [0, 1]}
+    rule = {"method": "fixed", "fixed": 0.1, "width": 0.02, "plausible": [0, 1]}
     card |= {"name": "dark-infrared", "scores": []}
     card["architecture"]["parameters"] = {"method": "dark-infrared", "water": rule}
     card["inputs"][0]["bands"] = ["nir"]

@@ -291,7 +291,7 @@ def test_a_scene_without_one_valid_pixel_is_surveyed_with_a_note(raster):
 
 def test_the_method_of_the_card_decides_how_a_threshold_is_learned(raster):
     card = find("sar-water").card.model_dump(mode="json")
-    card["architecture"]["parameters"]["water"]["learn"] = "kittler-illingworth"
+    card["architecture"]["parameters"]["water"]["method"] = "kittler-illingworth"
     other = ModelCard.model_validate(card)
     model = DetectorModel.of(other)
     inputs = {"image": raster(backscatter(LAKE, 3))}

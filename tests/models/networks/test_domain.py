@@ -1,4 +1,4 @@
-"""Scenes held against what a network learned from."""
+"""Scenes compared with what a network was trained on."""
 
 from typing import Any
 

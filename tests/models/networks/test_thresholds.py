@@ -19,11 +19,11 @@ PAIR = GaussianPair(low_mean=-0.4, low_std=0.1, low_share=0.7, high_mean=0.3, hi
 
 
 def rule(**changes):
-    known = {"learn": "otsu", "fixed": 0.0, "width": 0.05, "plausible": (-0.3, 0.3)}
+    known = {"method": "otsu", "fixed": 0.0, "width": 0.05, "plausible": (-0.3, 0.3)}
     return ThresholdRule(**known | changes)
 
 
-def learned(values, **changes):
+def estimated(values, **changes):
     gathered = TileHistograms("index", rule(**changes), edges=INDEX_EDGES)
     for window in values:
         gathered.feed(window.astype(np.float32))
@@ -65,7 +65,7 @@ def test_without_a_threshold_nothing_is_found_and_the_unseen_stays_unseen():
 
 
 def test_two_modes_in_the_tiles_give_the_line_between_them():
-    threshold, notes = learned([halves(-0.3, 0.2)])
+    threshold, notes = estimated([halves(-0.3, 0.2)])
     assert threshold.value == pytest.approx(-0.05, abs=0.08)
     assert (threshold.method, threshold.tiles, notes) == ("otsu", 2, ())
     assert threshold.pair.low_mean == pytest.approx(-0.3, abs=0.02)
@@ -74,7 +74,7 @@ def test_two_modes_in_the_tiles_give_the_line_between_them():
 def test_a_scene_of_pure_tiles_is_parted_as_a_whole():
     rng = np.random.default_rng(2)
     windows = [rng.normal(mean, 0.05, (64, 64)) for mean in (-0.3, -0.3, 0.2)]
-    threshold, notes = learned(windows)
+    threshold, notes = estimated(windows)
     assert (threshold.method, threshold.tiles, notes) == ("otsu", 0, ())
     assert -0.2 < threshold.value < 0.1
 
@@ -88,9 +88,9 @@ def test_a_scene_of_pure_tiles_is_parted_as_a_whole():
         ([np.where(np.eye(128) > 0, np.arange(128) / 128, np.nan)], "was seen on no whole tile"),
     ],
 )
-def test_where_nothing_can_be_learned_a_note_says_why(windows, why):
+def test_where_nothing_can_be_estimated_a_note_says_why(windows, why):
     for fixed, method in ((0.0, "fixed"), (None, "none")):
-        threshold, (note,) = learned(windows, fixed=fixed)
+        threshold, (note,) = estimated(windows, fixed=fixed)
         assert threshold.value == (None if "one value" in why else fixed)
         assert threshold.method == ("none" if "one value" in why else method)
         assert re.search(why, note)
@@ -99,7 +99,7 @@ def test_where_nothing_can_be_learned_a_note_says_why(windows, why):
 def test_a_small_bright_mode_does_not_count_as_a_class():
     values = np.random.default_rng(4).normal(-0.3, 0.05, (128, 128))
     values[:5, :64] = 0.25
-    threshold, notes = learned([values])
+    threshold, notes = estimated([values])
     assert threshold.method == "fixed"
     assert notes
 
@@ -108,6 +108,6 @@ def test_tiles_cover_a_window_that_is_no_multiple_of_them():
     """The only water lies in the last columns, beyond the second tile of 64."""
     values = np.random.default_rng(5).normal(-0.3, 0.05, (64, 180))
     values[:, 150:] += 0.5
-    threshold, notes = learned([values])
+    threshold, notes = estimated([values])
     assert threshold.tiles == 1
     assert notes == ()
