@@ -76,6 +76,9 @@ LIGHT = (
 )  # fmt: skip
 """Modules that every command needs to start, or to refuse a request."""
 
+LOAD_BY_NAME = {"models.cards.architecture", "models.inference.model"}
+"""Modules that import another by its name in a table or a card: a detector, the class of a model."""
+
 GENERATED = {"build", "dist", "store", "demo", "__pycache__"}
 """Top-level folders that git ignores."""
 
@@ -100,8 +103,12 @@ class Module:
         return self.name.rpartition(".")[2]
 
     def imports(self, *, at_start: bool = False) -> Iterator[str]:
-        """Yield the modules that it imports: anywhere, or only when it is imported itself."""
-        for node in self.tree.body if at_start else ast.walk(self.tree):
+        """Yield the modules that it imports: anywhere, or only when it is imported itself.
+
+        What it imports for type checkers alone is left out.
+        """
+        blocks = [n for n in self.tree.body if not ast.unparse(n).startswith("if TYPE_CHECKING:")]
+        for node in blocks if at_start else (part for n in blocks for part in ast.walk(n)):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -182,8 +189,8 @@ def test_no_module_imports_itself_through_others() -> None:
 
 @pytest.mark.parametrize("package", ["geo", "models"])
 def test_imports_are_statements_that_these_tests_can_read(package: str) -> None:
-    hidden = [m.name for m in modules_of(package) if m.calls & {"import_module", "__import__"}]
-    assert hidden == []
+    hidden = {m.name for m in modules_of(package) if m.calls & {"import_module", "__import__"}}
+    assert hidden <= LOAD_BY_NAME
 
 
 @pytest.mark.parametrize("package", ["geo", "models"])
