@@ -40,7 +40,7 @@ ENTRIES = {
 """What a reader finds in each package, beside __init__.py and README.md."""
 
 MOST_MODULES_A_FOLDER = 12
-MOST_MODULES, MOST_LINES = 140, 35_000
+MOST_MODULES, MOST_LINES = 150, 35_000
 
 OPEN_FILES = {
     "geo.export.cog", "geo.export.formats", "geo.export.geojson", "geo.export.geopackage",
@@ -267,6 +267,7 @@ def test_the_tests_mirror_the_packages() -> None:
 
 SHARED_FILE_NAMES = {
     "adapt", "buildings", "config", "dataset", "errors", "explain", "features", "inputs", "photos",
+    "windows",
 }  # fmt: skip
 SHARED_CLASS_NAMES = {
     "Answer", "Buildings", "Entry", "Feature", "Field", "Finding", "Ground", "Kind", "Lesson",
