@@ -234,7 +234,7 @@ def write_model_page(request: PageRequest, progress: Progress) -> Path:
 
     ref = find(request.model, extra=Settings().models)
     plan = model_page.read_plan(request.plan or ref.folder / model_page.PLAN_NAME)
-    trainings = model_page.Trainings.load(
+    trainings = model_page.load_trainings(
         ref, seeds=request.seeds, folds=request.folds, device=request.device
     )
     sets = model_page.measure(trainings, plan, root=request.root, progress=progress)

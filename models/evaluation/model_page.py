@@ -81,7 +81,7 @@ class SetPlan(Part):
     subsets: tuple[Subset, ...] = Field(
         default=(Subset(name="all images"),),
         min_length=1,
-        description="Groups, calibration and the tiles of least IoU are shown of the first.",
+        description="Groups, calibration and worst tiles are shown of the first.",
     )
 
 
@@ -142,39 +142,36 @@ class Trainings:
     folds: tuple[Model, ...] = ()
     """The same training with each fold left out once."""
 
-    @classmethod
-    def load(
-        cls, ref: CardRef, *, seeds: Sequence[Path], folds: Sequence[Path], device: str
-    ) -> "Trainings":
-        """Load them all.
 
-        Raises:
-            PageInvalid: where they differ in more than the seed or the fold.
-            ModelError: see `models.inference.model.load_model`.
-        """
-        others, parts = ([find(str(f)) for f in folders] for folders in (seeds, folds))
-        for other in others:
-            _check_alike(ref.card, other.card)
-        splits = [split_for(part.card, LEFT_OUT) for part in parts]
-        if twice := [split for split in splits if splits.count(split) > 1]:
-            raise PageInvalid(f"two trainings left out {twice[0]}; give one training for each fold")
-        model, *rest = [load_model(r, device=device) for r in (ref, *others, *parts)]
-        return cls(model, tuple(rest[: len(others)]), tuple(rest[len(others) :]))
+def load_trainings(
+    ref: CardRef, *, seeds: Sequence[Path], folds: Sequence[Path], device: str
+) -> Trainings:
+    """Load a model and the other trainings.
 
-
-def _check_alike(card: ModelCard, other: ModelCard) -> None:
-    """Check that another seed of a training left out the same tiles, and is another training."""
-    splits = [each.training and each.training.left_out for each in (card, other)]
-    for what, one, two in (("is named", card.name, other.name), ("left out", *splits)):
-        if one != two:
+    Raises:
+        PageInvalid: where they differ in more than the seed or the fold.
+        ModelError: see `models.inference.model.load_model`.
+    """
+    others, parts = ([find(str(f)) for f in folders] for folders in (seeds, folds))
+    for card in (other.card for other in others):
+        pairs: list[tuple[str, object, object]] = [("is named", ref.card.name, card.name)]
+        left_out = [c.training and c.training.left_out for c in (ref.card, card)]
+        pairs.append(("left out", left_out[0], left_out[1]))
+        for what, one, two in pairs:
+            if one != two:
+                raise PageInvalid(
+                    f"{ref.card.name} {what} {one}, the training with another seed {what} {two}; "
+                    "give trainings that differ in the seed alone"
+                )
+        if card.weights_sha256 == ref.card.weights_sha256:
             raise PageInvalid(
-                f"{card.name} {what} {one}, the training with another seed {what} {two}; give "
-                "trainings that differ in the seed alone"
+                f"the training with another seed has the very weights of {card.name}; give others"
             )
-    if card.weights_sha256 == other.weights_sha256:
-        raise PageInvalid(
-            f"the training with another seed has the very weights of {card.name}; give others"
-        )
+    splits = [split_for(part.card, LEFT_OUT) for part in parts]
+    if twice := [split for split in splits if splits.count(split) > 1]:
+        raise PageInvalid(f"two trainings left out {twice[0]}; give one training for each fold")
+    model, *rest = [load_model(r, device=device) for r in (ref, *others, *parts)]
+    return Trainings(model, tuple(rest[: len(others)]), tuple(rest[len(others) :]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,10 +238,7 @@ def measure(
     """Score a model on every set of its plan.
 
     Args:
-        trainings: the model, and others to compare it with.
-        plan: of the page.
         root: folder that holds the folders of the data.
-        progress: counts the tiles.
 
     Raises:
         ModelError: where data is missing, or is not what the model wants.
@@ -320,50 +314,34 @@ def with_scores(card: ModelCard, sets: Sequence[SetMeasured]) -> ModelCard:
 
 def _set_scores(part: SetMeasured) -> Iterator[Score]:
     """Yield the IoU of each subset, the calibration error of the first, and that of the folds."""
+    finding = part.rows[0][0].card.classes[0].name
     for row, subset in zip(part.rows, part.plan.subsets, strict=True):
-        images, finding = " + ".join(row[0].filled), row[0].card.classes[0].name
-        own: dict[str, Any] = {"dataset": part.plan.name, "split": part.split, "drop": subset.drop}
-        seeds = "seed" if len(row) > 1 else None
-        measures = {"iou": f"IoU of {finding}, pooled pixels, from {images}"}
+        images = " + ".join(row[0].filled)
+        metrics = {"iou": f"IoU of {finding}, pooled pixels, from {images}"}
         if row is part.rows[0]:
-            measures["ece"] = f"Expected calibration error of {finding}, from {images}"
-        for name, metric in measures.items():
-            if row[0].scores.as_json()[name] is not None:
-                yield _score(row, name, seeds, metric=metric, measure=name, **own)
-    if part.folds:
-        yield _score(
-            part.folds,
-            "iou",
-            "fold",
-            pooled_scores=sum((fold.scores for fold in part.folds), PixelScores()),
-            dataset=part.plan.name,
-            split=f"{len(part.folds)} folds, each scored by a training that left it out",
-            metric=f"IoU of {finding}, pixels of all folds pooled",
-            drop=part.plan.subsets[0].drop,
-        )
+            metrics["ece"] = f"Expected calibration error of {finding}, from {images}"
+        for name, metric in metrics.items():
+            yield from _score(
+                name, row[0].scores, row if len(row) > 1 else (), differ_in="seed",
+                dataset=part.plan.name, split=part.split, metric=metric, drop=subset.drop,
+            )  # fmt: skip
+    yield from _score(
+        "iou", sum((fold.scores for fold in part.folds), PixelScores()), part.folds,
+        differ_in="fold", dataset=part.plan.name, drop=part.plan.subsets[0].drop,
+        split=f"{len(part.folds)} folds, each scored by a training that left it out",
+        metric=f"IoU of {finding}, pixels of all folds pooled",
+    )  # fmt: skip
 
 
 def _score(
-    each: Sequence[Evaluation],
-    name: str,
-    differ_in: str | None,
-    *,
-    pooled_scores: PixelScores | None = None,
-    **fields: Any,
-) -> Score:
-    whole = pooled_scores or each[0].scores
-    values = [e.scores.as_json()[name] for e in each]
-    trainings = [round(v, 4) for v in values if isinstance(v, float)] if differ_in else []
-    value = whole.as_json()[name]
-    return Score.model_validate(
-        {
-            **fields,
-            "value": round(value, 4) if isinstance(value, float) else value,
-            "n": len(whole.tiles),
-            "trainings": tuple(trainings),
-            "trainings_differ_in": differ_in,
-        }
-    )
+    name: str, scores: PixelScores, each: Sequence[Evaluation], *, differ_in: str, **fields: Any
+) -> Iterator[Score]:
+    """Yield a score where it is defined, with the figures of several trainings if there are any."""
+    value, *others = (one.as_json()[name] for one in (scores, *(e.scores for e in each)))
+    if isinstance(value, float):
+        trainings = [round(other, 4) for other in others if isinstance(other, float)]
+        fields |= {"trainings": trainings, "trainings_differ_in": differ_in if each else None}
+        yield Score(measure=name, value=round(value, 4), n=len(scores.tiles), **fields)
 
 
 def _with_kept_seeds(score: Score, before: Sequence[Score]) -> Score:
@@ -383,12 +361,6 @@ def write_page(plan: PagePlan, sets: Sequence[SetMeasured], ref: CardRef, folder
     """Write pictures, card and page, the page last, and return it.
 
     The same measurements give the same bytes.
-
-    Args:
-        plan: of the page.
-        sets: as `measure` returns them.
-        ref: the model.
-        folder: of the page; that of the model, or another one.
 
     Raises:
         StoreError: where it cannot be written.
@@ -412,13 +384,7 @@ def write_page(plan: PagePlan, sets: Sequence[SetMeasured], ref: CardRef, folder
 
 
 def page_text(card: ModelCard, plan: PagePlan, sets: Sequence[SetMeasured]) -> str:
-    """Return the page as Markdown.
-
-    Args:
-        card: with the scores that were measured.
-        plan: of the page.
-        sets: the same that was measured.
-    """
+    """Return the page of a card with the scores that were measured, as Markdown."""
     data = [(s.name, s.split, s.origin, s.licence) for s in plan.sets]
     sections = [
         *_head(card, plan),
@@ -476,16 +442,17 @@ def _training(card: ModelCard) -> list[str]:
     if training is None:
         return [text]
     left_out = f" `{training.left_out}` was left out, to choose by." if training.left_out else ""
-    minutes, energy = training.wall_s / 60, training.energy_wh
-    rows = [
-        ("time", f"{minutes / 60:.1f} h" if minutes >= 60 else f"{minutes:.1f} min"),
-        ("energy", "not measured" if energy is None else f"{energy:.3g} Wh"),
-        *((name, getattr(training, name)) for name in ("device", "epochs", "seed")),
-        ("libraries", ", ".join(training.libraries)),
-        ("digest of the config", f"`{training.config_sha256}`"),
-        ("digest of the data", f"`{training.data_sha256}`"),
-    ]
-    return [f"{text} {training.tiles} tiles.{left_out}", _table(("", ""), rows)]
+    record = training.model_dump(exclude={"tiles", "left_out"}, exclude_none=True)
+    record["libraries"] = ", ".join(training.libraries)
+    return [f"{text} {training.tiles} tiles.{left_out}", _table(("", ""), record.items())]
+
+
+_HIDDEN = "; the images are not shown, their licence does not say that they may be"
+_WORST_TEXT = (
+    "The tiles with the least IoU ({names}), {subset}: label, probability and answer{hidden}. In "
+    "the answer, blue was found, orange was missed, red was found and is not in the label. Origin: "
+    "{origin}. Licence: {licence}.\n\n![The worst tiles]({picture})"
+)
 
 
 def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
@@ -515,8 +482,13 @@ def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
         *(_groups(part) if part.has_groups else ()),
         _calibration(card, part),
         f"![Share that is right by probability]({part.file('calibration.png')})",
-        *(_failures(part) if part.worst else ()),
-    ]
+        *([_WORST_TEXT.format(
+            names=", ".join(tile.counts.name for tile in part.worst),
+            subset=part.plan.subsets[0].name,
+            hidden="" if part.plan.thumbnails else _HIDDEN,
+            origin=part.plan.origin, licence=part.plan.licence, picture=part.file("worst.jpg"),
+        )] if part.worst else ()),
+    ]  # fmt: skip
 
 
 def _seeds(card: ModelCard, part: SetMeasured, subset: Subset, measure_name: str) -> str:
@@ -581,19 +553,6 @@ def _calibration(card: ModelCard, part: SetMeasured) -> str:
     return f"{error}Logits are divided by {temperature}, fitted on {card.calibration.fitted_on}."
 
 
-def _failures(part: SetMeasured) -> list[str]:
-    hidden = "" if part.plan.thumbnails else (
-        "; the images are not shown, their licence does not say that they may be"
-    )  # fmt: skip
-    names = ", ".join(tile.counts.name for tile in part.worst)
-    return [
-        f"The tiles with the least IoU ({names}), {part.plan.subsets[0].name}: label, probability "
-        f"and answer{hidden}. In the answer, blue was found, orange was missed, red was found and "
-        f"is not in the label. Origin: {part.plan.origin}. Licence: {part.plan.licence}.",
-        f"![The worst tiles]({part.file('worst.jpg')})",
-    ]
-
-
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
@@ -650,14 +609,11 @@ def draw_groups(part: SetMeasured) -> bytes:
     names = [name for _, name in part.group_ious] if len(ious) <= _NAMED_GROUPS else []
     with matplotlib.style.context(_STYLE):
         figure, axes = _subplots((720, 300), 1, 1)
-        plot, middle = axes[0, 0], float(np.median(ious))
-        plot.plot(range(len(ious)), ious, "o", color=BLUE, markersize=4)
-        plot.axhline(middle, color=GREY, linewidth=0.8)
-        plot.axhline(whole, color=ORANGE, linewidth=0.8)
-        plot.set(ylim=(0, 1), ylabel="IoU", xlim=(-0.5, len(ious) - 0.5))
-        title = f"{len(ious)} groups; grey: median {middle:.2f}, orange: pixels pooled {whole:.2f}"
-        plot.set_title(title, fontsize=8)
-        plot.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+        axes[0, 0].plot(range(len(ious)), ious, "o", color=BLUE, markersize=4)
+        axes[0, 0].axhline(whole, color=ORANGE, linewidth=0.8)
+        axes[0, 0].set(ylim=(0, 1), ylabel="IoU", xlim=(-0.5, len(ious) - 0.5))
+        axes[0, 0].set_title(f"{len(ious)} groups; orange: pixels pooled {whole:.2f}", fontsize=8)
+        axes[0, 0].set_xticks(range(len(names)), names, rotation=90, fontsize=7)
         return _saved(figure, format="png", metadata={"Software": None})
 
 

@@ -20,6 +20,7 @@ from models.evaluation.model_page import (
     draw_calibration,
     draw_groups,
     draw_worst,
+    load_trainings,
     measure,
     read_plan,
     with_scores,
@@ -212,10 +213,10 @@ def test_a_training_with_another_seed_must_be_the_same_training(save_network, tm
     folder = save_network()
     ref = find(folder)
     with pytest.raises(PageInvalid, match="has the very weights of tiny"):
-        Trainings.load(ref, seeds=[folder], folds=[], device="cpu")
+        load_trainings(ref, seeds=[folder], folds=[], device="cpu")
     with pytest.raises(PageInvalid, match=r"tiny is named tiny, .* another seed is named"):
-        Trainings.load(ref, seeds=[find("ndwi-water").folder], folds=[], device="cpu")
+        load_trainings(ref, seeds=[find("ndwi-water").folder], folds=[], device="cpu")
     assert (
         load_model(ref, device="cpu").card
-        == Trainings.load(ref, seeds=[], folds=[], device="cpu").model.card
+        == load_trainings(ref, seeds=[], folds=[], device="cpu").model.card
     )
