@@ -31,7 +31,7 @@ from flows.learning import (
     write_model_page,
 )
 from flows.reports.progress import Progress, progress_on
-from models.cards.training_record import Adaptation
+from models.cards.card import Adaptation
 
 app = typer.Typer(add_completion=False)
 Out = TypeVar("Out")

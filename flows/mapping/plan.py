@@ -26,7 +26,7 @@ from geo.scenes.scene import Phase, Scene, distinct_ids
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, parse_area, swap_hint
 from geo.vector.hazards import event_class
 from models.cards.registry import CardRef, all_cards
-from models.cards.selection import Choice, choose_finder, choose_model
+from models.cards.selection import Choice, CloudSource, choose_finder, choose_model, cloud_sources
 from models.cards.suitability import (
     Available,
     available,
@@ -37,7 +37,6 @@ from models.cards.suitability import (
     require_natural,
 )
 from models.errors import InputsMismatch
-from models.inference.clouds import CloudSource, cloud_sources
 
 DAMAGED_AREA_M2 = 300.0
 """Smaller damaged areas are left out where no --min-area is given: one garden."""

@@ -26,8 +26,8 @@ from geo.vector.features import LayersRecord
 from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.schema import DAMAGE_GRA
 from models.cards.card import ModelCard, Score
+from models.cards.selection import unmasked_notes
 from models.damage.detection import REACH_M
-from models.inference.clouds import unmasked_notes
 from models.inference.map_scenes import Mapped
 from models.inference.scene_inputs import CrossCheck
 

@@ -19,8 +19,8 @@ from geo.scenes.source import Clouds
 from geo.store.manifest import Product, read_origins
 from models.cards.card import CARD_NAME
 from models.cards.registry import CardRef, all_cards, find
+from models.cards.selection import CloudSource, cloud_sources
 from models.errors import ModelUnknown
-from models.inference.clouds import CloudSource, cloud_sources
 from models.networks.tensors import SceneStatistics
 
 _STATISTICS = TypeAdapter(dict[str, SceneStatistics])

@@ -23,10 +23,18 @@ from models.adaptation.logistic import (
     adapt_logits,
 )
 from models.cards.architecture import Logit
-from models.cards.card import CARD_NAME, WEIGHTS_NAME, ModelCard, card_bytes
+from models.cards.card import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    Adaptation,
+    LabelFile,
+    LeftOut,
+    ModelCard,
+    ParentModel,
+    card_bytes,
+)
 from models.cards.inputs import Task
 from models.cards.registry import CardRef, all_cards
-from models.cards.training_record import Adaptation, LabelFile, LeftOut, ParentModel
 from models.damage.regression import (
     RegressionGrader,
     grades_of,
@@ -48,7 +56,7 @@ class AdaptedModel:
     weights: bytes | None
     """Safetensors; None where every number is on the card."""
     stage: Literal["none", "regression", "head"]
-    """See `models.cards.training_record.Adaptation`."""
+    """See `models.cards.card.Adaptation`."""
     used: IntArray
     """Which polygons of the labels were fitted to."""
     truth: CodeArray

@@ -14,10 +14,9 @@ from models.adaptation.adapt import AdaptedModel
 from models.adaptation.label_tiles import LabelTiles, sample_pixels
 from models.adaptation.labels import UNSEEN, Labels, require_enough
 from models.adaptation.logistic import LabelledRows, adapt_logits
-from models.cards.card import ModelCard
+from models.cards.card import Calibration, ModelCard, TemperatureParameters
 from models.cards.inputs import DAMAGE_STEPS, Task
 from models.cards.registry import CardRef
-from models.cards.training_record import Calibration, TemperatureParameters
 from models.errors import InputsMismatch
 from models.evaluation.metrics import Reliability
 from models.inference.windows import ProgressReceiver

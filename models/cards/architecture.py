@@ -285,7 +285,7 @@ class NetworkArchitecture(Part):
     in_channels: PositiveInt
     classes: PositiveInt
     availability_channels: bool = Field(
-        default=False, description="One more channel a slot: 1 where it was observed, else 0."
+        default=False, description="One more channel an input: 1 where it was observed, else 0."
     )
     pixel_head: PositiveInt | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""ModelCard: what a model wants, what it answers, and how far it can be trusted."""
+"""ModelCard: what a model wants, what it answers, how it was trained, and how good it is."""
 
 import hashlib
 import json
@@ -25,11 +25,11 @@ from models.cards.architecture import (
     RegressionArchitecture,
 )
 from models.cards.inputs import CLASSES_OF, CardInput, InputPhase, Task
-from models.cards.training_record import Adaptation, Calibration, DomainLimits, Training
 from models.errors import CardInvalid
 
 CARD_NAME = "card.json"
 WEIGHTS_NAME = "weights.safetensors"
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class CardClass(Part):
@@ -48,17 +48,9 @@ class Score(Part):
     value: float
     n: PositiveInt = Field(description="Images that it was measured on.")
     measure: Literal[
-        "iou",
-        "ece",
-        "auc_damaged",
-        "macro_f1_two",
-        "macro_f1_four",
-        "accuracy_buildings",
-        "f1_localisation",
-        "xview2",
-        "auc_ground",
-        "iou_ground",
-    ] = Field(default="iou", description="Its name in what `aftermap evaluate` prints.")
+        "iou", "ece", "auc_damaged", "macro_f1_two", "macro_f1_four", "accuracy_buildings",
+        "f1_localisation", "xview2", "auc_ground", "iou_ground",
+    ] = Field(default="iou", description="As `aftermap evaluate` names it.")  # fmt: skip
     drop: tuple[str, ...] = Field(
         default=(), description="Images of the data that the model was not given."
     )
@@ -78,13 +70,132 @@ class Score(Part):
         return self
 
 
+class DomainLimits(Part):
+    """How far a scene may lie from the training data; see `models.networks.domain_check`."""
+
+    max_shift: PositiveFloat = Field(
+        default=1.75,
+        description="Between the percentiles of the scene and those in training, in deviations "
+        "of the training, on average over the bands.",
+    )
+    max_band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
+    min_contrast: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Least range from the 1st to the 99th percentile, as a share of that in "
+        "training, on average over the bands; not of inputs normalised by the scene.",
+    )
+    max_constant_share: float = Field(
+        default=0.75, gt=0, le=1, description="Greatest share of a band that is one number."
+    )
+    min_kappa: float | None = Field(
+        default=-0.2,
+        ge=-1,
+        lt=0,
+        description="Cohen's kappa with a detector below which a block is not trusted; null: no "
+        "detector is run beside it.",
+    )
+
+
+class TemperatureParameters(Part):
+    """Constants of temperature scaling."""
+
+    temperature: tuple[PositiveFloat, ...] = Field(description="Logits are divided by it, a class.")
+
+
+class Calibration(Part):
+    """How logits became probabilities (Guo et al. 2017, arXiv:1706.04599)."""
+
+    method: Literal["temperature"]
+    parameters: TemperatureParameters
+    fitted_on: str
+    ece: float = Field(ge=0, le=1, description="Expected calibration error after fitting.")
+
+
+class Training(Part):
+    """How a network was trained, so that it can be repeated, and what that took."""
+
+    config_sha256: str = Field(description="See `models.training.TrainingConfig.digest`.")
+    data_sha256: str = Field(description="Of the names and bytes of the files that it read.")
+    left_out: str | None = Field(
+        default=None,
+        description="Split of the data that it was not trained on; null: it was not recorded.",
+    )
+    encoder_sha256: Sha256 | None = Field(
+        default=None, description="Of the weights that its encoder began with; null: random ones."
+    )
+    seed: NonNegativeInt
+    epochs: PositiveInt
+    tiles: PositiveInt = Field(description="Without those left out.")
+    libraries: tuple[str, ...] = Field(description="Name and version.")
+    device: str
+    wall_s: float = Field(ge=0)
+    energy_wh: float | None = Field(default=None, description="null: nothing measured it.")
+
+
+class ParentModel(Part):
+    """The model that was adapted."""
+
+    name: str
+    version: str
+    digest: Sha256 = Field(description="Of its card, and through it of its weights.")
+
+
+class LabelFile(Part):
+    """The labels of the new place."""
+
+    file: str = Field(description="Its name, without the folder.")
+    sha256: Sha256
+    column: str
+    counts: dict[str, PositiveInt] = Field(description="Labels that were used, by class.")
+    skipped: dict[str, PositiveInt] = Field(
+        default={}, description="Polygons that were not, by the reason."
+    )
+    buildings_sha256: Sha256 | None = Field(
+        default=None, description="Of the footprints that they are of, where these were given."
+    )
+    before: tuple[str, str] | None = Field(
+        default=None, description="Times of the first and the last image before, ISO 8601 UTC."
+    )
+    after: tuple[str, str] | None = Field(default=None, description="The same after the event.")
+
+
+class LeftOut(Part):
+    """One figure, each label predicted by models that were not trained on it."""
+
+    measure: str
+    parent: float | None = Field(description="Of the parent, on the same labels.")
+    adapted: float | None
+
+
+class Adaptation(Part):
+    """How a model was adapted from its parent."""
+
+    parent: ParentModel
+    labels: LabelFile
+    stage: Literal["none", "regression", "head", "all"] = Field(
+        description="none: adapting did not help, and every number is the parent's; regression: "
+        "the coefficients moved; head: the last layer, on frozen features; all: every weight."
+    )
+    scores: tuple[LeftOut, ...] = Field(description="Leave-one-out, parent and adapted.")
+    groups: NonNegativeInt = Field(
+        description="Parts that the labels were cut into, to be left out in turn."
+    )
+
+    @property
+    def helped(self) -> bool:
+        """Whether the numbers are others than the parent's."""
+        return self.stage != "none"
+
+
 class ModelCard(Part):
     """Everything that is known of a model; lies beside its weights as `card.json`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str = Field(min_length=1, description="One sentence for a list of models.")
-    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+    weights_sha256: Sha256 | None = Field(
         default=None, description=f"Of `{WEIGHTS_NAME}`; null for detectors."
     )
     task: Task
@@ -107,7 +218,7 @@ class ModelCard(Part):
     trained_on: str
     training: Training | None = Field(default=None, description="null: it was not trained.")
     adaptation: Adaptation | None = Field(
-        default=None, description="null: it learned on from no other model."
+        default=None, description="null: it was adapted from no other model."
     )
     tested_on: str
     scores: tuple[Score, ...] = ()
@@ -157,13 +268,15 @@ class ModelCard(Part):
 
     @property
     def after_inputs(self) -> tuple[CardInput, ...]:
-        """The slots of images after the event; an image before it alone says nothing of it."""
+        """The inputs of images after the event; an image before it alone says nothing of it."""
         return tuple(entry for entry in self.inputs if entry.phase is not InputPhase.BEFORE)
 
     @model_validator(mode="after")
     def _check_card(self) -> Self:
-        _check_unique("slot", [entry.name for entry in self.inputs])
-        _check_unique("class", list(self.class_names))
+        names = [f"input {entry.name}" for entry in self.inputs]
+        names += [f"class {name}" for name in self.class_names]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} is there more than once")
         self._check_phases()
         self._check_classes()
         if self.overlap_px < 2 * self.architecture.margin_px:
@@ -180,7 +293,7 @@ class ModelCard(Part):
         elif isinstance(self.architecture, RegressionArchitecture):
             self._check_regression()
         else:
-            self._check_learned()
+            self._check_weights()
         if isinstance(self.architecture, NetworkArchitecture):
             self._check_network(self.architecture)
         if isinstance(self.architecture, CsmaskArchitecture):
@@ -207,41 +320,42 @@ class ModelCard(Part):
         must, may = CLASSES_OF[self.task]
         names = set(self.class_names)
         if not must <= names <= must | may:
+            has, could, there = (", ".join(sorted(part)) for part in (must, may, names))
+            optional = f" and may have {could}" if could else ""
             raise ValueError(
-                f"the task {self.task} has the class {_listed(must)}"
-                + (f" and may have {_listed(may)}" if may else "")
-                + f"; the card has {_listed(names)}"
+                f"the task {self.task} has the class {has}{optional}; the card has {there}"
             )
 
     def _check_detector(self, detector: DetectorArchitecture) -> None:
-        parameters = detector.parameters
-        if self.weights_sha256 is not None:
-            raise ValueError("a detector has no weights; set weights_sha256 to null")
-        if self.domain is not None:
-            raise ValueError("a detector learned from no image; set domain to null")
-        phases = sorted(entry.phase.value for entry in self.inputs)
-        if phases != sorted(parameters.phases):
+        method = detector.parameters
+        if self.weights_sha256 is not None or self.domain is not None:
             raise ValueError(
-                f"{parameters.method} takes one image of phase {' and '.join(parameters.phases)}; "
-                f"the card has {' and '.join(phases)}"
+                "a detector has no weights and no training data; set weights_sha256 and domain to "
+                "null"
+            )
+        phases = sorted(entry.phase.value for entry in self.inputs)
+        if phases != sorted(method.phases):
+            raise ValueError(
+                f"{method.method} takes one image of phase {' and '.join(method.phases)}; the card "
+                f"has {' and '.join(phases)}"
             )
         for entry in self.inputs:
             if entry.speckle is not None:
                 raise ValueError(
-                    f"{parameters.method} has its speckle filter among its parameters; remove that "
-                    f"of {entry.name}"
+                    f"{method.method} has its speckle filter among its parameters; remove that of "
+                    f"{entry.name}"
                 )
-            if set(entry.bands) != set(parameters.bands) or not entry.required:
+            if set(entry.bands) != set(method.bands) or not entry.required:
                 raise ValueError(
-                    f"{parameters.method} needs the bands {', '.join(parameters.bands)} in "
-                    f"{entry.name}, which is required; the card has {', '.join(entry.bands)}"
+                    f"{method.method} needs the bands {', '.join(method.bands)} in {entry.name}, "
+                    f"which is required; the card has {', '.join(entry.bands)}"
                 )
 
     def _check_regression(self) -> None:
-        slots = {(entry.phase, entry.bands) for entry in self.inputs if entry.required}
         bands = ("red", "green", "blue")
-        wanted = {(InputPhase.BEFORE, bands), (InputPhase.AFTER, bands)}
-        if self.task is not Task.DAMAGE or slots != wanted or len(self.inputs) != len(wanted):
+        inputs = [(entry.phase, entry.bands) for entry in self.inputs if entry.required]
+        wanted = [(InputPhase.AFTER, bands), (InputPhase.BEFORE, bands)]
+        if self.task is not Task.DAMAGE or sorted(inputs) != wanted or len(self.inputs) != 2:
             raise ValueError(
                 f"a regression on buildings has the task {Task.DAMAGE} and two required inputs of "
                 "red, green, blue, one before and one after"
@@ -251,13 +365,10 @@ class ModelCard(Part):
                 "every number of a regression is on its card; set weights_sha256 and domain to null"
             )
 
-    def _check_learned(self) -> None:
+    def _check_weights(self) -> None:
         if self.weights_sha256 is None:
             raise ValueError(f"a network needs weights_sha256, the sha256 of its {WEIGHTS_NAME}")
-        if any(
-            entry.normalised_by == "card" and (entry.mean is None or entry.std is None)
-            for entry in self.inputs
-        ):
+        if any(e.normalised_by == "card" and None in (e.mean, e.std) for e in self.inputs):
             raise ValueError("every input of a network needs mean and std, or the scene's own")
 
     def _check_csmask(self, network: CsmaskArchitecture) -> None:
@@ -277,9 +388,8 @@ class ModelCard(Part):
                     f"the speckle filter of {entry.name} reaches {reach} px, the margin is "
                     f"{network.margin_px} px; it must hold it"
                 )
-        channels = sum(len(entry.bands) for entry in self.inputs)
-        if network.availability_channels:
-            channels += len(self.inputs)
+        flags = len(self.inputs) if network.availability_channels else 0
+        channels = flags + sum(len(entry.bands) for entry in self.inputs)
         if network.in_channels != channels:
             raise ValueError(f"the inputs make {channels} channels, not {network.in_channels}")
         if network.classes != len(self.classes):
@@ -315,13 +425,3 @@ def first_error(error: ValidationError) -> str:
     said = first["msg"].removeprefix("Value error, ")
     more = f" (and {len(others)} more)" if others else ""
     return f"{place}: {said}{more}" if place else f"{said}{more}"
-
-
-def _check_unique(what: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what} {', '.join(twice)} is there more than once")
-
-
-def _listed(names: frozenset[Finding] | set[Finding]) -> str:
-    return ", ".join(sorted(names))

@@ -1,4 +1,4 @@
-"""CardInput: the image that a model wants in one of its slots, and what it knows of such images.
+"""CardInput: the image that a model wants and what such images were in training.
 
 The words that cards, detectors and maps share.
 """
@@ -31,7 +31,7 @@ class Task(StrEnum):
 
 
 class InputPhase(StrEnum):
-    """Which image a slot takes."""
+    """Which image an input takes."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -39,7 +39,7 @@ class InputPhase(StrEnum):
     """The model sees one image at a time: it runs on the after and on the before image."""
 
     def takes(self, phase: Phase) -> bool:
-        """Whether an image of that phase can fill the slot."""
+        """Whether an image of that phase can fill the input."""
         return self is InputPhase.EACH or self.value == phase.value
 
 
@@ -76,7 +76,7 @@ DAMAGE_STEPS = (Finding.MINOR_DAMAGE, Finding.DAMAGED, Finding.DESTROYED)
 
 
 class BandStatistics(Part):
-    """What the values of a band were in training, in the units of the slot."""
+    """What the values of a band were in training, in the units of the input."""
 
     mean: float
     std: PositiveFloat
@@ -84,7 +84,7 @@ class BandStatistics(Part):
 
 
 class CardInput(Part):
-    """One slot of a model: the image that it wants there."""
+    """One input of a model: the image that it wants there."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     phase: InputPhase
@@ -114,7 +114,7 @@ class CardInput(Part):
     )
 
     @model_validator(mode="after")
-    def _check_slot(self) -> Self:
+    def _check_input(self) -> Self:
         unknown = sorted(set(self.sensors) - SENSORS.keys())
         if unknown:
             raise ValueError(
@@ -124,13 +124,15 @@ class CardInput(Part):
             self._check_sensor_bands(sensor.name, {band.name for band in sensor.bands})
             if UNITS_OF[sensor.family] is not self.units:
                 raise ValueError(
-                    f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the slot says {self.units}"
+                    f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the card says {self.units}"
                 )
         if len(set(self.bands)) < len(self.bands):
             raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
         self._check_radar()
         if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
-            raise ValueError("a slot normalised by the scene has no constants; remove mean and std")
+            raise ValueError(
+                "an input normalised by the scene has no constants; remove mean and std"
+            )
         for name in ("mean", "std", "training_statistics"):
             constants = getattr(self, name)
             if constants is not None and len(constants) != len(self.bands):
@@ -142,7 +144,7 @@ class CardInput(Part):
             return
         for name, value in (("backscatter", self.backscatter), ("speckle", self.speckle)):
             if value is not None:
-                raise ValueError(f"{name} is of radar, the slot is in {self.units}; remove it")
+                raise ValueError(f"{name} is of radar, the input is in {self.units}; remove it")
 
     def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
         missing = [band for band in self.bands if band not in there]

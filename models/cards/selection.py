@@ -1,16 +1,17 @@
-"""Which model maps the imagery of an event, and which finds buildings: the first that fits."""
+"""Which model maps an event, which finds buildings, which masks clouds: the first that fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geo.scenes.scene import Phase
-from geo.scenes.sensors import SENSORS
+from geo.scenes.scene import Phase, Scene
+from geo.scenes.sensors import SENSORS, Family
+from geo.scenes.source import Clouds
 from geo.vector.hazards import HAZARDS, Hazard
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
 from models.cards.registry import CardRef, all_cards, find
-from models.cards.suitability import Available, is_dated, misfit, reads, require_fit
+from models.cards.suitability import Available, available, is_dated, misfit, reads, require_fit
 from models.errors import InputsMismatch, NoModelFits
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
@@ -287,3 +288,83 @@ def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, boo
         return False, False, 0, name
     order = PREFERENCE if dated else PREFERENCE_UNDATED
     return True, not dated, order.index(name), name
+
+
+@dataclass(frozen=True)
+class CloudSource:
+    """What masks the clouds of one optical scene."""
+
+    scene: str
+    """Its id."""
+    provider: str | None = None
+    """Name of the provider's mask, where it is used."""
+    ref: CardRef | None = None
+    """The network that finds them."""
+    why_not: str = ""
+    """Where neither does: the reason."""
+
+    @property
+    def name(self) -> str | None:
+        """The mask, as reports call it; None where clouds are not masked."""
+        if self.ref is not None:
+            return f"{self.ref.card.name} {self.ref.card.version}"
+        return f"the provider's {self.provider}" if self.provider else None
+
+    @property
+    def ingredient(self) -> list[str | None]:
+        """What a product depends on."""
+        return [self.scene, self.provider, self.ref.card.digest if self.ref else None]
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return what the manifest says of it."""
+        card = self.ref.card if self.ref else None
+        return {
+            "scene": self.scene,
+            "provider": self.provider,
+            "network": card.name if card else None,
+            "digest": card.digest if card else None,
+        }
+
+
+def cloud_sources(
+    scenes: Sequence[Scene], wanted: Clouds, cards: Sequence[CardRef]
+) -> tuple[CloudSource, ...]:
+    """Return what masks the clouds of each optical scene; radar and pictures have none.
+
+    Raises:
+        InputsMismatch: where a network was asked for, and a scene lacks the bands of all.
+    """
+    networks = [ref for ref in cards if ref.card.task is Task.CLOUD]
+    optical = [scene for scene in scenes if scene.sensor.family is Family.OPTICAL]
+    return tuple(_cloud_source(scene, wanted, networks) for scene in optical)
+
+
+def unmasked_notes(sources: Sequence[CloudSource]) -> tuple[str, ...]:
+    """Return sentences on the scenes whose clouds are not masked, one a reason."""
+    return tuple(
+        f"clouds and their shadows were not masked in "
+        f"{', '.join(s.scene for s in sources if s.why_not == why)}: {why}"
+        for why in dict.fromkeys(source.why_not for source in sources if source.why_not)
+    )
+
+
+def _cloud_source(scene: Scene, wanted: Clouds, networks: Sequence[CardRef]) -> CloudSource:
+    quality = scene.sensor.quality
+    if wanted is Clouds.OFF:
+        return CloudSource(scene.id, why_not="as asked")
+    if wanted is not Clouds.NETWORK and quality in scene.bands:
+        return CloudSource(scene.id, provider=quality)
+    if wanted is Clouds.PROVIDER:
+        return CloudSource(scene.id, why_not="the provider's mask is not among its bands")
+    inputs = {ref.card.inputs[0].bands: ref for ref in networks if scene.sensor_name in
+              ref.card.inputs[0].sensors}  # fmt: skip
+    fits = [bands for bands, ref in inputs.items() if reads(ref.card, available(scene))]
+    if fits:
+        return CloudSource(scene.id, ref=inputs[max(fits, key=len)])
+    lacking = (
+        f"the networks of clouds want the bands {' or '.join(map(', '.join, inputs))} of "
+        f"{scene.sensor.title}, and it has {', '.join(scene.bands)}"
+    )
+    if wanted is Clouds.NETWORK:
+        raise InputsMismatch(f"{scene.id}: {lacking}; give them, or leave it to --clouds auto")
+    return CloudSource(scene.id, why_not=f"it has no mask of the provider, and {lacking}")

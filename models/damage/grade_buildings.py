@@ -30,9 +30,8 @@ from geo.raster.classify import REASONS, Label
 from geo.types import BoolArray, Float64Array, FloatArray, Int32Array, IntArray, Raster
 from geo.vector.buildings import GRADES, BuildingGrades
 from geo.vector.schema import COVERED, NOT_ALIGNED, TOO_LARGE, TOO_SMALL, UNSURE
-from models.cards.card import ModelCard
+from models.cards.card import DomainLimits, ModelCard
 from models.cards.inputs import InputPhase
-from models.cards.training_record import DomainLimits
 from models.damage.alignment import Placed, Placement, View, place
 from models.damage.buildings import Buildings, Pair
 from models.damage.grader import Comparing, Grader

@@ -1,10 +1,6 @@
-"""Who says where clouds hide the ground of an optical scene, and what that means for reading it.
-
-CloudSquares: clouds of one scene, found square by square, the same for whoever asks.
-"""
+"""Clouds that networks find in optical scenes, square by square, and how scenes are masked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -16,13 +12,8 @@ from geo.imagery.reader import Masking, SceneReader
 from geo.raster.classify import Finding, Label
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Scene
-from geo.scenes.sensors import Family
-from geo.scenes.source import Clouds
 from geo.types import CodeArray, FloatArray, Raster
-from models.cards.inputs import Task
-from models.cards.registry import CardRef
-from models.cards.suitability import Available, accepts
-from models.errors import InputsMismatch
+from models.cards.selection import CloudSource
 from models.inference.model import Model, load_model
 from models.networks.tensors import NO_STATISTICS
 
@@ -125,68 +116,6 @@ class CloudSquares:
         )
 
 
-@dataclass(frozen=True)
-class CloudSource:
-    """Who says where the clouds of one optical scene are."""
-
-    scene: str
-    """Its id."""
-    provider: str | None = None
-    """Name of the provider's mask that is heeded."""
-    ref: CardRef | None = None
-    """The network that looks for them."""
-    why_not: str = ""
-    """Where neither does: the reason."""
-
-    @property
-    def name(self) -> str | None:
-        """The mask, as reports call it; None where clouds are not masked."""
-        if self.ref is not None:
-            return f"{self.ref.card.name} {self.ref.card.version}"
-        return f"the provider's {self.provider}" if self.provider else None
-
-    @property
-    def ingredient(self) -> list[str | None]:
-        """What a product depends on."""
-        return [self.scene, self.provider, self.ref.card.digest if self.ref else None]
-
-    def as_json(self) -> dict[str, str | None]:
-        """Return what the manifest says of it."""
-        card = self.ref.card if self.ref else None
-        return {
-            "scene": self.scene,
-            "provider": self.provider,
-            "network": card.name if card else None,
-            "digest": card.digest if card else None,
-        }
-
-
-def cloud_sources(
-    scenes: Sequence[Scene], wanted: Clouds, cards: Sequence[CardRef]
-) -> tuple[CloudSource, ...]:
-    """Return who masks the clouds of each optical scene; radar and pictures have none.
-
-    Args:
-        scenes: of a request.
-        wanted: by the request.
-        cards: as `all_cards` returns them.
-
-    Raises:
-        InputsMismatch: where a network was asked for, and a scene lacks the bands of all.
-    """
-    optical = [scene for scene in scenes if scene.sensor.family is Family.OPTICAL]
-    return tuple(_source(scene, wanted, cards) for scene in optical)
-
-
-def unmasked_notes(sources: Sequence[CloudSource]) -> tuple[str, ...]:
-    """Return sentences on the scenes whose clouds are not masked, one a reason."""
-    return tuple(
-        f"clouds and their shadows were not masked in "
-        f"{', '.join(s.scene for s in sources if s.why_not == why)}: {why}"
-        for why in dict.fromkeys(source.why_not for source in sources if source.why_not)
-    )
-
-
 def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping[str, Masking]:
     """Return how each optical scene is read, by id; each network is loaded once.
 
@@ -212,41 +141,3 @@ def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping
         )
         for source in sources
     }
-
-
-def _source(scene: Scene, wanted: Clouds, cards: Sequence[CardRef]) -> CloudSource:
-    quality = scene.sensor.quality
-    if wanted is Clouds.OFF:
-        return CloudSource(scene.id, why_not="as asked")
-    if wanted is not Clouds.NETWORK and quality in scene.bands:
-        return CloudSource(scene.id, provider=quality)
-    if wanted is Clouds.PROVIDER:
-        return CloudSource(scene.id, why_not="the provider's mask is not among its bands")
-    ref = _network_for(scene, cards)
-    if ref is not None:
-        return CloudSource(scene.id, ref=ref)
-    lacking = (
-        f"the networks of clouds want the bands {' or '.join(_wanted(scene, cards))} of "
-        f"{scene.sensor.title}, and it has {', '.join(scene.bands)}"
-    )
-    if wanted is Clouds.NETWORK:
-        raise InputsMismatch(f"{scene.id}: {lacking}; give them, or leave it to --clouds auto")
-    return CloudSource(scene.id, why_not=f"it has no mask of the provider, and {lacking}")
-
-
-def _network_for(scene: Scene, cards: Sequence[CardRef]) -> CardRef | None:
-    """Return the network of clouds that takes most of a scene's bands."""
-    offer = Available(scene.phase, scene.sensor_name, scene.bands)
-    fits = [
-        ref for ref in cards if ref.card.task is Task.CLOUD and accepts(ref.card.inputs[0], offer)
-    ]
-    return max(fits, key=lambda ref: len(ref.card.inputs[0].bands), default=None)
-
-
-def _wanted(scene: Scene, cards: Sequence[CardRef]) -> list[str]:
-    """Return the bands that each network of clouds wants of a sensor."""
-    return [
-        ", ".join(ref.card.inputs[0].bands)
-        for ref in cards
-        if ref.card.task is Task.CLOUD and scene.sensor_name in ref.card.inputs[0].sensors
-    ]

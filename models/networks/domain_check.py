@@ -28,9 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.types import FloatArray
-from models.cards.card import ModelCard
+from models.cards.card import DomainLimits, ModelCard
 from models.cards.inputs import BandStatistics, CardInput
-from models.cards.training_record import DomainLimits
 from models.networks.tensors import Level, SceneStatistics, ValueSample, scene_levels
 
 LEAST_VALUES = 200

@@ -15,9 +15,19 @@ from safetensors.torch import save
 
 from geo.store.atomic_io import replace_file, writing
 from models.cards.architecture import NetworkArchitecture
-from models.cards.card import CARD_NAME, WEIGHTS_NAME, CardClass, ModelCard, Score, card_bytes
+from models.cards.card import (
+    CARD_NAME,
+    WEIGHTS_NAME,
+    Calibration,
+    CardClass,
+    DomainLimits,
+    ModelCard,
+    Score,
+    TemperatureParameters,
+    Training,
+    card_bytes,
+)
 from models.cards.inputs import BandStatistics, CardInput
-from models.cards.training_record import Calibration, DomainLimits, TemperatureParameters, Training
 from models.datasets.catalog import fold_name
 from models.errors import WeightsMismatch
 from models.evaluation.metrics import Counts, LogitTally

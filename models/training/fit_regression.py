@@ -10,9 +10,8 @@ from scipy.special import expit
 from geo.raster.classify import Finding
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
 from models.cards.architecture import FeatureScale, Logit, RegressionArchitecture
-from models.cards.card import CardClass, ModelCard
+from models.cards.card import Calibration, CardClass, ModelCard, TemperatureParameters
 from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
-from models.cards.training_record import Calibration, TemperatureParameters
 from models.damage.features import FeatureTable, QuantityPair, measure
 from models.damage.grades import DAMAGED_FROM
 from models.damage.regression import balanced, fit_logistic, log_loss, standardised

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from geo.store.atomic_io import make_folder, replace_file, writing
-from models.cards.card import CARD_NAME, ModelCard, Score, card_bytes
+from models.cards.card import CARD_NAME, ModelCard, Score, Training, card_bytes
 from models.cards.inputs import UNCLASSIFIED
-from models.cards.training_record import Training
 from models.damage.regression import grades_of, logits, regression_of, standardised
 from models.datasets.base import data_digest
 from models.datasets.statistics import band_statistics

@@ -18,8 +18,9 @@ from geo.scenes.source import Clouds, Preference
 from geo.vector.area_of_interest import parse_area
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
+from models.cards.selection import cloud_sources, unmasked_notes
 from models.errors import InputsMismatch
-from models.inference.clouds import CloudSquares, cloud_sources, maskings, unmasked_notes
+from models.inference.clouds import CloudSquares, maskings
 from models.inference.scene_inputs import read, reader_for
 from models.networks.tensors import NO_STATISTICS, SceneStatistics, stack
 from tests.models.conftest import network_card
