@@ -11,7 +11,7 @@ from flows.mapping.records import Published, product_file
 from flows.mapping.steps import map_pixels
 from flows.reports.progress import Progress, reporting
 from flows.request import MapRequest, make_request
-from geo.synthetic import Delivery, deliver, make_landscape
+from geo.synthetic import LandscapeFiles, make_landscape, write_landscape
 from models.evaluation.score_product import Positive, score_product
 
 Figures: TypeAlias = dict[str, float | int | None]
@@ -25,9 +25,9 @@ FLOODED = frozenset({1})
 
 @dataclass(frozen=True)
 class DemoEvent:
-    """A made event: its files, and the request that maps them."""
+    """A synthetic event: its files, and the request that maps them."""
 
-    delivery: Delivery
+    files: LandscapeFiles
     request: MapRequest
 
 
@@ -41,19 +41,19 @@ def make_demo(store: Path, *, seed: int, model: str | None = None) -> DemoEvent:
     Raises:
         StoreError: where the store cannot be written.
     """
-    delivery = deliver(make_landscape(seed), store / "imagery" / f"{EVENT}-{seed}")
+    files = write_landscape(make_landscape(seed), store / "imagery" / f"{EVENT}-{seed}")
     request = make_request(
         event=EVENT,
-        name=f"Demo flood, made from seed {seed}: not a real place",
+        name=f"Demo flood, synthetic, seed {seed}: not a real place",
         hazard="flood",
-        area=str(delivery.area),
-        before=[str(path) for path in delivery.before],
-        after=[str(path) for path in delivery.after],
-        buildings=delivery.buildings,
+        area=str(files.area),
+        before=[str(path) for path in files.before],
+        after=[str(path) for path in files.after],
+        buildings=files.buildings,
         model=model,
         store=store,
     )
-    return DemoEvent(delivery, request)
+    return DemoEvent(files, request)
 
 
 def score_demo(
@@ -82,5 +82,5 @@ def _score_of(model: str, event: DemoEvent, settings: Settings, progress: Progre
 
 
 def _score(event: DemoEvent, classes: Path) -> Figures:
-    score = score_product(classes, event.delivery.truth, positive=Positive.EVENT, values=FLOODED)
+    score = score_product(classes, event.files.truth, positive=Positive.EVENT, values=FLOODED)
     return score.as_json()
