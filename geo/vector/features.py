@@ -31,7 +31,7 @@ from geo.vector.polygonize import (
     trace,
 )
 from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
-from geo.vector.zonal_stats import Zones, zonal_statistics
+from geo.vector.zonal_stats import ZonalStatistics, zonal_statistics
 
 SceneIds: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 """Ids of the scenes before and of the scenes after."""
@@ -154,7 +154,7 @@ def _measured(rasters: ScratchRasters) -> Iterator[tuple[CodeArray, CodeArray]]:
         yield np.where(before, percent[1], percent[0]).astype(np.uint8), observed
 
 
-def _scenes(zones: Zones, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
+def _scenes(zones: ZonalStatistics, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
     """Return the ids of the scenes before and after of each patch."""
 
     def ids(numbers: Sequence[frozenset[int]], phase: Phase) -> tuple[str, ...]:

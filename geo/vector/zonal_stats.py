@@ -1,135 +1,14 @@
-"""Zonal statistics: what the pixels of each polygon say, in one pass over row bands.
-
-Compiled kernels that find the pixels of traced polygons again, row by row.
-"""
+"""Zonal statistics: what the pixels of each polygon say, in one pass over row bands."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from geo.errors import GridMismatch
-from geo.types import CodeArray, Float64Array, Int32Array, IntArray
-from geo.vector._kernels import compiled
+from geo.types import CodeArray, Float64Array, IntArray
 from geo.vector._tracer import Traced
-
-TOP, BOTTOM, COLUMN, POLYGON = range(4)
-"""Columns of the vertical edges, (edges, 4) int32: the rows from TOP to before BOTTOM, the
-column of the pixels to the right, and the polygon there, or NOBODY where one ends."""
-NOBODY = -1
-
-PIXELS, SEEN, PERCENT = range(3)
-"""Columns of the sums: pixels, those with a probability, and its sum in per cent."""
-
-
-class Sweep(NamedTuple):
-    """The edges, and which of them cross the row; updated in place."""
-
-    edges: Int32Array
-    """(edges, 4), see TOP, sorted by it."""
-    begins: Int32Array
-    """(cols + 1, 2), the polygon that begins at each column, and the row until which it does."""
-    ends: Int32Array
-    """(cols + 1,), the row until which some polygon ends at each column."""
-
-
-class Totals(NamedTuple):
-    """What is known of the polygons so far; updated in place."""
-
-    sums: IntArray
-    """(polygons, 3), see PIXELS."""
-    flags: CodeArray
-    """(polygons, readings, 32), a bit for each number of a scene."""
-
-
-@compiled
-def vertical_edges(
-    coords: Int32Array,
-    ring_offsets: IntArray,
-    polygon_offsets: IntArray,
-) -> Int32Array:
-    """Return the vertical edges of traced polygons; walked upwards, the polygon is right."""
-    count = 0
-    for i in range(len(coords) - 1):
-        count += coords[i, 1] != coords[i + 1, 1]  # also from ring to ring: more than enough
-    edges = np.empty((count, 4), np.int32)
-    count = 0
-    for polygon in range(len(polygon_offsets) - 1):
-        for ring in range(polygon_offsets[polygon], polygon_offsets[polygon + 1]):
-            for i in range(ring_offsets[ring], ring_offsets[ring + 1] - 1):
-                y, y_next = coords[i, 1], coords[i + 1, 1]
-                if y == y_next:
-                    continue
-                edges[count, TOP] = min(y, y_next)
-                edges[count, BOTTOM] = max(y, y_next)
-                edges[count, COLUMN] = coords[i, 0]
-                edges[count, POLYGON] = polygon if y_next < y else NOBODY
-                count += 1
-    return edges[:count]
-
-
-@compiled
-def add_band(
-    measured: tuple[CodeArray, CodeArray], row: int, next_edge: int, sweep: Sweep, totals: Totals
-) -> int:
-    """Add the pixels of one row band to the totals of their polygons.
-
-    Args:
-        measured: (rows, cols) probability, 255 where there is none; and (readings, rows,
-            cols) numbers of scenes.
-        row: row of the raster at which the band starts.
-        next_edge: the first edge that starts in the band.
-
-    Returns:
-        The first edge that starts below the band.
-    """
-    percent, sources = measured
-    rows, cols = percent.shape
-    for i in range(rows):
-        next_edge = _enter_row(row + i, next_edge, sweep)
-        owner, start = NOBODY, 0
-        for col in range(cols + 1):
-            if sweep.begins[col, 1] > row + i:
-                following = sweep.begins[col, 0]
-            elif sweep.ends[col] > row + i:
-                following = NOBODY
-            else:
-                continue
-            if owner != NOBODY:
-                run = percent[i, start:col], sources[:, i, start:col]
-                _add_run(run, totals.sums[owner], totals.flags[owner])
-            owner, start = following, col
-    return next_edge
-
-
-@compiled
-def _enter_row(row: int, next_edge: int, sweep: Sweep) -> int:
-    """Take in the edges that start at a row, and return the first that starts below."""
-    while next_edge < len(sweep.edges) and sweep.edges[next_edge, TOP] == row:
-        col, polygon = sweep.edges[next_edge, COLUMN], sweep.edges[next_edge, POLYGON]
-        if polygon == NOBODY:
-            sweep.ends[col] = sweep.edges[next_edge, BOTTOM]
-        else:
-            sweep.begins[col, 0] = polygon
-            sweep.begins[col, 1] = sweep.edges[next_edge, BOTTOM]
-        next_edge += 1
-    return next_edge
-
-
-@compiled
-def _add_run(run: tuple[CodeArray, CodeArray], sums: IntArray, flags: CodeArray) -> None:
-    """Add pixels of one row, (cols,) and (readings, cols), to the totals of one polygon."""
-    percent, sources = run
-    sums[PIXELS] += len(percent)
-    for value in percent:
-        if value != 255:
-            sums[SEEN] += 1
-            sums[PERCENT] += value
-    for reading in range(len(sources)):
-        for number in sources[reading]:
-            flags[reading, number >> 3] |= 1 << (number & 7)
-
 
 Numbers: TypeAlias = frozenset[int]
 """Numbers of scenes, from 1."""
@@ -140,22 +19,19 @@ number of the scene that each pixel came from, (readings, rows, cols), 0 for non
 
 
 @dataclass(frozen=True, eq=False)
-class Zones:
+class ZonalStatistics:
     """What the pixels of each polygon say, in the order of the polygons."""
 
-    pixels: IntArray
-    """(polygons,), number of pixels."""
     percent: Float64Array
     """(polygons,), mean probability over the pixels that have one, NaN where none has."""
     sources: tuple[tuple[Numbers, ...], ...]
     """For each polygon and each reading, the scenes that its pixels came from."""
 
 
-def zonal_statistics(traced: Traced, bands: Iterable[MeasuredBand], *, width: int) -> Zones:
+def zonal_statistics(
+    traced: Traced, bands: Iterable[MeasuredBand], *, width: int
+) -> ZonalStatistics:
     """Return the statistics of each polygon over rasters on the grid it was traced from.
-
-    The vertical edges of the polygons, sorted by row, say where a row enters and leaves
-    them; so nothing is rasterised, and memory holds the edges and one band.
 
     Args:
         traced: polygons in pixel coordinates; may be a selection.
@@ -166,47 +42,73 @@ def zonal_statistics(traced: Traced, bands: Iterable[MeasuredBand], *, width: in
         GridMismatch: where a band is not uint8 or has another shape, or the rasters end
             above or left of a part of a polygon.
     """
-    sweep = _sweep(traced, width)
-    totals = _totals(len(traced), readings=0)
-    row = next_edge = 0
+    edges = _VerticalEdges.of(traced)
+    _check_extent("column", int(edges.col.max(initial=0)), width)
+    known, total = np.zeros((2, len(traced)))
+    flags = np.zeros((len(traced), 0, 32), np.uint8)
+    row = 0
     for percent, sources in bands:
         if row == 0:
-            totals = _totals(len(traced), readings=len(sources))
-        _check(percent, sources, (totals.flags.shape[1], len(percent), width))
-        # One layout, so the kernel is compiled once.
-        band = np.ascontiguousarray(percent), np.ascontiguousarray(sources)
-        next_edge = add_band(band, row, next_edge, sweep, totals)
+            flags = np.zeros((len(traced), len(sources), 32), np.uint8)
+        _check_band(percent, sources, (flags.shape[1], len(percent), width))
+        owner = edges.owners(row, rows=len(percent), width=width)
+        pixels = np.flatnonzero(owner)
+        polygon = owner.ravel()[pixels] - 1
+        value = percent.ravel()[pixels]
+        has_value = value != 255
+        known += np.bincount(polygon[has_value], minlength=len(traced))
+        total += np.bincount(polygon[has_value], value[has_value], minlength=len(traced))
+        for reading, numbers in enumerate(sources):
+            code = np.unique(polygon * 256 + numbers.ravel()[pixels])
+            number = code % 256
+            bit = (1 << (number % 8)).astype(np.uint8)
+            place = (code // 256 * len(sources) + reading) * 32 + number // 8
+            np.bitwise_or.at(flags.reshape(-1), place, bit)
         row += len(percent)
-    _check_extent(sweep, row)
-    sums = totals.sums
+    _check_extent("row", int(edges.bottom.max(initial=0)), row)
     with np.errstate(invalid="ignore"):
-        mean = sums[:, PERCENT] / sums[:, SEEN]
-    return Zones(pixels=sums[:, PIXELS], percent=mean, sources=_numbers(totals.flags))
+        return ZonalStatistics(total / known, _scene_numbers(flags))
 
 
-def _sweep(traced: Traced, width: int) -> Sweep:
-    rightmost = int(traced.coords[:, 0].max(initial=0))
-    if rightmost > width:
-        raise GridMismatch(
-            f"polygons reach column {rightmost}, and the rasters that should attribute them have "
-            f"{width}; both must be of one grid"
-        )
-    edges = vertical_edges(traced.coords, traced.ring_offsets, traced.polygon_offsets)
-    return Sweep(
-        edges=edges[np.argsort(edges[:, TOP], kind="stable")],
-        begins=np.zeros((width + 1, 2), np.int32),
-        ends=np.zeros(width + 1, np.int32),
-    )
+@dataclass(frozen=True, eq=False)
+class _VerticalEdges:
+    """The vertical edges of polygons: where a row enters and leaves them; all (edges,)."""
+
+    top: IntArray
+    bottom: IntArray
+    """The first row below the edge."""
+    col: IntArray
+    """Column of the pixels to the right of the edge."""
+    step: IntArray
+    """What it adds to the owner of the pixels to its right: the number of the polygon from 1, and
+    less than 0 where the polygon ends."""
+
+    @classmethod
+    def of(cls, traced: Traced) -> "_VerticalEdges":
+        """Return the edges of traced polygons; walked upwards, the polygon is to the right."""
+        x, y = traced.coords.T.astype(np.int64)
+        down = np.diff(y, append=0)
+        down[traced.ring_offsets[1:] - 1] = 0
+        sizes = np.diff(traced.ring_offsets[traced.polygon_offsets])
+        polygon = np.repeat(np.arange(1, len(traced) + 1), sizes)
+        edge = np.flatnonzero(down)
+        start, end = y[edge], y[edge] + down[edge]
+        step = -np.sign(down[edge]) * polygon[edge]
+        return cls(np.minimum(start, end), np.maximum(start, end), x[edge], step)
+
+    def owners(self, first_row: int, *, rows: int, width: int) -> IntArray:
+        """Return the number from 1 of the polygon of each pixel of a band, 0 for none."""
+        near = (self.top < first_row + rows) & (self.bottom > first_row)
+        top = np.maximum(self.top[near] - first_row, 0)
+        length = np.minimum(self.bottom[near] - first_row, rows) - top
+        begin = np.cumsum(length) - length
+        row = np.arange(length.sum()) + np.repeat(top - begin, length)
+        at = row * (width + 1) + np.repeat(self.col[near], length)
+        steps = np.bincount(at, np.repeat(self.step[near], length), minlength=rows * (width + 1))
+        return np.cumsum(steps.reshape(rows, width + 1), axis=1)[:, :width].astype(np.int64)
 
 
-def _totals(polygons: int, *, readings: int) -> Totals:
-    return Totals(
-        sums=np.zeros((polygons, 3), np.int64),
-        flags=np.zeros((polygons, readings, 32), np.uint8),
-    )
-
-
-def _check(percent: CodeArray, sources: CodeArray, expected: tuple[int, int, int]) -> None:
+def _check_band(percent: CodeArray, sources: CodeArray, expected: tuple[int, int, int]) -> None:
     shapes_differ = percent.shape != expected[1:] or sources.shape != expected
     if shapes_differ or percent.dtype != np.uint8 or sources.dtype != np.uint8:
         raise GridMismatch(
@@ -216,16 +118,15 @@ def _check(percent: CodeArray, sources: CodeArray, expected: tuple[int, int, int
         )
 
 
-def _check_extent(sweep: Sweep, rows: int) -> None:
-    lowest = int(sweep.edges[:, BOTTOM].max(initial=0))
-    if lowest > rows:
+def _check_extent(axis: str, reached: int, available: int) -> None:
+    if reached > available:
         raise GridMismatch(
-            f"polygons reach down to row {lowest}, and the rasters that should attribute them "
-            f"end at row {rows}; both must be of one grid"
+            f"polygons reach {axis} {reached}, and the rasters of their statistics end at {axis} "
+            f"{available}; both must be of one grid"
         )
 
 
-def _numbers(flags: CodeArray) -> tuple[tuple[Numbers, ...], ...]:
+def _scene_numbers(flags: CodeArray) -> tuple[tuple[Numbers, ...], ...]:
     """Return the set bits; polygons with the same scenes share the same sets."""
     polygons, readings, size = flags.shape
     kinds, kind_of = np.unique(flags.reshape(-1, size), axis=0, return_inverse=True)
