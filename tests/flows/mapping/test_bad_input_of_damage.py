@@ -121,7 +121,7 @@ def test_footprints_that_lie_elsewhere(
 def test_footprints_beyond_number(
     refused: Refused, town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geo.footprint_files.MAX_FOOTPRINTS", 50)
+    monkeypatch.setattr("geo.vector.footprint_files.MAX_FOOTPRINTS", 50)
     said = refused()
     assert "holds 121 footprints in the area, and at most 50 are taken" in said
     assert "there is no file of footprints at" in refused(buildings=town.buildings / "x")

@@ -106,8 +106,8 @@ LAYOUTS = {
 def many(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are read whole, and as those that are too large for it; in parts of two."""
     if request.param is not None:
-        monkeypatch.setattr("geo.footprint_files.MANY", request.param)
-        monkeypatch.setattr("geo.footprint_files._CHUNK", 2)
+        monkeypatch.setattr("geo.vector.footprint_files.MANY", request.param)
+        monkeypatch.setattr("geo.vector.footprint_files._CHUNK", 2)
 
 
 @pytest.mark.usefixtures("many")
@@ -164,8 +164,8 @@ def test_files_of_another_place_say_where_they_are(tmp_path: Path, name: str) ->
 def test_of_a_large_file_only_the_area_is_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geo.footprint_files.MANY", 10)
-    monkeypatch.setattr("geo.footprint_files.MAX_FOOTPRINTS", 20)
+    monkeypatch.setattr("geo.vector.footprint_files.MANY", 10)
+    monkeypatch.setattr("geo.vector.footprint_files.MAX_FOOTPRINTS", 20)
     outlines = [shapely.box(30 + n / 50, 45, 30.01 + n / 50, 45.01) for n in range(200)]
     frame = gpd.GeoDataFrame({"n": range(200)}, geometry=outlines, crs="EPSG:4326")
     frame.to_file(tmp_path / "x.gpkg")

@@ -236,7 +236,7 @@ def test_too_many_footprints_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     path = written(tmp_path / f"x.{ending}", frame(HOUSES))
-    monkeypatch.setattr("geo.footprint_files.MAX_FOOTPRINTS", 3)
+    monkeypatch.setattr("geo.vector.footprint_files.MAX_FOOTPRINTS", 3)
     monkeypatch.setattr(gpd, "read_file", None)
     monkeypatch.setattr(gpd, "read_parquet", None)
     with pytest.raises(
