@@ -271,6 +271,6 @@ SHARED_FILE_NAMES = {
 }  # fmt: skip
 SHARED_CLASS_NAMES = {
     "Answer", "Buildings", "Entry", "Feature", "Field", "Finding", "Ground", "Kind", "Lesson",
-    "Outlines", "Pair", "Part", "Picture", "Store", "View", "Zones",
+    "Outlines", "Pair", "Part", "Picture", "View", "Zones",
 }  # fmt: skip
 """Still to be renamed."""

@@ -61,12 +61,6 @@ PROBABILITY = RasterKind(
     resampling="average",
     ramp=PERCENT_RAMP,
 )
-ORIGIN = RasterKind(
-    "origin",
-    ("number of the scene after the event, from 1", "number of the scene before it, from 1"),
-    nodata=0,
-    resampling="nearest",
-)
 
 
 def class_kind(notation: str) -> RasterKind:

@@ -1,21 +1,9 @@
-"""The styles of a product, beside its layers and in a folder of their own.
-
-SLD 1.0: how GeoServer, MapServer and other map servers draw a layer (OGC 02-070).
-
-MapLibre style: how a web map draws a product.
-
-One table of colours: for the styles, the class raster and the picture of the map.
-
-Blues and the ramp of damage are told apart by lightness as well as hue, so that they stay
-apart for a reader who is colour-blind (a test measures it).
-
-QML: how QGIS (3.22 and later) draws a layer.
-"""
+"""Colours and styles: one table, as QML for QGIS, SLD for map servers and MapLibre for web maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
 
 from geo.raster.classify import Label
 from geo.vector.hazards import EVENT_CLASSES, STANDING
@@ -77,7 +65,8 @@ THEMES: dict[str, Theme] = {
                Symbol("Not Analysed", "#d0d0d0", _DARK, 1.0, 0.1))),
     )
 }  # fmt: skip
-"""By layer, in the order of drawing: the last lies on top."""
+"""By layer, in the order of drawing: the last is on top. Blues and the ramp of damage differ in
+lightness as well as in hue, for readers who are colour-blind (a test measures it)."""
 
 CLASS_COLOURS: dict[Label, str] = {
     Label.UNAFFECTED: "#f2efe6",
@@ -110,64 +99,53 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-_PIXEL_MM = 0.28
-"""A pixel of the standard, section 10.2."""
-_NAMESPACES = {
-    "version": "1.0.0",
-    "xmlns": "http://www.opengis.net/sld",
-    "xmlns:ogc": "http://www.opengis.net/ogc",
-}
+_SLD_PIXEL_MM = 0.28
+"""A pixel of SLD 1.0 (OGC 02-070), section 10.2."""
 
 
 def sld(theme: Theme) -> str:
-    """Return the style of a layer as a Styled Layer Descriptor."""
-    root = ET.Element("StyledLayerDescriptor", _NAMESPACES)
-    named = ET.SubElement(root, "NamedLayer")
-    ET.SubElement(named, "Name").text = theme.layer
-    style = ET.SubElement(named, "UserStyle")
-    ET.SubElement(style, "Name").text = theme.layer
-    rules = ET.SubElement(style, "FeatureTypeStyle")
-    for symbol in theme.symbols:
-        _add_rule(rules, symbol, field=theme.field)
-    ET.indent(root, " ")
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    return head + ET.tostring(root, encoding="unicode") + "\n"
+    """Return the style of a layer as a Styled Layer Descriptor 1.0 (OGC 02-070)."""
+    rules = "".join(_sld_rule(symbol, theme.field) for symbol in theme.symbols)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<StyledLayerDescriptor version="1.0.0" xmlns="http://www.opengis.net/sld"
+ xmlns:ogc="http://www.opengis.net/ogc">
+ <NamedLayer><Name>{theme.layer}</Name>
+  <UserStyle><Name>{theme.layer}</Name>
+   <FeatureTypeStyle>
+{rules}   </FeatureTypeStyle>
+  </UserStyle>
+ </NamedLayer>
+</StyledLayerDescriptor>
+"""
 
 
-def _add_rule(rules: ET.Element, symbol: Symbol, *, field: str | None) -> None:
-    rule = ET.SubElement(rules, "Rule")
-    ET.SubElement(rule, "Name").text = symbol.label
-    ET.SubElement(rule, "Title").text = symbol.label
-    if field is not None:
-        equal = ET.SubElement(ET.SubElement(rule, "ogc:Filter"), "ogc:PropertyIsEqualTo")
-        ET.SubElement(equal, "ogc:PropertyName").text = field
-        ET.SubElement(equal, "ogc:Literal").text = symbol.label
-    polygon = ET.SubElement(rule, "PolygonSymbolizer")
+def _sld_rule(symbol: Symbol, field: str | None) -> str:
+    label, fill = escape(symbol.label), ""
+    condition = (
+        f"<ogc:Filter><ogc:PropertyIsEqualTo><ogc:PropertyName>{field}</ogc:PropertyName>"
+        f"<ogc:Literal>{label}</ogc:Literal></ogc:PropertyIsEqualTo></ogc:Filter>"
+    )
     if symbol.hatched:
-        _add_hatch(ET.SubElement(polygon, "Fill"), symbol)
+        # The mark is not in the standard, and known to GeoServer, MapServer and QGIS.
+        lines = _css({"stroke": symbol.outline, "stroke-width": "1"})
+        fill = (
+            "<Fill><GraphicFill><Graphic><Mark><WellKnownName>shape://slash</WellKnownName>"
+            f"<Stroke>{lines}</Stroke></Mark><Size>8</Size></Graphic></GraphicFill></Fill>"
+        )
     elif symbol.fill is not None:
-        fill = ET.SubElement(polygon, "Fill")
-        _add_parameters(fill, {"fill": symbol.fill, "fill-opacity": f"{symbol.opacity:g}"})
-    _add_parameters(ET.SubElement(polygon, "Stroke"), _stroke(symbol))
+        fill = f"<Fill>{_css({'fill': symbol.fill, 'fill-opacity': f'{symbol.opacity:g}'})}</Fill>"
+    stroke = {"stroke": symbol.outline, "stroke-width": f"{symbol.width_mm / _SLD_PIXEL_MM:.2f}"}
+    if symbol.dashed:
+        stroke["stroke-dasharray"] = "6 4"
+    return (
+        f"    <Rule><Name>{label}</Name><Title>{label}</Title>{condition if field else ''}\n"
+        f"     <PolygonSymbolizer>{fill}<Stroke>{_css(stroke)}</Stroke></PolygonSymbolizer>\n"
+        "    </Rule>\n"
+    )
 
 
-def _add_hatch(fill: ET.Element, symbol: Symbol) -> None:
-    graphic = ET.SubElement(ET.SubElement(fill, "GraphicFill"), "Graphic")
-    mark = ET.SubElement(graphic, "Mark")
-    # Not in the standard, and known to GeoServer, MapServer and QGIS.
-    ET.SubElement(mark, "WellKnownName").text = "shape://slash"
-    _add_parameters(ET.SubElement(mark, "Stroke"), {"stroke": symbol.outline, "stroke-width": "1"})
-    ET.SubElement(graphic, "Size").text = "8"
-
-
-def _stroke(symbol: Symbol) -> dict[str, str]:
-    stroke = {"stroke": symbol.outline, "stroke-width": f"{symbol.width_mm / _PIXEL_MM:.2f}"}
-    return {**stroke, "stroke-dasharray": "6 4"} if symbol.dashed else stroke
-
-
-def _add_parameters(element: ET.Element, parameters: dict[str, str]) -> None:
-    for name, value in parameters.items():
-        ET.SubElement(element, "CssParameter", name=name).text = value
+def _css(parameters: Mapping[str, str]) -> str:
+    return "".join(f'<CssParameter name="{k}">{v}</CssParameter>' for k, v in parameters.items())
 
 
 _CSS_PIXEL_MM = 25.4 / 96
@@ -177,9 +155,9 @@ _CSS_PIXEL_MM = 25.4 / 96
 def maplibre(layers: list[str]) -> dict[str, Any]:
     """Return a style (version 8) over the GeoJSON of a product.
 
-    The addresses of the sources are relative to the folder of the product, where the page
-    lies that shows them. Hatching needs a picture that a style alone cannot hold: hatched
-    layers are drawn as a thin surface.
+    The addresses of the sources are relative to the page that shows them, in the folder of the
+    product. Hatching needs a picture that a style alone cannot hold: hatched layers are drawn as a
+    thin surface.
 
     Args:
         layers: names of those that the product holds.
@@ -250,95 +228,26 @@ def _match(theme: Theme, values: dict[str, Any]) -> Any:
 
 
 def qml(theme: Theme) -> str:
-    """Return the style of a layer as a QGIS style document."""
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    if theme.field is None:
-        renderer = ET.SubElement(root, "renderer-v2", type="singleSymbol", symbollevels="0")
-    else:
-        renderer = ET.SubElement(
-            root, "renderer-v2", type="categorizedSymbol", attr=theme.field, symbollevels="0"
+    """Return the style of a layer as a QGIS style document (3.22 and later)."""
+    renderer, categories = 'type="singleSymbol"', ""
+    if theme.field is not None:
+        renderer = f'type="categorizedSymbol" attr="{theme.field}"'
+        labels = [quoteattr(symbol.label) for symbol in theme.symbols]
+        lines = "".join(
+            f'   <category value={label} label={label} symbol="{i}" render="true" type="string"/>\n'
+            for i, label in enumerate(labels)
         )
-        categories = ET.SubElement(renderer, "categories")
-        for i, symbol in enumerate(theme.symbols):
-            ET.SubElement(
-                categories, "category", value=symbol.label, label=symbol.label, symbol=str(i),
-                render="true", type="string",
-            )  # fmt: skip
-    symbols = ET.SubElement(renderer, "symbols")
-    for i, symbol in enumerate(theme.symbols):
-        _add_symbol(symbols, symbol, name=str(i))
-    ET.SubElement(root, "layerGeometryType").text = "2"  # polygons
-    return _document(root)
-
-
-def raster_qml(names: Mapping[int, str], colours: Mapping[int, tuple[int, int, int]]) -> str:
-    """Return the style of a raster of codes: those that have a colour, and no other.
-
-    Without it QGIS lists every one of the 256 entries of a palette.
-
-    Args:
-        names: what the codes mean.
-        colours: red, green and blue, 0 to 255.
-    """
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    pipe = ET.SubElement(root, "pipe")
-    renderer = ET.SubElement(
-        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
+        categories = f"  <categories>\n{lines}  </categories>\n"
+    symbols = "".join(_qml_symbol(symbol, i) for i, symbol in enumerate(theme.symbols))
+    return _qgis(
+        f' <renderer-v2 {renderer} symbollevels="0">\n{categories}  <symbols>\n{symbols}'
+        "  </symbols>\n </renderer-v2>\n <layerGeometryType>2</layerGeometryType>\n"  # polygons
     )
-    palette = ET.SubElement(renderer, "colorPalette")
-    for code in sorted(colours):
-        red, green, blue = colours[code]
-        ET.SubElement(
-            palette, "paletteEntry", value=str(code), label=names[code], alpha="255",
-            color=f"#{red:02x}{green:02x}{blue:02x}",
-        )  # fmt: skip
-    return _document(root)
 
 
-def ramp_qml(ramp: Mapping[int, str]) -> str:
-    """Return the style of the first band of a raster of shares.
-
-    Without it QGIS mixes the bands as red and green.
-
-    Args:
-        ramp: colours as #rrggbb by value; those between are mixed.
-    """
-    low, high = str(min(ramp)), str(max(ramp))
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology")
-    renderer = ET.SubElement(
-        ET.SubElement(root, "pipe"), "rasterrenderer", type="singlebandpseudocolor", band="1",
-        opacity="1", alphaBand="-1", classificationMin=low, classificationMax=high,
-    )  # fmt: skip
-    shader = ET.SubElement(
-        ET.SubElement(renderer, "rastershader"), "colorrampshader", minimumValue=low,
-        maximumValue=high, colorRampType="INTERPOLATED", classificationMode="1", clip="0",
-    )  # fmt: skip
-    for value in sorted(ramp):
-        ET.SubElement(
-            shader, "item", value=str(value), label=f"{value} %", color=ramp[value], alpha="255"
-        )
-    return _document(root)
-
-
-def _document(root: ET.Element) -> str:
-    ET.indent(root, " ")
-    head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    return head + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _add_symbol(symbols: ET.Element, symbol: Symbol, *, name: str) -> None:
-    element = ET.SubElement(
-        symbols, "symbol", type="fill", name=name, alpha="1", clip_to_extent="1", force_rhr="0"
-    )
-    layer = ET.SubElement(element, "layer", {"class": "SimpleFill"}, enabled="1", locked="0")
-    options = ET.SubElement(layer, "Option", type="Map")
-    for key, value in _properties(symbol).items():
-        ET.SubElement(options, "Option", type="QString", name=key, value=value)
-
-
-def _properties(symbol: Symbol) -> dict[str, str]:
-    """Return a symbol in the words of QGIS's simple fill."""
-    return {
+def _qml_symbol(symbol: Symbol, number: int) -> str:
+    """Return a symbol as a simple fill of QGIS."""
+    properties = {
         "color": _rgba(symbol.fill or symbol.outline, symbol.opacity),
         "style": "no" if symbol.fill is None else "b_diagonal" if symbol.hatched else "solid",
         "outline_color": _rgba(symbol.outline, 1.0),
@@ -347,7 +256,63 @@ def _properties(symbol: Symbol) -> dict[str, str]:
         "outline_width_unit": "MM",
         "joinstyle": "miter",
     }
+    options = "".join(
+        f'     <Option type="QString" name="{name}" value="{value}"/>\n'
+        for name, value in properties.items()
+    )
+    return (
+        f'   <symbol type="fill" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">\n'
+        '    <layer class="SimpleFill" enabled="1" locked="0"><Option type="Map">\n'
+        f"{options}    </Option></layer>\n   </symbol>\n"
+    )
 
 
 def _rgba(colour: str, opacity: float) -> str:
     return ",".join(str(value) for value in (*rgb(colour), round(255 * opacity)))
+
+
+def raster_qml(names: Mapping[int, str], colours: Mapping[int, tuple[int, int, int]]) -> str:
+    """Return the QGIS style of a raster of codes: those that have a colour, and no other.
+
+    Without it QGIS lists every one of the 256 entries of a palette.
+
+    Args:
+        names: what the codes mean.
+        colours: red, green and blue, 0 to 255.
+    """
+    entries = "".join(
+        f'   <paletteEntry value="{code}" label={quoteattr(names[code])} alpha="255"'
+        f' color="#{bytes(colours[code]).hex()}"/>\n'
+        for code in sorted(colours)
+    )
+    return _qgis(
+        ' <pipe><rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">\n'
+        f"  <colorPalette>\n{entries}  </colorPalette>\n </rasterrenderer></pipe>\n"
+    )
+
+
+def ramp_qml(ramp: Mapping[int, str]) -> str:
+    """Return the QGIS style of the first band of a raster of shares.
+
+    Without it QGIS mixes the bands as red and green.
+
+    Args:
+        ramp: colours as #rrggbb by value; those between are mixed.
+    """
+    low, high = min(ramp), max(ramp)
+    items = "".join(
+        f'   <item value="{value}" label="{value} %" color="{ramp[value]}" alpha="255"/>\n'
+        for value in sorted(ramp)
+    )
+    return _qgis(
+        ' <pipe><rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1"'
+        f' classificationMin="{low}" classificationMax="{high}">\n'
+        f'  <rastershader><colorrampshader minimumValue="{low}" maximumValue="{high}"'
+        f' colorRampType="INTERPOLATED" classificationMode="1" clip="0">\n{items}'
+        "  </colorrampshader></rastershader>\n </rasterrenderer></pipe>\n"
+    )
+
+
+def _qgis(content: str) -> str:
+    head = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
+    return f'{head}\n<qgis version="3.22.0" styleCategories="Symbology">\n{content}</qgis>\n'

@@ -1,7 +1,7 @@
 """Writes that survive a crash, and that fail with one sentence.
 
-A file is whole once it is synced, and visible for good once the folder that names it is
-synced, too (POSIX fsync; OSDI 2014, "All File Systems Are Not Created Equal").
+A file is complete once it is synced, and its name is permanent once its folder is synced, too
+(POSIX fsync; OSDI 2014, "All File Systems Are Not Created Equal").
 """
 
 import errno
@@ -35,7 +35,7 @@ def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def making(path: Path, *also: type[Exception]) -> Iterator[None]:
-    """Do as `writing`, for a file that is only now made: no part of it is left behind."""
+    """Do as `writing`, for a new file: no part of it is left behind."""
     try:
         with writing(path, *also):
             yield
@@ -46,22 +46,22 @@ def making(path: Path, *also: type[Exception]) -> Iterator[None]:
 
 
 def unwritable(path: Path, error: Exception) -> StoreError:
-    """Return what to say of a path that could not be written."""
+    """Return the error for a path that could not be written."""
     if is_full(error):
         return StoreError(
-            f"{path} could not be written, the disk is full ({_told(error)}); free space there, "
+            f"{path} could not be written, the disk is full ({_cause(error)}); free space there, "
             "or choose another store"
         )
     if isinstance(error, OSError) and error.errno in _REFUSED:
         return StoreError(
-            f"{path} cannot be written by this user ({_told(error)}); change its rights, or "
-            "choose another store"
+            f"{path} cannot be written by this user ({_cause(error)}); allow writing "
+            "there, or choose another store"
         )
     # A library that wraps the failure of the disk seldom says that it is full; rasterio wraps
     # it in an OSError without a number.
     numbered = isinstance(error, OSError) and error.errno is not None
     full = "" if numbered else "free space on that disk, or "
-    return StoreError(f"{path} could not be written ({_told(error)}); {full}choose another store")
+    return StoreError(f"{path} could not be written ({_cause(error)}); {full}choose another store")
 
 
 def require_room(folder: Path, needed_bytes: int) -> None:
@@ -84,11 +84,10 @@ def is_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
-def _told(error: Exception) -> str:
-    """Return the end of what a library says: some print whole programs before it."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else None
-    words = text or str(error.__cause__ or error)
-    return words if len(words) <= 200 else f"... {words[-80:]}"
+def _cause(error: Exception) -> str:
+    """Return the end of a library's message: some print whole programs before it."""
+    text = (isinstance(error, OSError) and error.strerror) or str(error.__cause__ or error)
+    return text if len(text) <= 200 else f"... {text[-80:]}"
 
 
 def sync_file(path: Path) -> tuple[str, int]:
@@ -112,7 +111,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, for good."""
+    """Make a folder and those above it, synced."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -131,8 +130,8 @@ def write_file(path: Path, data: bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Put new bytes under a name: a reader sees the old ones or the new ones.
 
-    The temporary name is always the same, so that a killed writer leaves at most one:
-    whoever calls this holds a lock.
+    The temporary name is always the same, so that a killed writer leaves at most one: the caller
+    holds a lock.
     """
     temporary = path.with_name(f".tmp-{path.name}")
     write_file(temporary, data)

@@ -1,10 +1,4 @@
-"""The manifest of a product: every file of it with size and sha256, and what made it.
-
-Origins: where the inputs of a product lie on the machine that made it.
-
-They lie beside the products in a hidden folder, never in them: a product is handed on and
-served, and names no folder of whoever made it.
-"""
+"""The manifest of a product: its files with size and sha256, its inputs, and where these are."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +12,7 @@ from geo.store.atomic_io import sync_file, sync_folder
 
 MANIFEST = "manifest.json"
 PHOTOS = "photos"
-"""What the manifest of a product of photos that lie nowhere says of its kind."""
+"""`kind` in the manifest of a product of photos without georeference."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Product:
 
     @property
     def sequence(self) -> int:
-        """Its place in the publications of its event, from 1; not a matter of clocks."""
+        """Its number among the publications of its event, from 1; independent of clocks."""
         return int(self.manifest["sequence"])
 
     @property
@@ -42,22 +36,22 @@ class Product:
         return str(self.manifest["published"])
 
     @property
-    def lies_nowhere(self) -> bool:
-        """Whether it is of photos without a position, which no map can show."""
-        return self.manifest.get("kind") == PHOTOS
+    def is_georeferenced(self) -> bool:
+        """Whether a map can show it; photos have no georeference."""
+        return self.manifest.get("kind") != PHOTOS
 
 
 def current(products: Sequence[Product]) -> tuple[Product, Product | None]:
-    """Return the product that stands for an event, and the one before it.
+    """Return the current product of an event, and the one before it.
 
-    That is the newest that lies on a map, and the newest of photos only where none does: photos
-    add to a map, and never take its place.
+    That is the newest georeferenced one, and the newest of photos only where there is none: photos
+    add to a map, and never replace it.
 
     Args:
         products: of one event, at least one, oldest first.
     """
-    placed = [product for product in products if not product.lies_nowhere]
-    *older, newest = placed or products
+    maps = [product for product in products if product.is_georeferenced]
+    *older, newest = maps or products
     return newest, older[-1] if older else None
 
 
@@ -119,7 +113,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); change its rights") from error
+        raise StoreError(f"{path} cannot be read ({error.strerror}); allow reading it") from error
     return content if isinstance(content, dict) else None
 
 
@@ -130,12 +124,13 @@ def to_json(content: Mapping[str, Any]) -> bytes:
 
 
 ORIGINS = ".origins"
-"""Folder of an event; a file a product."""
+"""Hidden folder of an event, with a file a product: a product is handed on and served, and names no
+folder of the machine that made it."""
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Where the sources of a request and its model lie."""
+    """Where the sources of a request and its model are, on the machine that made the product."""
 
     before: list[str]
     """Absolute paths of files, folders or globs, in the order of the request."""
@@ -146,7 +141,7 @@ class Origins:
 
 
 def read_origins(product: Product) -> Origins | None:
-    """Return where the inputs of a product lie, or None where that is not written down.
+    """Return where the inputs of a product are, or None where that is not recorded.
 
     Raises:
         StoreError: where it cannot be read.

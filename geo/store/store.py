@@ -1,7 +1,4 @@
-"""The store: a product appears whole, once, and what was published is what there is.
-
-Hidden folders in which products are made, and the removal of those of killed runs.
-"""
+"""The store: products are made in hidden workspaces and published atomically, once each."""
 
 import errno
 import fcntl
@@ -10,12 +7,12 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from geo.errors import StoreError
 from geo.scenes.source import expanded
@@ -46,7 +43,7 @@ _LOCK = "lock"
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a product is made: nobody sees it before it is published."""
+    """Where a product is made, hidden until it is published."""
 
     event_id: str
     product_id: str
@@ -58,17 +55,17 @@ class Workspace:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait for a lock file and hold it; the kernel lets go where its holder is killed."""
+    """Wait for a lock file and hold it; the kernel releases it if the process is killed."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def open_workspace(products: Path, *, event_id: str, product_id: str) -> tuple[Workspace, int]:
-    """Make a workspace and lock it as alive.
+    """Make a workspace and lock it as in use.
 
-    Whoever calls this holds the lock of the event, so that nobody can take the workspace
-    for a dead one before it is locked.
+    The caller holds the lock of the event, so that no other run can remove the workspace before
+    it is locked.
 
     Returns:
         The workspace, and the open file that holds its lock.
@@ -89,10 +86,7 @@ def close_workspace(workspace: Workspace, handle: int) -> None:
 
 
 def remove_dead_workspaces(products: Path) -> None:
-    """Remove the workspaces whose run is gone.
-
-    Whoever calls this holds the lock of the event.
-    """
+    """Remove the workspaces whose run has ended; the caller holds the lock of the event."""
     for home in products.glob(f"{_PREFIX}*"):
         if not _is_alive(home):
             shutil.rmtree(home, ignore_errors=True)
@@ -104,7 +98,7 @@ def _is_alive(home: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True  # of another user: for them to judge
+        return True  # of another user, who has to decide
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -130,79 +124,46 @@ class Publication:
     """What came of publishing."""
 
     product: Product
-    """The one that stands."""
+    """The one that is in the store."""
     ours: bool
-    """False where another run had published the same product: theirs stands."""
-
-
-class Store(Protocol):
-    """Where products are published. Ids match `[a-z0-9][a-z0-9_-]{0,63}`."""
-
-    def events(self) -> list[str]:
-        """Return the ids of the events with a product, sorted."""
-
-    def products(self, event_id: str) -> list[Product]:
-        """Return the complete products of an event, oldest first."""
-
-    def find(self, event_id: str, product_id: str) -> Product | None:
-        """Return a product if it is there and complete."""
-
-    def latest(self, event_id: str) -> Product | None:
-        """Return the product that is current."""
-
-    def workspace(self, event_id: str, product_id: str) -> AbstractContextManager[Workspace]:
-        """Give a folder to make a product in; it goes with the context unless published."""
-
-    def publish(self, workspace: Workspace, manifest: Mapping[str, Any]) -> Publication:
-        """Make what lies in a workspace visible, all at once, unless it is there already."""
-
-    def record_scene(
-        self, event_id: str, acquisition: str, *, state: SceneState, why: str | None = None
-    ) -> None:
-        """Write down what became of an acquisition; each call counts as an attempt."""
-
-    def has_scene(self, event_id: str, acquisition: str) -> bool:
-        """Whether it is written down what became of an acquisition."""
-
-    def record_origins(self, event_id: str, product_id: str, origins: Origins) -> None:
-        """Write down where the inputs of a product lie on this machine."""
-
-    def repair(self, event_id: str) -> None:
-        """Finish or clear away what killed runs left."""
+    """False where another run had published the same product: that one is kept."""
 
 
 class LocalStore:
-    """A store in a folder of a local or network disk that knows `flock`."""
+    """A store in a folder of a local or network disk with `flock`.
+
+    Ids of events, products and acquisitions match `[a-z0-9][a-z0-9_-]{0,63}`.
+    """
 
     def __init__(self, root: Path) -> None:
         """Take the folder; it is made when something is first written."""
         self.root = expanded(root).resolve()
 
     def events(self) -> list[str]:
-        """See `Store.events`."""
+        """Return the ids of the events with a product, sorted."""
         names = [path.name for path in _folders(self.root / "events")]
         return sorted(name for name in names if _ID.fullmatch(name) and self.products(name))
 
     def products(self, event_id: str) -> list[Product]:
-        """See `Store.products`."""
+        """Return the complete products of an event, oldest first."""
         names = [path.name for path in _folders(self._event(event_id) / "products")]
         found = [self.find(event_id, name) for name in names if _ID.fullmatch(name)]
         complete = [product for product in found if product is not None]
         return sorted(complete, key=lambda product: product.sequence)
 
     def find(self, event_id: str, product_id: str) -> Product | None:
-        """See `Store.find`."""
+        """Return a product if it is there and complete."""
         products = self._event(event_id) / "products"
         return read_product(self._inside(products / _checked_id(product_id)))
 
     def latest(self, event_id: str) -> Product | None:
-        """See `Store.latest`."""
+        """Return the product that is current."""
         pointer = read_json(self._event(event_id) / "latest.json") or {}
         return self.find(event_id, pointer["product_id"]) if "product_id" in pointer else None
 
     @contextmanager
     def workspace(self, event_id: str, product_id: str) -> Iterator[Workspace]:
-        """See `Store.workspace`.
+        """Give a folder to make a product in; it goes with the context unless published.
 
         Raises:
             StoreError: where the store cannot be written, or its disk fills.
@@ -224,7 +185,7 @@ class LocalStore:
             close_workspace(workspace, handle)
 
     def publish(self, workspace: Workspace, manifest: Mapping[str, Any]) -> Publication:
-        """See `Store.publish`.
+        """Make what is in a workspace visible, all at once, unless it is there already.
 
         Every file and folder is on the disk before the name is, and the name before
         `latest.json` moves. Files become read-only: QGIS would write into a GeoPackage that
@@ -232,7 +193,7 @@ class LocalStore:
 
         Args:
             workspace: from `workspace`; afterwards its folder is the product.
-            manifest: what the run has to say; `product_id`, `event_id`, `sequence`,
+            manifest: of the run; `product_id`, `event_id`, `sequence`,
                 `published` and `files` are added.
 
         Raises:
@@ -254,7 +215,7 @@ class LocalStore:
     def record_scene(
         self, event_id: str, acquisition: str, *, state: SceneState, why: str | None = None
     ) -> None:
-        """See `Store.record_scene`.
+        """Record what became of an acquisition; each call counts as an attempt.
 
         Raises:
             StoreError: where the store cannot be written.
@@ -274,12 +235,12 @@ class LocalStore:
                 replace_file(path, to_json(record))
 
     def has_scene(self, event_id: str, acquisition: str) -> bool:
-        """See `Store.has_scene`."""
+        """Whether it is recorded what became of an acquisition."""
         path = self._event(event_id) / "scenes" / f"{_checked_id(acquisition)}.json"
         return read_json(path) is not None
 
     def record_origins(self, event_id: str, product_id: str, origins: Origins) -> None:
-        """See `Store.record_origins`; read them with `geo.store.manifest.read_origins`.
+        """Record where the inputs of a product are; `geo.store.manifest.read_origins` reads it.
 
         Raises:
             StoreError: where the store cannot be written.
@@ -293,7 +254,7 @@ class LocalStore:
                     replace_file(path, to_json(content))
 
     def repair(self, event_id: str) -> None:
-        """See `Store.repair`. What is whole is never touched; a second call does nothing.
+        """Finish or clear away what killed runs left; complete products are never touched.
 
         Raises:
             StoreError: where the store cannot be written.
@@ -382,8 +343,8 @@ class LocalStore:
 def _checked_id(name: str) -> str:
     if not _ID.fullmatch(name):
         raise StoreError(
-            f"{name[:80]!r} cannot name anything in a store; use at most 64 of a-z, 0-9, _ and -, "
-            "and begin with a letter or a digit"
+            f"{name[:80]!r} is no valid name in a store; use at most 64 of a-z, 0-9, _ and -, and "
+            "begin with a letter or a digit"
         )
     return name
 

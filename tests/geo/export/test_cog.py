@@ -16,7 +16,6 @@ from odc.geo.geobox import GeoBox
 from geo.errors import GridMismatch, MissingCRS, StoreError
 from geo.export.cog import (
     BLOCK,
-    ORIGIN,
     PROBABILITY,
     RasterKind,
     RowBandWriter,
@@ -29,6 +28,7 @@ from geo.export.styles import class_colours, rgb
 from geo.raster.classify import Label
 
 FLOOD = class_kind("Flooded area")
+ORIGIN = RasterKind("origin", ("after", "before"), 0, "nearest")
 
 
 def grid(rows: int, cols: int) -> GeoBox:
