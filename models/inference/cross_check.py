@@ -21,7 +21,7 @@ from odc.geo.geobox import GeoBox
 
 from geo.raster.classify import Classified, Finding, Label, Observation, classify
 from geo.scenes.scene import Phase
-from geo.types import BoolArray, CodeArray, IntArray, block_numbers
+from geo.types import BoolArray, IntArray, block_numbers
 from geo.vector.hazards import Hazard
 from models.cards.architecture import DetectorArchitecture
 from models.cards.card import ModelCard
@@ -32,13 +32,14 @@ from models.inference.model import load_model
 from models.inference.scene_inputs import (
     CrossCheck,
     Joint,
+    ModelReader,
     Prediction,
     Reader,
     SceneInput,
     SingleDate,
+    Statistics,
     WindowInputs,
 )
-from models.networks.tensors import SceneStatistics
 
 BLOCK_PX = 128
 SURE_PERCENT = 90
@@ -53,79 +54,39 @@ _AFFECTED = (Label.EVENT, Label.UNDATED_WATER)
 
 
 @dataclass(frozen=True)
-class CrossCheckedReader:
-    """A reader whose predictions are compared with a detector's on the same images."""
+class DetectorCheck:
+    """A detector that reads the same images as a network, see `scene_inputs.Checker`."""
 
-    inner: Reader
-    """Of the network."""
-    detector: SingleDate | Joint
+    detector: ModelReader
     names: Mapping[str, str]
     """Name of the network's scene input, by that of the detector's."""
+    thresholds: Mapping[Finding, float]
+    """Of the network."""
     min_kappa: float
     """Kappa below which a block is not trusted."""
 
     @property
-    def inputs(self) -> tuple[SceneInput, ...]:
-        """Those of the network."""
-        return self.inner.inputs
-
-    @property
-    def window_px(self) -> int:
-        """That of the network."""
-        return self.inner.window_px
-
-    @property
-    def overlap_px(self) -> int:
-        """That of the network."""
-        return self.inner.overlap_px
-
-    @property
-    def batch(self) -> int:
-        """That of the network."""
-        return self.inner.batch
-
-    @property
-    def thresholds(self) -> Mapping[Finding, float]:
-        """Those of the network."""
-        return self.inner.thresholds
-
-    @property
-    def cross_checked_by(self) -> str | None:
-        """Name of the detector."""
+    def name(self) -> str:
+        """Of the detector."""
         return self.detector.model.card.name
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """Of the network and of the detector, whose notes are not the product's."""
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        """Measure the scenes for the detector, whose notes are not the product's."""
         own = self.detector.scene_statistics(samples)
-        seen = {self._key(name): replace(statistics, notes=()) for name, statistics in own.items()}
-        return {**self.inner.scene_statistics(samples), **seen}
+        return {f"{self.name}: {key}": replace(part, notes=()) for key, part in own.items()}
 
-    def in_domain(
-        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
-    ) -> WindowInputs:
-        """As the network's."""
-        return self.inner.in_domain(seen, statistics)
-
-    def predict(
-        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+    def compare(
+        self,
+        batch: Sequence[WindowInputs],
+        predictions: Sequence[Prediction],
+        statistics: Statistics,
     ) -> Sequence[Prediction]:
-        """Predict with the network, but where the detector contradicts it."""
-        answers = self.inner.predict(batch, statistics)
-        prefix = self._key("")
+        """Return predictions without the blocks where the detector contradicts them."""
+        prefix = f"{self.name}: "
         own = {k.removeprefix(prefix): s for k, s in statistics.items() if k.startswith(prefix)}
-        shown = [{own_name: seen[name] for own_name, name in self.names.items()} for seen in batch]
-        return [
-            self._compared(answer, other)
-            for answer, other in zip(answers, self.detector.predict(shown, own), strict=True)
-        ]
-
-    @property
-    def default_label(self) -> Label:
-        """As the network's."""
-        return self.inner.default_label
-
-    def _key(self, name: str) -> str:
-        return f"{self.detector.model.card.name}: {name}"
+        shown = [{mine: seen[name] for mine, name in self.names.items()} for seen in batch]
+        others = self.detector.predict(shown, own)
+        return [self._compared(*pair) for pair in zip(predictions, others, strict=True)]
 
     def _compared(self, answer: Prediction, other: Prediction) -> Prediction:
         # Two models of water are compared on the water of today: what was there before as well
@@ -133,32 +94,33 @@ class CrossCheckedReader:
         now = Finding.WATER in self.thresholds and Finding.WATER in self.detector.thresholds
         network = _classified(answer, self.thresholds, now=now)
         detector = _classified(other, self.detector.thresholds, now=now)
+        found, checked = (np.isin(part.label, _AFFECTED) for part in (network, detector))
+        percent = detector.event_percent
         both = answer.valid & other.valid
         contradicted = both & _contradicted(
-            np.isin(network.label, _AFFECTED),
-            np.isin(detector.label, _AFFECTED),
-            sure=_sure(detector.event_percent),
+            found,
+            checked,
+            sure=(percent >= SURE_PERCENT) | (percent <= 100 - SURE_PERCENT),
             both=both,
             below=self.min_kappa,
         )
-        same = np.isin(network.label, _AFFECTED) == np.isin(detector.label, _AFFECTED)
         compared = np.select(
-            [~both, contradicted, same],
+            [~both, contradicted, found == checked],
             [CrossCheck.NOT_COMPARED, CrossCheck.CONTRADICTS, CrossCheck.AGREES],
             CrossCheck.DIFFERS,
-        ).astype(np.uint8)
+        )
         return replace(
             answer,
             valid=answer.valid & ~contradicted,
             reason=np.where(contradicted, np.uint8(Label.OUT_OF_DOMAIN), answer.reason),
-            cross_check=compared,
+            cross_check=compared.astype(np.uint8),
         )
 
 
 def cross_checked(
     reader: Reader, card: ModelCard, cards: Sequence[CardRef], *, hazard: Hazard
 ) -> Reader:
-    """Return a reader beside the first of some detectors that can read the same images.
+    """Return a reader that the first detector that can read the same images checks.
 
     The reader itself comes back where there is none, or the card asks for none.
 
@@ -168,7 +130,7 @@ def cross_checked(
         cards: as `models.cards.registry.all_cards` returns them.
         hazard: decides what is looked for.
     """
-    if card.domain is None or card.domain.min_kappa is None:
+    if not isinstance(reader, ModelReader) or card.domain is None or card.domain.min_kappa is None:
         return reader
     detectors = [ref for ref in cards if isinstance(ref.card.architecture, DetectorArchitecture)]
     there = [scene for part in reader.inputs for scene in _available(part)]
@@ -176,10 +138,11 @@ def cross_checked(
         found = _fill(ref.card, reader.inputs)
         if found is not None:
             own = tuple(replace(part, name=name) for name, part in found.items())
-            model = load_model(ref, device="cpu")
-            beside = SingleDate(model, own) if ref.card.single_date else Joint(model, own)
-            by_name = {name: part.name for name, part in found.items()}
-            return CrossCheckedReader(reader, beside, by_name, card.domain.min_kappa)
+            kind = SingleDate if ref.card.single_date else Joint
+            names = {name: part.name for name, part in found.items()}
+            detector = kind(load_model(ref, device="cpu"), own)
+            check = DetectorCheck(detector, names, reader.thresholds, card.domain.min_kappa)
+            return replace(reader, check=check)
     return reader
 
 
@@ -212,10 +175,6 @@ def _classified(
     planes = dict(zip(thresholds, answer.probabilities, strict=True))
     seen = Observation(everywhere, answer.valid, before, answer.reason)
     return classify(planes, thresholds, seen)
-
-
-def _sure(percent: CodeArray) -> BoolArray:
-    return (percent >= SURE_PERCENT) | (percent <= 100 - SURE_PERCENT)
 
 
 def _contradicted(

@@ -4,6 +4,7 @@ Three readers: one image at a time (`SingleDate`), several together (`Joint`), a
 model (`CoverageOnly`), which says what was observed and nothing more.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,13 +22,17 @@ from geo.scenes.source import Preference
 from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
-from models.cards.inputs import CardInput
 from models.cards.suitability import accepts, available, require_fit
 from models.inference.model import Model
 from models.networks.tensors import SceneStatistics, in_domain, usable_pixels
 
 WindowInputs: TypeAlias = Mapping[str, Raster]
 """One window: a raster by the name of its `SceneInput`."""
+Statistics: TypeAlias = Mapping[str, SceneStatistics]
+"""Of the scenes, by phase or "all"."""
+
+COVERAGE_WINDOW_PX = 1024
+NETWORK_BATCH = 4
 
 
 class CrossCheck(IntEnum):
@@ -50,7 +55,7 @@ class Prediction:
     valid: BoolArray
     """(rows, cols); True where the model answered."""
     valid_before: BoolArray
-    """(rows, cols); True where a before image saw the pixel."""
+    """(rows, cols); True where a before image observed the pixel."""
     reason: CodeArray
     """(rows, cols); a `Label` where not valid, 0 elsewhere."""
     origins: tuple[CodeArray, ...]
@@ -68,68 +73,81 @@ class SceneInput:
     mosaic: SceneMosaic
 
 
-class Reader(Protocol):
-    """What `models.inference.map_scenes` needs to know of whoever reads and predicts."""
+class Checker(Protocol):
+    """Another model that reads the same images, see `models.inference.cross_check`."""
 
     @property
-    def inputs(self) -> tuple[SceneInput, ...]:
-        """What is read for every window."""
+    def name(self) -> str:
+        """Of the model."""
         ...
+
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        """Measure the scenes for it, under names of its own."""
+        ...
+
+    def compare(
+        self,
+        batch: Sequence[WindowInputs],
+        predictions: Sequence[Prediction],
+        statistics: Statistics,
+    ) -> Sequence[Prediction]:
+        """Return predictions with what it says of them."""
+        ...
+
+
+class Reader(ABC):
+    """What `models.inference.map_scenes` reads for every window, and what predicts there."""
+
+    inputs: tuple[SceneInput, ...]
 
     @property
     def window_px(self) -> int:
         """Side of a window."""
-        ...
+        return COVERAGE_WINDOW_PX
 
     @property
     def overlap_px(self) -> int:
         """Pixels that neighbouring windows share."""
-        ...
+        return 0
 
     @property
     def batch(self) -> int:
         """Windows that are predicted at once."""
-        ...
-
-    @property
-    def thresholds(self) -> Mapping[Finding, float]:
-        """Probability from which a finding counts, in the order of the answers."""
-        ...
+        return 1
 
     @property
     def default_label(self) -> Label:
         """What an observed pixel is, where there are no findings."""
-        ...
+        return Label.NO_MODEL
 
     @property
     def cross_checked_by(self) -> str | None:
         """Name of the detector beside the network; None where there is none."""
-        ...
+        return None
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """Look at the whole scene before any of it is mapped; by phase, or "all"."""
-        ...
+    @property
+    @abstractmethod
+    def thresholds(self) -> Mapping[Finding, float]:
+        """Probability from which a finding counts, in the order of the predictions."""
 
-    def in_domain(
-        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
-    ) -> WindowInputs:
+    @abstractmethod
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        """Measure the scenes before any of them is mapped."""
+
+    @abstractmethod
+    def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
         """Return a window without the scenes that lie outside of the model's domain."""
-        ...
 
+    @abstractmethod
     def predict(
-        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+        self, batch: Sequence[WindowInputs], statistics: Statistics
     ) -> Sequence[Prediction]:
-        """Prediction for windows of one shape."""
-        ...
+        """Predict for windows of one shape."""
 
 
 def read(reader: Reader, geobox: GeoBox) -> WindowInputs:
     """Read one window of everything that a reader wants; safe in several threads."""
-    return {entry.name: entry.mosaic.read(geobox) for entry in reader.inputs}
-
-
-COVERAGE_WINDOW_PX = 1024
-NETWORK_BATCH = 4
+    return {part.name: part.mosaic.read(geobox) for part in reader.inputs}
 
 
 def reader_for(
@@ -143,7 +161,7 @@ def reader_for(
     Args:
         model: of the map.
         scenes: of the request.
-        preference: which scene a pixel is taken from where several saw it.
+        preference: which scene a pixel is taken from where several observed it.
         maskings: by scene id, as `models.inference.clouds.maskings` returns them; the
             provider's own mask is used in a scene without one.
 
@@ -159,97 +177,106 @@ def reader_for(
 
 
 @dataclass(frozen=True)
-class _WithModel:
-    """What a model's card says of its windows."""
+class ModelReader(Reader):
+    """A reader for a model, which another model may check."""
 
     model: Model
     inputs: tuple[SceneInput, ...]
-
-    cross_checked_by = None
-    default_label = Label.NO_MODEL
+    check: Checker | None = None
 
     @property
     def window_px(self) -> int:
-        """Side of a window."""
+        """As the card says."""
         return self.model.card.window_px
 
     @property
     def overlap_px(self) -> int:
-        """Pixels that neighbouring windows share."""
+        """As the card says."""
         return self.model.card.overlap_px
 
     @property
     def batch(self) -> int:
-        """Windows that are predicted at once."""
+        """Several for networks."""
         network = isinstance(self.model.card.architecture, NetworkArchitecture)
         return NETWORK_BATCH if network else 1
 
+    @property
+    def cross_checked_by(self) -> str | None:
+        """Name of the model that checks."""
+        return self.check.name if self.check else None
+
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        """Measure the scenes for the model and for the one that checks it."""
+        own = self._statistics(samples)
+        return {**own, **self.check.scene_statistics(samples)} if self.check else own
+
+    def predict(
+        self, batch: Sequence[WindowInputs], statistics: Statistics
+    ) -> Sequence[Prediction]:
+        """Predict, and compare with the model that checks."""
+        trusted = [self.in_domain(seen, statistics) for seen in batch]
+        planes = self._planes(trusted, statistics)
+        predictions = [self._prediction(*pair) for pair in zip(trusted, planes, strict=True)]
+        return self.check.compare(batch, predictions, statistics) if self.check else predictions
+
+    @abstractmethod
+    def _statistics(self, samples: Sequence[GeoBox]) -> Statistics: ...
+
+    @abstractmethod
+    def _planes(self, batch: Sequence[WindowInputs], statistics: Statistics) -> FloatArray: ...
+
+    @abstractmethod
+    def _prediction(self, seen: WindowInputs, planes: FloatArray) -> Prediction: ...
+
 
 @dataclass(frozen=True)
-class SingleDate(_WithModel):
+class SingleDate(ModelReader):
     """A model that sees one image at a time, on the after and the before image."""
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
         """The same threshold for water after and, where there is an image, before."""
         threshold = self.model.card.classes[0].threshold
-        return {_FINDING_IN[entry.phase]: threshold for entry in self.inputs}
+        finding = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
+        return {finding[part.phase]: threshold for part in self.inputs}
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """SceneStatistics each phase by itself: light and season differ between them."""
-        slot = self.model.card.inputs[0].name
+    def _statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        # Each phase by itself: light and season differ between them.
+        name = self.model.card.inputs[0].name
         return {
-            entry.name: self.model.scene_statistics(
-                {slot: entry.mosaic.read(box)} for box in samples
-            )
-            for entry in self.inputs
+            part.name: self.model.scene_statistics({name: part.mosaic.read(box)} for box in samples)
+            for part in self.inputs
         }
 
-    def in_domain(
-        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
-    ) -> WindowInputs:
-        """Leave out what the statistics of each phase calls far."""
-        slot = self.model.card.inputs[0].name
+    def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
+        """Leave out the scenes of each phase that are out of the domain."""
+        name = self.model.card.inputs[0].name
         return {
-            name: in_domain(raster, statistics[name].out_of_domain.get(slot, ()))
-            for name, raster in seen.items()
+            phase: in_domain(raster, statistics[phase].out_of_domain.get(name, ()))
+            for phase, raster in seen.items()
         }
 
-    def predict(
-        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Prediction]:
-        """Prediction for the after and the before images."""
-        slot = self.model.card.inputs[0].name
-        batch = [self.in_domain(seen, statistics) for seen in batch]
-        planes = np.stack(
-            [
-                self.model.predict([{slot: seen[name]} for seen in batch], statistics[name])[:, 0]
-                for name in (entry.name for entry in self.inputs)
-            ],
-            axis=1,
-        )
-        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+    def _planes(self, batch: Sequence[WindowInputs], statistics: Statistics) -> FloatArray:
+        name = self.model.card.inputs[0].name
+        each = [
+            self.model.predict([{name: seen[part.name]} for seen in batch], statistics[part.name])
+            for part in self.inputs
+        ]
+        return np.stack([planes[:, 0] for planes in each], axis=1)
 
-    def _answer(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
+    def _prediction(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
         usable = {
-            entry.phase: seen[entry.name].valid & np.isfinite(plane)
-            for entry, plane in zip(self.inputs, planes, strict=True)
+            part.phase: seen[part.name].valid & np.isfinite(plane)
+            for part, plane in zip(self.inputs, planes, strict=True)
         }
         valid = usable[Phase.AFTER]
-        return Prediction(
-            probabilities=planes,
-            valid=valid,
-            valid_before=usable.get(Phase.BEFORE, np.zeros_like(valid)),
-            reason=_reason(
-                valid, [seen[r.name].reason for r in self.inputs if r.phase is Phase.AFTER]
-            ),
-            origins=_origins(self.inputs, seen),
-            cross_check=np.zeros_like(valid, np.uint8),
-        )
+        reasons = [seen[part.name].reason for part in self.inputs if part.phase is Phase.AFTER]
+        before = usable.get(Phase.BEFORE, np.zeros_like(valid))
+        return _prediction(self.inputs, seen, planes, valid=valid, before=before, reasons=reasons)
 
 
 @dataclass(frozen=True)
-class Joint(_WithModel):
+class Joint(ModelReader):
     """A model that sees all its images together."""
 
     @property
@@ -257,53 +284,40 @@ class Joint(_WithModel):
         """The thresholds of the card, in its order."""
         return {entry.name: entry.threshold for entry in self.model.card.classes}
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """SceneStatistics all images together."""
+    def _statistics(self, samples: Sequence[GeoBox]) -> Statistics:
         return {"all": self.model.scene_statistics(read(self, box) for box in samples)}
 
-    def in_domain(
-        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
-    ) -> WindowInputs:
-        """Leave out, slot by slot, what the statistics calls far."""
-        far = statistics["all"].out_of_domain
-        return {slot: in_domain(raster, far.get(slot, ())) for slot, raster in seen.items()}
+    def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
+        """Leave out, input by input, the scenes that are out of the domain."""
+        out = statistics["all"].out_of_domain
+        return {name: in_domain(raster, out.get(name, ())) for name, raster in seen.items()}
 
-    def predict(
-        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
-    ) -> Sequence[Prediction]:
-        """Prediction for all images together."""
-        batch = [self.in_domain(seen, statistics) for seen in batch]
-        planes = self.model.predict(batch, statistics["all"])
-        return [self._answer(*pair) for pair in zip(batch, planes, strict=True)]
+    def _planes(self, batch: Sequence[WindowInputs], statistics: Statistics) -> FloatArray:
+        return self.model.predict(batch, statistics["all"])
 
-    def _answer(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
+    def _prediction(self, seen: WindowInputs, planes: FloatArray) -> Prediction:
         card = self.model.card
         valid = usable_pixels(card, seen) & np.isfinite(planes).all(axis=0)
-        before = [seen[r.name].valid for r in self.inputs if r.phase is Phase.BEFORE]
-        return Prediction(
-            probabilities=planes,
-            valid=valid,
-            valid_before=np.any([np.zeros_like(valid), *before], axis=0),
-            reason=_reason(valid, _whose_reasons_count(card, seen)),
-            origins=_origins(self.inputs, seen),
-            cross_check=np.zeros_like(valid, np.uint8),
-        )
+        before = [seen[part.name].valid for part in self.inputs if part.phase is Phase.BEFORE]
+        # The reasons of the required images, then the most telling of the others after: cloud
+        # before "no data" before "no imagery". A missing optional image before stops nothing.
+        reasons = [seen[entry.name].reason for entry in card.inputs if entry.required]
+        others = [e.name for e in card.after_inputs if not e.required and e.name in seen]
+        if others:
+            reasons.append(np.max([seen[name].reason for name in others], axis=0))
+        observed = np.any([np.zeros_like(valid), *before], axis=0)
+        return _prediction(self.inputs, seen, planes, valid=valid, before=observed, reasons=reasons)
 
 
 @dataclass(frozen=True)
-class CoverageOnly:
-    """No model of pixels: which of them were seen, by which scene."""
+class CoverageOnly(Reader):
+    """No model of pixels: which of them were observed, by which scene."""
 
     inputs: tuple[SceneInput, ...]
     compares: bool = False
-    """True where buildings are graded: a pixel counts that was seen before and after."""
+    """True where buildings are graded: a pixel counts that was observed before and after."""
     measured: SceneStatistics | None = None
     """What the grader of the buildings measured in the scenes."""
-
-    window_px = COVERAGE_WINDOW_PX
-    overlap_px = 0
-    batch = 1
-    cross_checked_by = None
 
     @property
     def default_label(self) -> Label:
@@ -315,57 +329,57 @@ class CoverageOnly:
         """No findings."""
         return {}
 
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Mapping[str, SceneStatistics]:
-        """Nothing is measured but what the grader did."""
+    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
+        """Return what the grader measured."""
         del samples
         return {} if self.measured is None else {"all": self.measured}
 
-    def in_domain(
-        self, seen: WindowInputs, statistics: Mapping[str, SceneStatistics]
-    ) -> WindowInputs:
-        """Leave out what the grader called far."""
-        far = statistics["all"].out_of_domain if statistics else {}
-        return {name: in_domain(raster, far.get(name, ())) for name, raster in seen.items()}
+    def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
+        """Leave out the scenes that are out of the grader's domain."""
+        out = statistics["all"].out_of_domain if statistics else {}
+        return {name: in_domain(raster, out.get(name, ())) for name, raster in seen.items()}
 
     def predict(
-        self, batch: Sequence[WindowInputs], statistics: Mapping[str, SceneStatistics]
+        self, batch: Sequence[WindowInputs], statistics: Statistics
     ) -> Sequence[Prediction]:
-        """Say what was seen."""
-        return [self._answer(self.in_domain(seen, statistics)) for seen in batch]
+        """Return what was observed."""
+        return [self._prediction(self.in_domain(seen, statistics)) for seen in batch]
 
-    def _answer(self, seen: WindowInputs) -> Prediction:
-        valid = {
-            phase: np.any([seen[r.name].valid for r in self.inputs if r.phase is phase], axis=0)
-            for phase in {entry.phase for entry in self.inputs}
+    def _prediction(self, seen: WindowInputs) -> Prediction:
+        observed = {
+            phase: np.any([seen[p.name].valid for p in self.inputs if p.phase is phase], axis=0)
+            for phase in {part.phase for part in self.inputs}
         }
-        before = valid.get(Phase.BEFORE, np.zeros_like(valid[Phase.AFTER]))
-        usable = valid[Phase.AFTER] & before if self.compares else valid[Phase.AFTER]
+        before = observed.get(Phase.BEFORE, np.zeros_like(observed[Phase.AFTER]))
+        valid = observed[Phase.AFTER] & before if self.compares else observed[Phase.AFTER]
         needed = tuple(Phase) if self.compares else (Phase.AFTER,)
-        return Prediction(
-            probabilities=np.zeros((0, *usable.shape), np.float32),
-            valid=usable,
-            valid_before=before,
-            reason=_reason(
-                usable, [seen[r.name].reason for p in needed for r in self.inputs if r.phase is p]
-            ),
-            origins=_origins(self.inputs, seen),
-            cross_check=np.zeros_like(usable, np.uint8),
-        )
+        reasons = [seen[p.name].reason for phase in needed for p in self.inputs if p.phase is phase]
+        nothing = np.zeros((0, *valid.shape), np.float32)
+        return _prediction(self.inputs, seen, nothing, valid=valid, before=before, reasons=reasons)
 
 
-_FINDING_IN = {Phase.AFTER: Finding.WATER, Phase.BEFORE: Finding.REFERENCE_WATER}
-
-
-def _whose_reasons_count(card: ModelCard, seen: WindowInputs) -> list[CodeArray]:
-    """Return the reasons of the required images, then the most telling of the others after.
-
-    An optional image before is missed by no answer, so its reasons do not count.
-    """
-    required = [seen[entry.name].reason for entry in card.inputs if entry.required]
-    others = [e.name for e in card.after_inputs if not e.required and e.name in seen]
-    # Cloud before "no data" before "no imagery", as between the scenes of one image.
-    telling = [np.max([seen[slot].reason for slot in others], axis=0)] if others else []
-    return [*required, *telling]
+def _prediction(
+    inputs: Sequence[SceneInput],
+    seen: WindowInputs,
+    planes: FloatArray,
+    *,
+    valid: BoolArray,
+    before: BoolArray,
+    reasons: Sequence[CodeArray],
+) -> Prediction:
+    """Return a prediction; the first image that did not observe a pixel says why it has none."""
+    reason = np.zeros(valid.shape, np.uint8)
+    # Observed by all and still without an answer: its feature is not defined there.
+    for why in (*reasons, np.full(valid.shape, Label.NO_DATA, np.uint8)):
+        reason = np.where(reason == 0, why, reason)
+    return Prediction(
+        probabilities=planes,
+        valid=valid,
+        valid_before=before,
+        reason=np.where(valid, 0, reason).astype(np.uint8),
+        origins=tuple(seen[part.name].origin for part in inputs),
+        cross_check=np.zeros_like(valid, np.uint8),
+    )
 
 
 def scene_inputs_of(
@@ -375,32 +389,21 @@ def scene_inputs_of(
     maskings: Mapping[str, Masking] | None = None,
 ) -> tuple[SceneInput, ...]:
     """Return what a card's inputs read, those that some scene fills; see `reader_for`."""
-    return tuple(_scene_inputs(card, scenes, preference, maskings))
-
-
-def _scene_inputs(
-    card: ModelCard,
-    scenes: Sequence[Scene],
-    preference: Preference,
-    maskings: Mapping[str, Masking] | None,
-) -> Iterator[SceneInput]:
+    found = []
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
-            wanted = _scenes_for(entry, scenes, phase)
+            wanted = [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
             if wanted:
                 name = phase.value if card.single_date else entry.name
                 mosaic = SceneMosaic(ordered(wanted, preference), entry.bands, maskings)
-                yield SceneInput(name, phase, mosaic)
-
-
-def _scenes_for(entry: CardInput, scenes: Sequence[Scene], phase: Phase) -> list[Scene]:
-    return [s for s in scenes if s.phase is phase and accepts(entry, available(s))]
+                found.append(SceneInput(name, phase, mosaic))
+    return tuple(found)
 
 
 def _coverage_inputs(
     scenes: Sequence[Scene], preference: Preference, maskings: Mapping[str, Masking] | None
 ) -> Iterator[SceneInput]:
-    """Yield a entry a phase and sensor, of the bands that its scenes share."""
+    """Yield an input a phase and sensor, of the bands that its scenes share."""
     for phase in (Phase.AFTER, Phase.BEFORE):
         for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
             alike = [s for s in scenes if s.phase is phase and s.sensor_name == sensor]
@@ -415,19 +418,5 @@ def _coverage_inputs(
                     f"the {phase} scenes of {sensor} share no band: "
                     + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
                 )
-            name = f"{phase}-{sensor}"
-            yield SceneInput(name, phase, SceneMosaic(ordered(alike, preference), shared, maskings))
-
-
-def _reason(valid: BoolArray, reasons: Sequence[CodeArray]) -> CodeArray:
-    """Return why a pixel has no answer: the first image that did not see it says so."""
-    reason = np.zeros(valid.shape, np.uint8)
-    for why in reasons:
-        reason = np.where(reason == 0, why, reason)
-    # WindowInputs by all and still without an answer: its feature is not defined there.
-    reason = np.where(reason == 0, np.uint8(Label.NO_DATA), reason)
-    return np.where(valid, 0, reason).astype(np.uint8)
-
-
-def _origins(inputs: Sequence[SceneInput], seen: WindowInputs) -> tuple[CodeArray, ...]:
-    return tuple(seen[entry.name].origin for entry in inputs)
+            mosaic = SceneMosaic(ordered(alike, preference), shared, maskings)
+            yield SceneInput(f"{phase}-{sensor}", phase, mosaic)

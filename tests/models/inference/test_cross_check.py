@@ -1,5 +1,6 @@
 """A network compared with a transparent detector, block by block."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.datasets.ombria import open_ombria
-from models.inference.cross_check import BLOCK_PX, CrossCheckedReader, _contradicted, cross_checked
+from models.inference.cross_check import BLOCK_PX, _contradicted, cross_checked
 from models.inference.model import load_model
 from models.inference.scene_inputs import CrossCheck, Prediction, read, reader_for
 from models.networks.network import NetworkModel
@@ -85,7 +86,7 @@ def answered(reader: Any) -> Prediction:
 def test_a_network_that_agrees_is_left_as_it_is(scenes: list[Any]) -> None:
     reader = beside(scenes, Flood(1))
     assert reader.cross_checked_by == "mndwi-water"
-    answer, alone = answered(reader), answered(reader.inner)
+    answer, alone = answered(reader), answered(replace(reader, check=None))
     assert (answer.cross_check == CrossCheck.AGREES).mean() > 0.99
     np.testing.assert_array_equal(answer.valid, alone.valid)
     np.testing.assert_array_equal(answer.probabilities, alone.probabilities)
@@ -122,7 +123,7 @@ def test_what_is_wrong_in_one_block_is_kept_in_the_others(scenes: list[Any]) -> 
 
 
 def test_no_detector_is_asked_where_the_card_or_the_imagery_has_none(scenes: list[Any]) -> None:
-    assert not isinstance(beside(scenes, Flood(1), min_kappa=None), CrossCheckedReader)
+    assert beside(scenes, Flood(1), min_kappa=None).cross_checked_by is None
     model = NetworkModel(card().unchecked, Flood(1), torch.device("cpu"), 1)
     reader = reader_for(model, scenes, Preference.NEWEST)
     assert cross_checked(reader, model.card, all_cards(), hazard=Hazard.FLOOD) is reader
