@@ -266,8 +266,7 @@ def test_the_tests_mirror_the_packages() -> None:
 
 
 SHARED_FILE_NAMES = {
-    "adapt", "buildings", "config", "dataset", "errors", "explain", "features", "inputs", "photos",
-    "windows",
+    "adapt", "buildings", "config", "dataset", "errors", "features", "photos", "windows",
 }  # fmt: skip
 SHARED_CLASS_NAMES = {
     "Answer", "Buildings", "Entry", "Feature", "Field", "Finding", "Ground", "Kind", "Lesson",

@@ -115,8 +115,8 @@ def explain(  # noqa: PLR0917 (typer reads options from parameters)
     """Explain one feature: a picture of the images there, and what the model's answer rests on."""
     found = _product(product, store)
     from flows.reports.progress import progress_on  # noqa: PLC0415 (help needs none of it)
-    from flows.review.explain import explain_feature  # noqa: PLC0415 (imports matplotlib)
-    from flows.review.inputs import input_paths  # noqa: PLC0415 (the same)
+    from flows.review.explain_feature import explain_feature  # noqa: PLC0415 (imports matplotlib)
+    from flows.review.product_inputs import input_paths  # noqa: PLC0415 (the same)
 
     report = explain_feature(
         found,
@@ -170,7 +170,7 @@ def validate(  # noqa: PLR0917 (typer reads options from parameters)
         _evaluate(found, answers, sample or answers.parent, as_json=as_json)
         return
     from flows.reports.progress import progress_on  # noqa: PLC0415 (help needs none of it)
-    from flows.review.inputs import input_paths  # noqa: PLC0415 (the same)
+    from flows.review.product_inputs import input_paths  # noqa: PLC0415 (the same)
     from flows.review.sample import SampleRequest, draw_sample, sample_rows  # noqa: PLC0415 (the same)
     from flows.review.sample_page import PAGE  # noqa: PLC0415 (the same)
     from models.evaluation.sample_design import Design  # noqa: PLC0415 (the same)

@@ -18,7 +18,7 @@ from flows.config import RequestInvalid
 from flows.drawing.frame import length_text, round_down
 from flows.reports.text import dates_text
 from flows.review.answers import RECORD, TABLE, SampleRecord, blank_csv, published_grades
-from flows.review.inputs import InputPaths, product_grid, product_scenes
+from flows.review.product_inputs import InputPaths, product_grid, product_scenes
 from flows.review.sample_page import PAGE, Entry, Picture, page_html
 from geo.imagery.dataset import fixed_block_cache
 from geo.imagery.mosaic import SceneMosaic, as_picture, quicklook_scenes, shown_bands

@@ -18,7 +18,7 @@ from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
 from flows.reports.progress import QuietProgress
 from flows.request import MapRequest, make_request
-from flows.review.explain import find_feature
+from flows.review.explain_feature import find_feature
 from geo.raster.classify import Label
 from geo.store.manifest import read_product
 from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN

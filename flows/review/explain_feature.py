@@ -1,7 +1,7 @@
 """Why a feature of a product is there: its inputs are found again, and the model is explained."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,14 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from flows.config import RequestInvalid, Settings
-from flows.drawing.explanation import PolygonPicture, draw_polygon_picture
-from flows.review.inputs import (
+from flows.drawing.explanation import (
+    MOST_FEATURES,
+    BuildingPicture,
+    PolygonPicture,
+    draw_building_picture,
+    draw_polygon_picture,
+)
+from flows.review.product_inputs import (
     InputPaths,
     product_clouds,
     product_grid,
@@ -25,13 +31,17 @@ from flows.review.inputs import (
 from geo.imagery.dataset import fixed_block_cache
 from geo.raster.classify import NOTATION, REASONS, Label
 from geo.raster.grid import crs_of
+from geo.scenes.scene import Scene
 from geo.scenes.source import Preference
 from geo.store.atomic_io import making
 from geo.store.manifest import Product
 from geo.types import FloatArray
 from geo.vector.hazards import DAMAGED
 from geo.vector.schema import LAYERS
-from models.evaluation.explain import explain
+from models.cards.inputs import Task
+from models.cards.registry import CardRef
+from models.damage.buildings import Buildings, pair_of
+from models.evaluation.explain import BuildingExplanation, explain, explain_building
 from models.evaluation.explained_polygon import (
     ExplainedPolygon,
     ProductRasters,
@@ -43,6 +53,7 @@ from models.inference.model import load_model
 from models.inference.scene_inputs import reader_for
 from models.inference.windows import ProgressReceiver
 
+_BUILDINGS = "built_up"
 _PROBABILITY = {
     "observed_event": (PublishedProbability.EVENT, 1),
     "hydrography": (PublishedProbability.WATER_BEFORE, 2),
@@ -125,6 +136,8 @@ def explain_feature(
     feature = find_feature(product, feature_id)
     ref = product_model(product, paths, settings)
     scenes = product_scenes(product, paths)
+    if feature.layer == _BUILDINGS:
+        return _explain_building(product, feature, ref, scenes, device=device, progress=progress)
     clouds = product_clouds(product, scenes, settings)
     grid = product_grid(product)
     asked, band = _PROBABILITY[feature.layer]
@@ -153,6 +166,44 @@ def explain_feature(
     return _polygon_report(feature, explained)
 
 
+def _explain_building(
+    product: Product,
+    feature: ProductFeature,
+    ref: CardRef,
+    scenes: Sequence[Scene],
+    *,
+    device: str,
+    progress: ProgressReceiver,
+) -> FeatureReport:
+    """Return why a building has its grade."""
+    if ref.card.task is not Task.DAMAGE:
+        raise RequestInvalid(
+            f"{feature.id} is a building without a grade ({feature.properties['reason']}), and "
+            f"{ref.card.name} maps pixels; give the id of a feature of {', '.join(_PROBABILITY)}"
+        )
+    request, grid = product.manifest["request"], product_grid(product)
+    path = product.folder / "layers" / f"{_BUILDINGS}.geojson"
+    features = json.loads(path.read_bytes())["features"]
+    outlines = np.array([shapely.geometry.shape(each["geometry"]) for each in features])
+    explanation = explain_building(
+        load_model(ref, "grades", device=device),
+        pair_of(ref.card, scenes, Preference(request["prefer"])),
+        grid,
+        Buildings.on(grid, outlines),
+        feature.number,
+        given=request.get("buildings") is not None,
+        checked=request["domain_check"],
+        progress=progress,
+    )
+    return _building_report(
+        BuildingPicture(
+            feature.id, feature.properties["damage_gra"], feature.outline(crs_of(grid)),
+            product.product_id, explanation,
+        ),
+        feature,
+    )  # fmt: skip
+
+
 def find_feature(product: Product, feature_id: str) -> ProductFeature:
     """Return a feature that can be explained, by its `id`.
 
@@ -175,6 +226,8 @@ def find_feature(product: Product, feature_id: str) -> ProductFeature:
 
 
 def _require_explainable(feature: ProductFeature) -> None:
+    if feature.layer == _BUILDINGS:
+        return
     if feature.layer not in _PROBABILITY:
         raise RequestInvalid(
             f"{feature.id} is a feature of {feature.layer}, which is not made by a model; give the "
@@ -243,6 +296,46 @@ def _polygon_report(feature: ProductFeature, explained: PolygonPicture) -> Featu
         for effect in explanation.occlusions
     ]
     return FeatureReport(figures, rows, sentence, partial(draw_polygon_picture, explained))
+
+
+def _building_report(picture: BuildingPicture, feature: ProductFeature) -> FeatureReport:
+    explanation = picture.explanation
+    card, terms = explanation.card, explanation.contributions
+    figures = {
+        **_heading(feature, picture.product_id),
+        "damage_gra": picture.published,
+        "reason": feature.properties["reason"],
+        "model": {"name": card.name, "version": card.version, "digest": card.digest},
+        "grade": explanation.grade,
+        "probabilities": dict(explanation.probabilities),
+        "logits": dict(terms.logits) if terms else {},
+        "intercepts": dict(terms.intercepts) if terms else {},
+        "features": [asdict(each) for each in explanation.features],
+        "attributions": [
+            {"image": each.image, "log_odds": each.total, "bands": dict(each.bands)}
+            for each in explanation.attributions
+        ],
+    }
+    shown = ", ".join(f"{name} {share:.0%}" for name, share in explanation.probabilities.items())
+    sentence = f"{picture.published}; computed again: {explanation.grade} ({shown})"
+    return FeatureReport(
+        figures, _building_rows(explanation), sentence, partial(draw_building_picture, picture)
+    )
+
+
+def _building_rows(explanation: BuildingExplanation) -> list[dict[str, Any]]:
+    """Return what adds most to the log odds of major damage or worse."""
+    column = "adds to the log odds of damage"
+    return [
+        {
+            "feature": each.feature,
+            "before": _figure(each.before),
+            "after": _figure(each.after),
+            "mean of training": _figure(each.mean),
+            column: f"{each.contributions['damaged']:+.2f}",
+        }
+        for each in explanation.features[:MOST_FEATURES]
+    ] or [{"image": each.image, column: f"{each.total:+.2f}"} for each in explanation.attributions]
 
 
 def _heading(feature: ProductFeature, product_id: str) -> dict[str, Any]:
