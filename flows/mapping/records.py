@@ -53,7 +53,8 @@ class Published:
         Args:
             place: where it lies, a folder or a URL.
         """
-        from flows.reports.summary import PhotoSummary, photos_markdown, summary_markdown  # noqa: PLC0415 (lists need no summary)
+        from flows.reports.markdown import photos_markdown, summary_markdown  # noqa: PLC0415 (lists need no summary)
+        from flows.reports.summary import PhotoSummary  # noqa: PLC0415 (the same)
 
         if isinstance(self.summary, PhotoSummary):
             return photos_markdown(self.summary, product=place)

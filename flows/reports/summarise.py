@@ -1,11 +1,6 @@
-"""What a product found, gathered from its plan, its pixels and its layers.
+"""The summary of a product, gathered from its plan, its pixels and its layers."""
 
-How a product's model was held against a detector and its own domain, in numbers and words.
-
-What a product says of buildings and damaged ground that a network found, as sentences.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,7 +8,7 @@ import pandas as pd
 
 from flows.reports.summary import (
     ClassFound,
-    DetectorBeside,
+    CrossCheckUsed,
     ModelUsed,
     NotAnalysed,
     SceneUsed,
@@ -25,7 +20,7 @@ from geo.scenes.scene import Phase, Scene
 from geo.vector.features import LayersRecord
 from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.schema import DAMAGE_GRA
-from models.cards.card import ModelCard, Score
+from models.cards.card import ModelCard
 from models.cards.selection import unmasked_notes
 from models.damage.detection import REACH_M
 from models.inference.map_scenes import Mapped
@@ -36,112 +31,11 @@ if TYPE_CHECKING:
     from flows.mapping.plan import MapPlan
 
 
-def found_notes(plan: "MapPlan", buildings: "BuildingsRecord | None") -> list[str]:
-    """Return who found buildings and damaged ground, and how well it was measured to do so."""
-    if buildings is None or plan.finder is None:
-        return []
-    card = plan.finder.card
-    notes = []
-    if buildings.found is not None:
-        notes.append(_building_rows(card, buildings.found))
-    if plan.request.damaged_areas:
-        notes.append(_ground(card, plan.min_area_m2))
-    return [*notes, f"{card.name}: {card.limits[0]}"]
-
-
-def _building_rows(card: ModelCard, count: int) -> str:
-    scores = _scores(card, "f1_localisation")
-    measured = f"F1 of its building pixels {_listed(scores)}" if scores else _never(card)
-    return (
-        f"{count} building outlines were found in the images by {card.name} "
-        f"{card.digest[:12]}; they are of no cadastre ({measured}): houses are missed, run into "
-        "each other or are none, and the counts with them"
-    )
-
-
-def _ground(card: ModelCard, min_area_m2: float) -> str:
-    scores = _scores(card, "iou_ground")
-    measured = f"IoU of damaged ground {_listed(scores)}" if scores else _never(card)
-    return (
-        f"damaged areas are ground of at least {min_area_m2:g} m2 where {card.name} calls what is "
-        f"or was built within some {REACH_M:g} m damaged ({measured}); ground outside of them is "
-        "not called sound, and debris far from buildings is not seen"
-    )
-
-
-def _scores(card: ModelCard, measure: str) -> list[Score]:
-    """Return the scores of these very weights, without those of the same training elsewhere."""
-    return [s for s in card.scores if s.measure == measure and s.trainings_differ_in is None]
-
-
-def _listed(scores: Sequence[Score]) -> str:
-    told = ", ".join(f"{score.value:.2f} on {score.dataset} {score.split}" for score in scores)
-    return f"where it did not learn: {told}"
-
-
-def _never(card: ModelCard) -> str:
-    return f"how well {card.name} does so was not measured"
-
-
-def detector_beside(mapped: Mapped) -> DetectorBeside | None:
-    """Return what the detector that was run beside the model said; None where none was."""
-    if mapped.cross_checked_by is None:
-        return None
-    total = sum(mapped.label_pixels.values())
-    agreeing, differing, contradicting = (
-        mapped.cross_check_pixels[verdict]
-        for verdict in (CrossCheck.AGREES, CrossCheck.DIFFERS, CrossCheck.CONTRADICTS)
-    )
-    kept = agreeing + differing
-    return DetectorBeside(
-        name=mapped.cross_checked_by,
-        compared_share=(kept + contradicting) / total,
-        differing_share=differing / kept if kept else 0,
-        withdrawn_share=contradicting / total,
-    )
-
-
-def trust_notes(plan: "MapPlan", mapped: Mapped) -> list[str]:
-    """Return, as sentences, whether the model was checked, and what came of it.
-
-    What was left out as far from its domain is in the notes of the statistics.
-    """
-    ref = plan.choice.ref
-    if plan.choice.grader is not None:
-        return [] if plan.request.domain_check else [_unchecked(plan.choice.name)]
-    if ref is None or ref.card.domain is None:
-        return []
-    if not plan.request.domain_check:
-        return [
-            f"the imagery was not held against what {ref.card.name} learned from, nor its answer "
-            "against a detector, as asked"
-        ]
-    beside = detector_beside(mapped)
-    if beside is None:
-        return []
-    if not beside.compared_share:
-        return [f"{beside.name} was run beside {ref.card.name} and had no answer to compare"]
-    said = (
-        f"{beside.name} was run beside {ref.card.name} as a check: the two differ on "
-        f"{share_text(beside.differing_share)} of the pixels that both answered"
-    )
-    if beside.withdrawn_share:
-        said += (
-            f", and on a further {share_text(beside.withdrawn_share)} of the area they contradict "
-            "each other, which was therefore not analysed"
-        )
-    return [said]
-
-
-def _unchecked(name: str) -> str:
-    return f"imagery and buildings were not held against what {name} learned from, as asked"
-
-
 Frames: TypeAlias = Mapping[str, pd.DataFrame]
 """The layers of a product by name, without their geometry."""
 _FOUND_IN = ("observed_event", "hydrography")
-_SEEN = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
-"""Labels of pixels that were seen, whether or not they could be analysed."""
+_OBSERVED = frozenset(Label) - set(REASONS) | {Label.OUT_OF_DOMAIN, Label.NO_MODEL}
+"""Labels of pixels that were observed, whether or not they could be analysed."""
 
 
 def summarise(
@@ -154,7 +48,7 @@ def summarise(
     """Return the summary of a product."""
     total = sum(mapped.label_pixels.values())
     analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
-    seen = sum(n for label, n in mapped.label_pixels.items() if label in _SEEN)
+    observed = sum(n for label, n in mapped.label_pixels.items() if label in _OBSERVED)
     request = plan.request
     return Summary(
         event_id=request.event,
@@ -162,8 +56,8 @@ def summarise(
         hazard=request.hazard,
         product_id=plan.product_id,
         area_km2=round(plan.area.area_km2, 6),
-        observed_km2=round(plan.area.area_km2 * seen / total, 6),
-        observed_share=seen / total,
+        observed_km2=round(plan.area.area_km2 * observed / total, 6),
+        observed_share=observed / total,
         analysed_share=analysed / total,
         classes=_classes(plan, layers, frames),
         not_analysed=_not_analysed(frames["not_analysed"], mapped, total),
@@ -174,13 +68,13 @@ def summarise(
         buildings_not_analysed=_reasons(frames["built_up"]),
         scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
         model=_model(plan),
-        beside=detector_beside(mapped),
+        cross_check=_cross_check(mapped),
         notes=_notes(plan, mapped, buildings, layers),
     )
 
 
 def _classes(plan: "MapPlan", layers: LayersRecord, frames: Frames) -> tuple[ClassFound, ...]:
-    """Return what was found of each class, and zero of those that were looked for in vain."""
+    """Return what was found of each class, and zero where none was."""
     pixel_ha = abs(plan.geobox.resolution.x * plan.geobox.resolution.y) / 1e4
     names = {**NOTATION, Label.EVENT: plan.event}
     below = {
@@ -194,7 +88,7 @@ def _classes(plan: "MapPlan", layers: LayersRecord, frames: Frames) -> tuple[Cla
         for notation, group in frames[layer].groupby("notation", sort=True)
     }
     nothing = frames["observed_event"].iloc[:0]
-    for layer, label in _looked_for(plan):
+    for layer, label in _wanted(plan):
         found.setdefault((layer, names[label]), nothing)
     return tuple(
         ClassFound(
@@ -209,8 +103,8 @@ def _classes(plan: "MapPlan", layers: LayersRecord, frames: Frames) -> tuple[Cla
     )
 
 
-def _looked_for(plan: "MapPlan") -> tuple[tuple[str, Label], ...]:
-    """Return layer and label of what a product always has a figure for."""
+def _wanted(plan: "MapPlan") -> tuple[tuple[str, Label], ...]:
+    """Return layer and label of the classes that the model can find."""
     if plan.choice.grader is not None:
         return (("observed_event", Label.EVENT),) if plan.request.damaged_areas else ()
     if plan.choice.ref is None:
@@ -246,8 +140,8 @@ def _not_analysed(frame: pd.DataFrame, mapped: Mapped, total: int) -> tuple[NotA
 def _buildings(frame: pd.DataFrame, *, all_grades: bool) -> dict[str, int]:
     """Return the number by grade; where buildings were graded, also of grades that none has."""
     counts = frame["damage_gra"].value_counts().sort_index()
-    looked_for = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
-    return looked_for | {str(grade): int(number) for grade, number in counts.items()}
+    every = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
+    return every | {str(grade): int(number) for grade, number in counts.items()}
 
 
 def _reasons(frame: pd.DataFrame) -> dict[str, int]:
@@ -288,14 +182,20 @@ def _notes(
 ) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
     placed = buildings.notes if buildings else ()
-    found = found_notes(plan, buildings)
-    notes = [*plan.notes, *found, *placed, *unmasked_notes(plan.clouds), *trust_notes(plan, mapped)]
+    found = _detection_notes(plan, buildings)
+    notes = [
+        *plan.notes,
+        *found,
+        *placed,
+        *unmasked_notes(plan.clouds),
+        *_check_notes(plan, mapped),
+    ]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)
     if Label.UNDATED_WATER in mapped.label_pixels:
         notes.append(
             "part of the water has no image before the event: flood and standing water could "
-            "not be told apart there"
+            "not be distinguished there"
         )
     for phase, statistics in mapped.statistics.items():
         notes += [
@@ -308,3 +208,85 @@ def _notes(
     if unused:
         notes.append(f"no pixel was taken from {', '.join(unused)}")
     return tuple(dict.fromkeys([*notes, *layers.notes]))
+
+
+def _detection_notes(plan: "MapPlan", buildings: "BuildingsRecord | None") -> list[str]:
+    """Return which network found buildings and damaged ground, and its measured accuracy."""
+    if buildings is None or plan.finder is None:
+        return []
+    card = plan.finder.card
+    notes = []
+    if buildings.found is not None:
+        accuracy = _accuracy(card, "f1_localisation", "F1 of building pixels")
+        notes.append(
+            f"{buildings.found} building outlines were found in the images by {card.name} "
+            f"{card.digest[:12]} ({accuracy}): some houses are missed, merged or wrong, so their "
+            "number is approximate"
+        )
+    if plan.request.damaged_areas:
+        accuracy = _accuracy(card, "iou_ground", "IoU of damaged ground")
+        notes.append(
+            f"damaged areas are ground of at least {plan.min_area_m2:g} m2 where {card.name} finds "
+            f"damage within some {REACH_M:g} m ({accuracy}); other ground may be damaged, too, and "
+            "debris far from buildings is not detected"
+        )
+    return [*notes, f"{card.name}: {card.limits[0]}"]
+
+
+def _accuracy(card: ModelCard, measure: str, title: str) -> str:
+    """Return the scores of these very weights, without those of the same training elsewhere."""
+    scores = ", ".join(
+        f"{score.value:.2f} on {score.dataset} {score.split}"
+        for score in card.scores
+        if score.measure == measure and score.trainings_differ_in is None
+    )
+    return f"{title} outside its training data: {scores}" if scores else f"{title} was not measured"
+
+
+def _cross_check(mapped: Mapped) -> CrossCheckUsed | None:
+    """Return how the answers of a detector and of the model differ; None without a detector."""
+    if mapped.cross_checked_by is None:
+        return None
+    total = sum(mapped.label_pixels.values())
+    agreeing, differing, contradicting = (
+        mapped.cross_check_pixels[verdict]
+        for verdict in (CrossCheck.AGREES, CrossCheck.DIFFERS, CrossCheck.CONTRADICTS)
+    )
+    kept = agreeing + differing
+    return CrossCheckUsed(
+        detector=mapped.cross_checked_by,
+        compared_share=(kept + contradicting) / total,
+        differing_share=differing / kept if kept else 0,
+        withdrawn_share=contradicting / total,
+    )
+
+
+def _check_notes(plan: "MapPlan", mapped: Mapped) -> list[str]:
+    """Return whether the model's answer was checked, and with what result.
+
+    Scenes outside its domain are in the notes of the statistics.
+    """
+    ref, name = plan.choice.ref, plan.choice.name
+    if ref is None or (plan.choice.grader is None and ref.card.domain is None):
+        return []
+    if not plan.request.domain_check:
+        return [
+            f"the domain check was turned off: the imagery may be unlike what {name} was trained on"
+        ]
+    check = _cross_check(mapped)
+    if plan.choice.grader is not None or check is None:
+        return []
+    if not check.compared_share:
+        return [
+            f"{name} could not be cross-checked: {check.detector} classified none of its pixels"
+        ]
+    note = (
+        f"cross-check of {name} with {check.detector}: they differ on "
+        f"{share_text(check.differing_share)} of the pixels that both classified"
+    )
+    if check.withdrawn_share:
+        note += (
+            f"; a further {share_text(check.withdrawn_share)} of the area, where they contradict "
+            "each other, was not analysed"
+        )
+    return [note]

@@ -13,8 +13,8 @@ from flows.config import Settings
 from flows.mapping.map_run import map_event
 from flows.mapping.plan import find_scenes, make_plan
 from flows.mapping.records import Published
+from flows.reports.markdown import summary_markdown
 from flows.reports.progress import QuietProgress
-from flows.reports.summary import summary_markdown
 from flows.request import MapRequest, make_request
 from geo.errors import TimeUnknown
 from geo.raster.classify import Label

@@ -113,9 +113,9 @@ def test_imagery_in_the_domain_is_mapped_as_without_the_check(
     np.testing.assert_array_equal(labels(checked), labels(unchecked))
     assert checked.product_id != unchecked.product_id
     assert OUT not in reasons(checked)
-    assert checked.summary.beside is not None
-    assert checked.summary.beside.name == "sar-change-vv"
-    assert any("the two differ on" in note for note in checked.summary.notes)
+    assert checked.summary.cross_check is not None
+    assert checked.summary.cross_check.detector == "sar-change-vv"
+    assert any("they differ on" in note for note in checked.summary.notes)
 
 
 def test_a_far_scene_gives_no_flood_and_says_why(tmp_path: Path, settings: Settings) -> None:
@@ -141,8 +141,8 @@ def test_what_is_asked_for_all_the_same_is_mapped_and_recorded(
     images = {p: [optical(tmp_path, p, scale=3)] for p in DAYS}
     product = mapped(tmp_path, settings, **images, domain_check=False)
     assert (labels(product) == Label.EVENT).all()
-    assert product.summary.beside is None
-    assert any("as asked" in note for note in product.summary.notes)
+    assert product.summary.cross_check is None
+    assert any("domain check was turned off" in note for note in product.summary.notes)
     manifest = json.loads((product.folder / "manifest.json").read_text())
     assert manifest["request"]["domain_check"] is False
 

@@ -151,9 +151,9 @@ def test_the_product_says_who_found_them(published: Published, town: Town) -> No
     assert summary.buildings_found == count == sum(summary.buildings.values())
     notes = " ".join(summary.notes)
     assert f"{count} building outlines were found in the images by sees-roofs" in notes
-    assert "how well sees-roofs does so was not measured" in notes
+    assert "F1 of building pixels was not measured" in notes
     assert "sees-roofs: It knows nothing." in notes
-    assert "at least 300 m2" in notes and "not called sound" in notes
+    assert "at least 300 m2" in notes and "other ground may be damaged, too" in notes
     assert "the image after lies 3.6 m" in notes and "the footprints lie" not in notes
     assert [(c.notation, c.layer) for c in summary.classes] == [("Damaged area", "observed_event")]
     manifest = json.loads((published.folder / "manifest.json").read_text())

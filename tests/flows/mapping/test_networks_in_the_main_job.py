@@ -242,7 +242,7 @@ def test_the_product_says_what_was_missing(
     assert [found.notation for found in summary.classes] == ["Flooded area or standing water"]
     for what in ("Sentinel-1 before", "Sentinel-2 before", "Sentinel-2 after"):
         assert any(note.startswith(f"mapped without {what} the event: ") for note in summary.notes)
-    assert any("could not be told apart" in note for note in summary.notes)
+    assert any("could not be distinguished" in note for note in summary.notes)
     manifest = json.loads((published.folder / "manifest.json").read_text())
     assert manifest["cost"]["views"] == 1
     assert manifest["scenes"][0]["backscatter"] == "sigma0"

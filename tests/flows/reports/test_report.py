@@ -11,13 +11,13 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
 from flows.drawing.map import legend_numbers, map_facts
+from flows.reports.markdown import summary_markdown
 from flows.reports.summary import (
     ClassFound,
     ModelUsed,
     NotAnalysed,
     SceneUsed,
     Summary,
-    summary_markdown,
 )
 from flows.reports.text import dates_text, escaped, km2_text, one_line, share_text
 from geo.scenes.scene import Phase
@@ -77,7 +77,7 @@ def texts(markdown: str) -> list[str]:
     return [token.content for token in tokens if token.type == "text"]
 
 
-def test_the_report_says_what_was_found_and_what_was_not_seen() -> None:
+def test_the_report_says_what_was_found_and_what_was_not_analysed() -> None:
     text = summary_markdown(a_summary(), product="/srv/store/events/ebro-2019/products/0f3a9c")
     assert "# Ebro flood" in text
     assert (
@@ -96,7 +96,7 @@ def test_the_report_says_what_was_found_and_what_was_not_seen() -> None:
     assert text.endswith("\n\n    /srv/store/events/ebro-2019/products/0f3a9c\n")
 
 
-def test_the_report_says_whose_masks_of_clouds_were_used() -> None:
+def test_the_report_names_the_cloud_masks() -> None:
     def scene(name: str, clouds: str | None) -> SceneUsed:
         return SceneUsed(
             id=name, phase=Phase.AFTER, sensor="s", taken=None, used_share=1, clouds=clouds
@@ -106,19 +106,19 @@ def test_the_report_says_whose_masks_of_clouds_were_used() -> None:
     masks["d"] = masks["a"]
     scenes = tuple(scene(name, clouds) for name, clouds in masks.items())
     text = summary_markdown(a_summary(scenes=scenes), product="store")
-    said = "masked by csmask-6b-l2a 1.0.0 in a, d; by the provider's scl in b."
-    assert f"Clouds and their shadows were {said}" in text
+    sentence = "masked by csmask-6b-l2a 1.0.0 in a, d; by the provider's scl in b."
+    assert f"Clouds and their shadows were {sentence}" in text
     assert "Clouds" not in summary_markdown(a_summary(), product="store")
 
 
-def test_nothing_found_is_said_of_the_part_that_was_seen() -> None:
+def test_that_nothing_was_found_holds_for_what_was_analysed() -> None:
     text = summary_markdown(a_summary(classes=()), product="store")
     assert "No trace of the event was found in the part of the area that was analysed." in text
 
 
-def test_without_a_model_nothing_is_said_of_the_event() -> None:
+def test_without_a_model_the_event_is_not_shown() -> None:
     text = summary_markdown(a_summary(classes=(), model=None), product="store")
-    assert "No model was run, so nothing is said of where the event is." in text
+    assert "No model was run, so the product does not show where the event is." in text
     assert "No trace" not in text
 
 
