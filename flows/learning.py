@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from flows.config import RequestInvalid, Settings
 from flows.mapping.plan import MapPlan, find_scenes, make_plan
 from flows.mapping.steps import given_footprints
 from flows.reports.progress import Meter, Progress
-from flows.request import IMAGERY, MapRequest, Spec, comma_separated, make_request
+from flows.request import MapRequest, Spec, comma_separated, described, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.scenes.source import Clouds, Preference
 from models.adaptation.adapt import (
@@ -49,11 +49,8 @@ from models.training.train_regression import train_regression
 if TYPE_CHECKING:
     from models.training.config import TrainingConfig
 
-_MODEL: dict[str, Any] = {"group": "Model"}
-_LABELS: dict[str, Any] = {"group": "Labels"}
-_DATA: dict[str, Any] = {"group": "Data"}
+_MODEL, _LABELS, _DATA = "Model", "Labels", "Data"
 _OF_MAP: dict[str, Any] = MapRequest.model_fields
-_DEVICE: Any = _OF_MAP["device"]
 
 
 class TrainRequest(BaseModel):
@@ -61,9 +58,11 @@ class TrainRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    config: Path = Field(description="TOML or JSON")
-    out: Path = Field(description="Folder of the card, the weights, the log and the checkpoint")
-    root: Path | None = Field(default=None, description="Folder of the data, if not the config's")
+    config: Path = described("TOML or JSON", group=_MODEL)
+    out: Path = described(
+        "Folder of the card, the weights, the log and the checkpoint", group=_MODEL
+    )
+    root: Path | None = described("Folder of the data, if not the config's", None, group=_DATA)
 
 
 class EvaluateRequest(BaseModel):
@@ -71,43 +70,29 @@ class EvaluateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: tuple[str, ...] = Field(
-        min_length=1,
-        description="Name or folder of a model; repeated: pooled, with mean and spread",
-        json_schema_extra={"option": "model", **_MODEL},
+    models: tuple[str, ...] = described(
+        "Name or folder of a model; repeated: pooled, with mean and spread", group=_MODEL,
+        option="model", min_length=1,
+    )  # fmt: skip
+    dataset: Kind = described("Layout of the data", group=_DATA)
+    root: Path = described("Folder of the data", group=_DATA)
+    split: str = described(
+        "train, test, fold-0-of-5, all, or left-out: as the card says", ALL, group=_DATA
     )
-    dataset: Kind = Field(description="Layout of the data", json_schema_extra=_DATA)
-    root: Path = Field(description="Folder of the data", json_schema_extra=_DATA)
-    split: str = Field(
-        default=ALL,
-        description="train, test, fold-0-of-5, all, or left-out: as the card says",
-        json_schema_extra=_DATA,
+    drop: tuple[str, ...] = described("Image that it is not given", (), group=_MODEL)
+    sensor: str = described("Sensor of pairs", PICTURES.sensor, group=_DATA)
+    bands: Annotated[tuple[str, ...], BeforeValidator(comma_separated)] = described(
+        "Bands of pairs, in the order of the files, comma-separated", PICTURES.bands,
+        group=_DATA, one_value=True,
+    )  # fmt: skip
+    block: int = described("Pairs with near numbers in a group", 1, group=_DATA, ge=1)
+    groups: Path | None = described(
+        "CSV of stem and group of pairs, instead of --block", None, group=_DATA
     )
-    drop: tuple[str, ...] = Field(
-        default=(), description="Image that it is not given", json_schema_extra=_MODEL
+    by: Detail | None = described(
+        "List the counts and scores of each group or tile, too", None, group=_DATA
     )
-    sensor: str = Field(
-        default=PICTURES.sensor, description="Sensor of pairs", json_schema_extra=_DATA
-    )
-    bands: Annotated[tuple[str, ...], BeforeValidator(comma_separated)] = Field(
-        default=PICTURES.bands,
-        description="Bands of pairs, in the order of the files, comma-separated",
-        json_schema_extra={"one_value": True, **_DATA},
-    )
-    block: int = Field(
-        default=1, ge=1, description="Pairs with near numbers in a group", json_schema_extra=_DATA
-    )
-    groups: Path | None = Field(
-        default=None,
-        description="CSV of stem and group of pairs, instead of --block",
-        json_schema_extra=_DATA,
-    )
-    by: Detail | None = Field(
-        default=None,
-        description="List the counts and scores of each group or tile, too",
-        json_schema_extra=_DATA,
-    )
-    device: str = _DEVICE
+    device: str = _OF_MAP["device"]
 
     @property
     def options(self) -> SetOptions:
@@ -127,29 +112,20 @@ class PageRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="Name or folder of a model", json_schema_extra=_MODEL)
-    root: Path = Field(
-        description="Folder that holds the folders of the data", json_schema_extra=_DATA
+    model: str = described("Name or folder of a model", group=_MODEL)
+    root: Path = described("Folder that holds the folders of the data", group=_DATA)
+    plan: Path | None = described(
+        "TOML of the data; default: page.toml beside the card", None, group=_DATA
     )
-    plan: Path | None = Field(
-        default=None,
-        description="TOML of the data; default: page.toml beside the card",
-        json_schema_extra=_DATA,
+    out: Path | None = described("Default: the folder of the model", None, group=_MODEL)
+    seeds: tuple[Path, ...] = described(
+        "The same training with another seed; may be repeated", (), group=_DATA, option="seed"
     )
-    out: Path | None = Field(
-        default=None, description="Default: the folder of the model", json_schema_extra=_MODEL
-    )
-    seeds: tuple[Path, ...] = Field(
-        default=(),
-        description="The same training with another seed; may be repeated",
-        json_schema_extra={"option": "seed", **_DATA},
-    )
-    folds: tuple[Path, ...] = Field(
-        default=(),
-        description="A training that left out another fold; repeated for every fold",
-        json_schema_extra={"option": "fold", **_DATA},
-    )
-    device: str = _DEVICE
+    folds: tuple[Path, ...] = described(
+        "A training that left out another fold; repeated for every fold", (), group=_DATA,
+        option="fold",
+    )  # fmt: skip
+    device: str = _OF_MAP["device"]
 
 
 def train_model(request: TrainRequest, progress: Progress) -> ModelCard:
@@ -246,41 +222,31 @@ class AdaptRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(
-        description="Name or folder of a network, or of a regression on buildings",
-        json_schema_extra=_MODEL,
+    model: str = described(
+        "Name or folder of a network, or of a regression on buildings", group=_MODEL
     )
-    labels: Path = Field(
-        description="Polygons with damage_gra (buildings) or notation (floods), as QGIS saves them",
-        json_schema_extra=_LABELS,
+    labels: Path = described(
+        "Polygons with damage_gra (buildings) or notation (floods), as QGIS saves them",
+        group=_LABELS,
     )
-    out: Path = Field(description="Folder of the new model", json_schema_extra=_MODEL)
-    name: str | None = Field(
-        default=None,
+    out: Path = described("Folder of the new model", group=_MODEL)
+    name: str | None = described(
+        "Name of the new model; without one, the parent's and -adapted", None, group=_MODEL,
         pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
-        description="Name of the new model; without one, the parent's and -adapted",
-        json_schema_extra=_MODEL,
+    )  # fmt: skip
+    buildings: Path | None = described(
+        "All footprints, where the labels are of some of them", None, group=_LABELS
     )
-    buildings: Path | None = Field(
-        default=None,
-        description="All footprints, where the labels are of some of them",
-        json_schema_extra=_LABELS,
-    )
-    area: str | None = Field(
-        default=None,
-        description="Area whose labels are used: west,south,east,north, GeoJSON, or a file of it",
-        json_schema_extra=_LABELS,
-    )
-    before: tuple[Spec, ...] = Field(
-        default=(), description="Imagery before the event", json_schema_extra=IMAGERY
-    )
-    after: tuple[Spec, ...] = Field(
-        min_length=1, description="Imagery after the event", json_schema_extra=IMAGERY
-    )
+    area: str | None = described(
+        "Area whose labels are used: west,south,east,north, GeoJSON, or a file of it", None,
+        group=_LABELS,
+    )  # fmt: skip
+    before: tuple[Spec, ...] = _OF_MAP["before"]
+    after: tuple[Spec, ...] = _OF_MAP["after"]
     prefer: Preference = _OF_MAP["prefer"]
     clouds: Clouds = _OF_MAP["clouds"]
     domain_check: bool = _OF_MAP["domain_check"]
-    device: str = _DEVICE
+    device: str = _OF_MAP["device"]
 
     def as_map(self, card: ModelCard) -> MapRequest:
         """Return the map whose imagery, grid and buildings are learned from."""

@@ -1,8 +1,6 @@
 """MapRequest: the flow's parameter, the command line's options, the JSON file and the UI's form.
 
 A field is declared once, here: `flows.cli.options` makes an option of it and Prefect a form.
-`json_schema_extra` says under which heading it stands (`group`) and, where it is not its name
-without the unit, what its option is called (`option`).
 """
 
 import difflib
@@ -36,21 +34,39 @@ from geo.vector.hazards import Hazard
 
 _AREA_FILES = (".geojson", ".json")
 _EVENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
-EVENT: dict[str, Any] = {"group": "Event"}
-IMAGERY: dict[str, Any] = {"group": "Imagery"}
-ANALYSIS: dict[str, Any] = {"group": "Analysis"}
-MAP: dict[str, Any] = {"group": "Map"}
+EVENT, IMAGERY, ANALYSIS, MAP = "Event", "Imagery", "Analysis", "Map"
+"""Headings of the fields in the help of the command line and in the form."""
 
 Request = TypeVar("Request", bound=BaseModel)
 
 
-def event_slug(text: str) -> str:
+_SHOWN = ("group", "option", "phase_option", "one_value")
+
+
+def described(text: str, default: Any = ..., **more: Any) -> Any:
+    """Return a field of a request with its help.
+
+    Args:
+        text: the help, without a full stop.
+        default: none where the field is required.
+        more: `group`, its heading; `option`, the name of its option if not its own;
+            `phase_option`, the ending of one option for each of before and after; `one_value`,
+            a list in one word; and what `pydantic.Field` takes.
+    """
+    shown = {key: more.pop(key) for key in _SHOWN if key in more}
+    if "default_factory" not in more:
+        more["default"] = default
+    return Field(description=text, json_schema_extra=shown, **more)
+
+
+def event_slug(text: Any) -> Any:
     """Return the name of an event as its folder is called: "Drava 2024" gives drava-2024.
 
     Raises:
         ValueError: for a path, and where no letter or digit is left.
     """
+    if not isinstance(text, str):
+        return text
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:64].rstrip("-_")
     if "/" in text or "\\" in text or not slug:
@@ -82,43 +98,30 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    path: str = Field(
-        min_length=1,
-        description="A GeoTIFF, a folder or glob of them, a tile tree z/x/y, or photos (after)",
+    path: str = described(
+        "A GeoTIFF, a folder or glob of them, a tile tree z/x/y, or photos (after)", min_length=1
     )
-    sensor: str | None = Field(default=None, description=f"One of {', '.join(sorted(SENSORS))}")
-    bands: Annotated[tuple[str, ...] | None, BeforeValidator(comma_separated)] = Field(
-        default=None,
-        description="Names of the bands in the order of the file, comma-separated",
-        json_schema_extra={"one_value": True},
+    sensor: str | None = described(f"One of {', '.join(sorted(SENSORS))}", None)
+    bands: Annotated[tuple[str, ...] | None, BeforeValidator(comma_separated)] = described(
+        "Names of the bands in the order of the file, comma-separated", None, one_value=True
     )
-    units: Units | None = Field(default=None, description="How the values are stored")
-    taken: Annotated[datetime | None, BeforeValidator(_time)] = Field(
-        default=None,
-        description="When the images were taken, UTC",
-        json_schema_extra={"phase_option": "date"},
+    units: Units | None = described("How the values are stored", None)
+    taken: Annotated[datetime | None, BeforeValidator(_time)] = described(
+        "When the images were taken, UTC", None, phase_option="date"
     )
-    baseline: str | None = Field(
-        default=None, description="Sentinel-2 processing baseline, such as 05.10"
+    baseline: str | None = described("Sentinel-2 processing baseline, such as 05.10", None)
+    cloud_cover: float | None = described(
+        "Share of cloud in the images, per cent; for --prefer least-cloudy", None,
+        ge=0, le=100, phase_option="cloud-cover",
+    )  # fmt: skip
+    backscatter: Backscatter | None = described("What radar images hold", None)
+    crs: str | None = described(
+        "CRS of images that state none, such as EPSG:32633", None, option="source-crs"
     )
-    cloud_cover: float | None = Field(
-        default=None,
-        ge=0,
-        le=100,
-        description="Share of cloud in the images, per cent; for --prefer least-cloudy",
-        json_schema_extra={"phase_option": "cloud-cover"},
-    )
-    backscatter: Backscatter | None = Field(default=None, description="What radar images hold")
-    crs: str | None = Field(
-        default=None,
-        description="CRS of images that state none, such as EPSG:32633",
-        json_schema_extra={"option": "source-crs"},
-    )
-    rows: Rows | None = Field(
-        default=None,
-        description="From where a tile tree z/x/y counts its rows: north (XYZ) or south (TMS)",
-        json_schema_extra={"option": "tile-rows"},
-    )
+    rows: Rows | None = described(
+        "From where a tile tree z/x/y counts its rows: north (XYZ) or south (TMS)", None,
+        option="tile-rows",
+    )  # fmt: skip
 
     def as_source(self) -> Source:
         """Return it as `geo` takes it."""
@@ -138,100 +141,61 @@ class MapRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    event: Annotated[str, BeforeValidator(lambda v: event_slug(v) if isinstance(v, str) else v)] = (
-        Field(
-            description="Short name of the event, which names its folder: a-z, digits, - and _",
-            json_schema_extra=EVENT,
-        )
+    event: Annotated[str, BeforeValidator(event_slug)] = described(
+        "Short name of the event, which names its folder: a-z, digits, - and _", group=EVENT
     )
-    name: str | None = Field(
-        default=None, max_length=200, description="Title of the map", json_schema_extra=EVENT
+    name: str | None = described("Title of the map", None, group=EVENT, max_length=200)
+    hazard: Hazard = described("What happened", group=EVENT)
+    area: str | dict[str, Any] | tuple[float, float, float, float] | None = described(
+        "Area of interest: a box west,south,east,north, GeoJSON, or a file of it; without one, "
+        "the footprint of the after scenes", None, group=EVENT,
+    )  # fmt: skip
+    before: tuple[Spec, ...] = described("Imagery before the event", (), group=IMAGERY)
+    after: tuple[Spec, ...] = described("Imagery after the event", group=IMAGERY, min_length=1)
+    prefer: Preference = described(
+        "Which scene a pixel is taken from where several show it", Preference.NEWEST, group=IMAGERY
     )
-    hazard: Hazard = Field(description="What happened", json_schema_extra=EVENT)
-    area: str | dict[str, Any] | tuple[float, float, float, float] | None = Field(
-        default=None,
-        description="Area of interest: a box west,south,east,north, GeoJSON, or a file of it; "
-        "without one, the footprint of the after scenes",
-        json_schema_extra=EVENT,
-    )
-    before: tuple[Spec, ...] = Field(
-        default=(), description="Imagery before the event", json_schema_extra=IMAGERY
-    )
-    after: tuple[Spec, ...] = Field(
-        min_length=1, description="Imagery after the event", json_schema_extra=IMAGERY
-    )
-    prefer: Preference = Field(
-        default=Preference.NEWEST,
-        description="Which scene a pixel is taken from where several show it",
-        json_schema_extra=IMAGERY,
-    )
-    clouds: Clouds = Field(
-        default=Clouds.AUTO,
-        description="Mask of clouds in optical scenes: the provider's, a network's, auto (the "
-        "provider's where there is one, otherwise a network's), or off",
-        json_schema_extra=IMAGERY,
-    )
-    model: str | None = Field(
-        default=None,
-        description="Name or folder of a model; without one, the first that fits; 'none' for none",
-        json_schema_extra=ANALYSIS,
-    )
-    buildings: Path | None = Field(
-        default=None,
-        description="Building footprints, a vector file",
-        json_schema_extra=ANALYSIS,
-    )
-    find_buildings: bool = Field(
-        default=False,
-        description="Find the buildings in the imagery, and grade them, where there is no file of "
-        "footprints",
-        json_schema_extra=ANALYSIS,
-    )
-    damaged_areas: bool = Field(
-        default=False,
-        description="Look for damaged ground beside the buildings: debris without footprints",
-        json_schema_extra=ANALYSIS,
-    )
-    domain_check: bool = Field(
-        default=True,
-        description="Compare the imagery with the training data of the model, and its result with "
-        "that of a detector; what fails is not analysed",
-        json_schema_extra=ANALYSIS,
-    )
-    device: str = Field(
-        default="auto",
-        pattern=DEVICE,
-        description="Where networks run: auto, cpu, cuda or cuda:N",
-        json_schema_extra=ANALYSIS,
-    )
-    store: Path = Field(
-        default_factory=lambda: Settings().store,
-        description="Folder that products are published in; without one, AFTERMAP_STORE, or store",
-        json_schema_extra=MAP,
-    )
-    resolution_m: PositiveFloat | None = Field(
-        default=None,
+    clouds: Clouds = described(
+        "Mask of clouds in optical scenes: the provider's, a network's, auto (the provider's "
+        "where there is one, otherwise a network's), or off", Clouds.AUTO, group=IMAGERY,
+    )  # fmt: skip
+    model: str | None = described(
+        "Name or folder of a model; without one, the first that fits; 'none' for none", None,
+        group=ANALYSIS,
+    )  # fmt: skip
+    buildings: Path | None = described("Building footprints, a vector file", None, group=ANALYSIS)
+    find_buildings: bool = described(
+        "Find the buildings in the imagery, and grade them, where there is no file of footprints",
+        False, group=ANALYSIS,
+    )  # fmt: skip
+    damaged_areas: bool = described(
+        "Look for damaged ground beside the buildings: debris without footprints", False,
+        group=ANALYSIS,
+    )  # fmt: skip
+    domain_check: bool = described(
+        "Compare the imagery with the training data of the model, and its result with that of a "
+        "detector; what fails is not analysed", True, group=ANALYSIS,
+    )  # fmt: skip
+    device: str = described(
+        "Where networks run: auto, cpu, cuda or cuda:N", "auto", group=ANALYSIS,
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+    )  # fmt: skip
+    store: Path = described(
+        "Folder that products are published in; without one, AFTERMAP_STORE, or store",
+        default_factory=lambda: Settings().store, group=MAP,
+    )  # fmt: skip
+    resolution_m: PositiveFloat | None = described(
+        "Pixel of the map, metres; without one, the model's or the image's", None, group=MAP,
         le=100_000,
-        description="Pixel of the map, metres; without one, the model's or the image's",
-        json_schema_extra=MAP,
+    )  # fmt: skip
+    crs: str | None = described("A projected CRS, such as EPSG:32633", None, group=MAP)
+    min_area_m2: float | None = described(
+        "Minimum mapping unit, m2; without one, ten pixels", None, group=MAP, ge=0, le=1e12
     )
-    crs: str | None = Field(
-        default=None, description="A projected CRS, such as EPSG:32633", json_schema_extra=MAP
-    )
-    min_area_m2: float | None = Field(
-        default=None,
-        ge=0,
-        le=1e12,
-        description="Minimum mapping unit, m2; without one, ten pixels",
-        json_schema_extra=MAP,
-    )
-    simplify_m: float | None = Field(
-        default=None,
-        ge=0,
-        le=100_000,
-        description="Tolerance of the outlines, metres; without one, one pixel",
-        json_schema_extra=MAP,
-    )
+    simplify_m: float | None = described(
+        "Tolerance of the outlines, metres; without one, one pixel", None, group=MAP,
+        ge=0, le=100_000,
+    )  # fmt: skip
     _notes: tuple[str, ...] = PrivateAttr(default=())
 
     @field_validator("area", mode="before")

@@ -1,19 +1,29 @@
 """Tells what Prefect keeps of its runs, and the form that it makes of a request, as JSON.
 
-`PREFECT_HOME=FOLDER python prefect_script.py` asks Prefect's own API, over the database there.
+`PREFECT_HOME=FOLDER python prefect_script.py IMAGE STORE` first runs the flow on an image that
+cannot be read, then asks Prefect's own API, over the database in that folder.
 """
 
 import json
+import sys
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools import validate
 
 from flows.mapping.flows import map_event
+from flows.request import make_request
+from geo.errors import SceneUnreadable
 
 FILLED = {"event": "drava-2024", "hazard": "flood", "after": [{"path": "after.tif"}]}
 """What somebody wrote into the form."""
+README = {
+    "event": "My Flood", "hazard": "flood", "before": ["imagery/before/S2B*.tif"],
+    "after": ["imagery/after/S2B*.tif"], "area": "17.01,50.93,17.08,50.97",
+}  # fmt: skip
+"""The request file of the README, as the parameters of a deployment: paths without more."""
 
 
 def runs(client: SyncPrefectClient) -> list[dict[str, Any]]:
@@ -28,7 +38,7 @@ def runs(client: SyncPrefectClient) -> list[dict[str, Any]]:
             "parameters": run.parameters,
             # Prefect ends the name of a task with three characters of its own.
             "tasks": [
-                (task.name.rpartition("-")[0], task.state_name)
+                (task.name.rpartition("-")[0], task.state_name, task.run_count)
                 for task in every
                 if task.flow_run_id == run.id
             ],
@@ -52,19 +62,37 @@ def refusal() -> str:
     return ""
 
 
-def main() -> None:
-    """Ask, and tell."""
+def fail(image: str, store: str) -> str:
+    """Run the flow on an image that cannot be read, and return what is said."""
+    request = make_request(**{**FILLED, "after": [image], "store": store})
+    try:
+        map_event(request, quiet=True)
+    except SceneUnreadable as error:
+        return str(error)
+    return ""
+
+
+def main(image: str, store: str) -> None:
+    """Fail, ask, and tell."""
+    said = fail(image, store)
     with get_client(sync_client=True) as client:
         kept = runs(client)
-    request = map_event.validate_parameters({"request": FILLED})["request"]
+    form = parameter_schema(map_event).model_dump()
+    validate({"request": README}, form, raise_on_error=True)
     told = {
+        "said": said,
         "runs": kept,
-        "form": parameter_schema(map_event).model_dump(),
-        "filled": request.model_dump(mode="json"),
+        "form": form,
+        "filled": map_event.validate_parameters({"request": FILLED})["request"].model_dump(
+            mode="json"
+        ),
+        "readme": map_event.validate_parameters({"request": README})["request"].model_dump(
+            mode="json"
+        ),
         "refusal": refusal(),
     }
     print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

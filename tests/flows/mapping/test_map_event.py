@@ -1,28 +1,37 @@
 """The flow `map-event` through the command line: what Prefect keeps of it, and what it says."""
 
+import base64
+import errno
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from prefect.states import Failed
 
 from flows.cli.output import quiet_prefect
+from flows.config import RequestInvalid
+from flows.mapping.flows import TASKS, passes_by_itself
 from flows.request import MapRequest
+from geo.errors import SceneUnreadable, StoreError
 from geo.scenes.sensors import Units
 from geo.store.store import LocalStore
 from geo.vector.hazards import Hazard
+from models.errors import InputsMismatch
 from tests.aftermap import Ran, aftermap
 from tests.flows.imagery import asked, radar
 
-WALK = (
-    "open-store", "find-scenes", "make-plan", "find-published", "find-buildings", "grade",
-    "map-pixels", "make-layers", "summarise", "make-rasters", "draw", "write-records", "publish",
+STEPS = (
+    "open_store", "find_scenes", "make_plan", "find_published", "assess_buildings", "map_pixels",
+    "make_layers", "make_summary", "make_rasters", "draw", "write_records", "publish",
 )  # fmt: skip
-"""The tasks of a run that publishes, in their order."""
+"""The steps of a map run that publishes, in their order."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,8 @@ class Kept:
     """A run that published, one that failed, and what Prefect tells of them afterwards."""
 
     published: Ran
-    failed: Ran
+    again: Ran
+    """The same command once more."""
     store: Path
     told: dict[str, Any]
     """What `prefect_script.py` prints."""
@@ -47,19 +57,21 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     store, home = folder / "store", folder / "home"
     image, text = radar(folder / "after.tif"), folder / "text.tif"
     text.write_text("no raster")
-    published, failed = (
-        aftermap(*_through_prefect(path), "--store", store, "--json", home=home)
-        for path in (image, text)
+    published, again = (
+        aftermap(*_through_prefect(image), "--store", store, "--json", home=home) for _ in range(2)
     )
     script = Path(__file__).with_name("prefect_script.py")
-    environment = {"PREFECT_HOME": str(home / "prefect"), "PREFECT_LOGGING_LEVEL": "CRITICAL"}
+    environment = {
+        "PREFECT_HOME": str(home / "prefect"), "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, script],
+        [sys.executable, script, text, store],
         env={**os.environ, **environment, "PYTHONPATH": str(script.parents[3])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return Kept(published, failed, store, json.loads(done.stdout))
+    return Kept(published, again, store, json.loads(done.stdout))
 
 
 def _through_prefect(image: Path) -> list[str]:
@@ -67,25 +79,44 @@ def _through_prefect(image: Path) -> list[str]:
 
 
 @pytest.mark.flow
-def test_a_run_is_kept_with_its_tasks_in_the_order_of_the_walk(kept: Kept) -> None:
+def test_a_run_is_kept_with_its_steps_in_order(kept: Kept) -> None:
     assert kept.published.status == 0, kept.published.err
     assert list(kept.runs) == ["Completed", "Failed"]
     run = kept.runs["Completed"]
     assert run["name"] == "map drava-2024"
-    assert run["tasks"] == [[name, "Completed"] for name in WALK]
-    # Whoever looks at the run sees what was asked, and can ask it again.
+    assert run["tasks"] == [[TASKS[step].name, "Completed", 1] for step in STEPS]
+    # Whoever looks at the run sees what was requested, and can request it again.
     again = MapRequest.model_validate(run["parameters"]["request"])
     assert (again.event, again.hazard, again.store) == ("drava-2024", Hazard.FLOOD, kept.store)
 
 
 @pytest.mark.flow
-def test_its_report_has_the_summary_and_leads_to_the_product(kept: Kept) -> None:
+def test_a_second_run_with_nothing_to_do_starts_no_flow(kept: Kept) -> None:
+    assert kept.again.json["product"] == kept.published.json["product"]
+    assert not kept.again.json["new"]
+    assert len(kept.told["runs"]) == 2
+
+
+@pytest.mark.flow
+def test_the_page_of_a_run_has_its_log_with_the_progress(kept: Kept) -> None:
+    log = "\n".join(kept.runs["Completed"]["log"])
+    assert "after: 1 of 1 windows (100 %)" in log
+    assert f"published {kept.published.json['product']}" in log
+
+
+@pytest.mark.flow
+def test_its_report_has_the_picture_and_the_summary_and_leads_to_the_product(kept: Kept) -> None:
     result = kept.published.json
     (report,) = kept.runs["Completed"]["reports"]
     assert report["key"] == "map-drava-2024"
     assert report["description"] == f"drava-2024: {result['product_id']}"
     assert Path(result["product"]).as_uri() in report["text"]
     assert "| Flooded area or standing water |" in report["text"]
+    start, data = report["text"].split("\n")[0].split(";base64,")
+    assert start == "![The map of drava-2024](data:image/jpeg"
+    picture = base64.b64decode(data.rstrip(")"))
+    assert len(picture) <= 75_000
+    assert max(Image.open(BytesIO(picture)).size) == 900
 
 
 @pytest.mark.flow
@@ -97,19 +128,34 @@ def test_stderr_has_progress_and_nothing_of_prefect(kept: Kept) -> None:
 
 
 @pytest.mark.flow
-def test_a_walk_that_fails_is_kept_and_says_one_sentence(kept: Kept) -> None:
-    failed, run = kept.failed, kept.runs["Failed"]
-    assert (failed.status, failed.out) == (2, "")
-    assert failed.err.count("\n") == 1
-    assert failed.err.startswith("aftermap: ")
-    assert "text.tif is not a GeoTIFF" in failed.err
-    assert run["tasks"] == [["open-store", "Completed"], ["find-scenes", "Failed"]]
+def test_bad_input_is_not_tried_again(kept: Kept) -> None:
+    run = kept.runs["Failed"]
+    assert "text.tif is not a GeoTIFF" in kept.told["said"]
+    assert run["tasks"] == [["open the store", "Completed", 1], ["find scenes", "Failed", 1]]
     assert run["reports"] == []
     assert "text.tif is not a GeoTIFF" in run["message"]
     # Where it arose is told by the run's own log, in the UI.
     assert any("Traceback" in entry and "open_image" in entry for entry in run["log"])
     (product,) = LocalStore(kept.store).products("drava-2024")
     assert product.product_id == kept.published.json["product_id"]
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (OSError(errno.EIO, "Input/output error"), True), (StoreError("the disk is busy"), True),
+        (FileNotFoundError("gone"), False), (SceneUnreadable("no GeoTIFF"), False),
+        (InputsMismatch("other bands"), False), (RequestInvalid("no event"), False),
+    ],
+)  # fmt: skip
+def test_only_what_passes_by_itself_is_tried_again(error: Exception, again: bool) -> None:
+    assert passes_by_itself(None, None, Failed(data=error)) is again
+
+
+def test_every_step_of_a_run_has_its_task_options() -> None:
+    assert set(STEPS) <= set(TASKS)
+    for step in ("find_scenes", "make_plan", "map_pixels", "publish"):
+        assert TASKS[step].retries >= 2
 
 
 @pytest.mark.flow
@@ -120,6 +166,9 @@ def test_the_request_makes_a_form_with_lists_to_choose_from(kept: Kept) -> None:
     assert set(named["MapRequest"]["required"]) == {"event", "hazard", "after"}
     fields = {**named["MapRequest"]["properties"], **named["SourceSpec"]["properties"]}
     assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert [
+        name for name, field in named["MapRequest"]["properties"].items() if not field["group"]
+    ] == []
     assert named["Hazard"]["enum"] == list(Hazard)
     assert named["Preference"]["enum"] == ["newest", "least-cloudy"]
     assert named["Units"]["enum"] == list(Units)
@@ -128,9 +177,16 @@ def test_the_request_makes_a_form_with_lists_to_choose_from(kept: Kept) -> None:
 
 @pytest.mark.flow
 def test_a_form_that_is_filled_in_is_the_request(kept: Kept) -> None:
-    asked_for = MapRequest.model_validate(kept.told["filled"])
-    assert (asked_for.hazard, asked_for.after[0].path) == (Hazard.FLOOD, "after.tif")
+    filled = MapRequest.model_validate(kept.told["filled"])
+    assert (filled.hazard, filled.after[0].path) == (Hazard.FLOOD, "after.tif")
     assert "request.hazard: Input should be 'flood'" in kept.told["refusal"]
+
+
+@pytest.mark.flow
+def test_the_request_of_the_readme_is_the_parameter_of_a_deployment(kept: Kept) -> None:
+    readme = MapRequest.model_validate(kept.told["readme"])
+    assert (readme.event, readme.name) == ("my-flood", "My Flood")
+    assert readme.before[0].path == "imagery/before/S2B*.tif"
 
 
 def test_what_the_user_set_for_prefect_stays(
