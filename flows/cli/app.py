@@ -1,15 +1,16 @@
-"""The command line: results on stdout, progress on stderr, one sentence for an error.
+"""The command line: its commands, and what they print: results on stdout, errors on stderr.
 
 A command is imported when it is run: `aftermap --help` needs none of them.
 """
 
+import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -148,3 +149,45 @@ def _failed(sentence: str, status: int) -> int:
     # A library may put a line break into what it says.
     print(f"aftermap: {' '.join(sentence.splitlines())}", file=sys.stderr)
     return status
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool = False, empty: str = ""
+) -> None:
+    """Print rows as columns, or a sentence where there are none.
+
+    Nothing is cut, however narrow the terminal: ids and paths are there to be copied.
+    """
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print(empty)
+        return
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_scores(scores: Mapping[str, object]) -> None:
+    """Print scores as a table, and each list among them as a table of its own below."""
+    tables = {name: rows for name, rows in scores.items() if _is_table(rows)}
+    print_rows([{"what": k, "value": v} for k, v in scores.items() if k not in tables])
+    for rows in tables.values():
+        print()
+        print_rows(rows)
+
+
+def _is_table(value: object) -> TypeGuard[list[dict[str, object]]]:
+    return isinstance(value, list) and any(isinstance(row, dict) for row in value)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

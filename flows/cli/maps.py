@@ -1,14 +1,15 @@
 """The commands `map`, `demo` and `score`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.app import print_json
 from flows.cli.options import Direct, Json, Quiet, RequestCommand, StoreAt, made, request_options
-from flows.cli.output import print_json, print_product, quiet_prefect
-from flows.config import Settings
+from flows.config import Settings, quiet_prefect
 from flows.request import MapRequest, read_request
 
 if TYPE_CHECKING:
@@ -104,3 +105,39 @@ def run_map(request: MapRequest, *, direct: bool, quiet: bool) -> "Published":
 
     found: Published = flows.map_event(request, quiet=quiet)
     return found
+
+
+def print_product(
+    published: "Published", *, as_json: bool, extra: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Print a product: for people its summary and where it is, for scripts one JSON object.
+
+    Args:
+        extra: further figures, by their title.
+    """
+    more = dict(extra or {})
+    if as_json:
+        print_json(
+            {
+                "product": str(published.folder),
+                "product_id": published.product_id,
+                "event": published.event_id,
+                "new": published.new,
+                "summary": published.summary.model_dump(mode="json"),
+                **more,
+            }
+        )
+        return
+    from rich.console import Console  # noqa: PLC0415 (takes as long as a small command)
+    from rich.markdown import Markdown  # noqa: PLC0415 (the same)
+
+    Console().print(Markdown(published.markdown(str(published.folder))))
+    for title, figures in more.items():
+        print(f"\n{title}: " + ", ".join(f"{k} {_figure(v)}" for k, v in figures.items()))
+    if not published.new:
+        print("\nThese inputs had been published before: nothing was computed.")
+    print(f"\n{published.main_file}\nproduct: {published.folder}")
+
+
+def _figure(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
+from flows.cli.app import print_json, print_rows, print_scores
 from flows.cli.options import (
     DataAt,
     Direct,
@@ -16,8 +17,7 @@ from flows.cli.options import (
     made,
     request_options,
 )
-from flows.cli.output import print_json, print_rows, print_scores, quiet_prefect
-from flows.config import Settings
+from flows.config import Settings, quiet_prefect
 from flows.learning import (
     Adapted,
     AdaptRequest,

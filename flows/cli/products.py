@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.cli.app import print_json, print_rows
 from flows.cli.options import AfterNow, BeforeNow, Device, Json, ProductNamed, Quiet, StoreAt
-from flows.cli.output import print_json, print_rows
 from flows.config import RequestInvalid, Settings
 from geo.store.store import LocalStore
 

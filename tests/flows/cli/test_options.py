@@ -1,7 +1,7 @@
 """The options of a request are made from its fields: declared once, there."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
@@ -24,7 +24,9 @@ def given(model: type[Any], *arguments: str) -> dict[str, Any]:
 
     @app.command(cls=RequestCommand)
     @request_options(model)
-    def command(request_file: Path | None = typer.Argument(None), *, given: dict[str, Any]) -> None:
+    def command(
+        request_file: Annotated[Path | None, typer.Argument()] = None, *, given: dict[str, Any]
+    ) -> None:
         kept.append({**given, **({"file": request_file} if request_file else {})})
 
     typer.main.get_command(app).main(list(arguments), standalone_mode=False)

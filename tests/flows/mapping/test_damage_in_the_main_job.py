@@ -21,6 +21,7 @@ from geo.raster.classify import Label
 from geo.vector.schema import GRADE_PROBABILITIES
 from models.errors import InputsMismatch, NoModelFits
 from models.evaluation.score_product import grade_column, score_buildings
+from tests.flows.passing import only_records
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import Town, make_town
 
@@ -53,7 +54,7 @@ def asked(town: Town, store: Path, **fields: Any) -> MapRequest:
 
 @pytest.fixture(scope="module")
 def published(town: Town, settings: Settings, folder: Path) -> Published:
-    return map_event(asked(town, folder / "store"), settings, QuietProgress())
+    return map_event(asked(town, folder / "store"), settings, QuietProgress(), step=only_records)
 
 
 def built_up(published: Published) -> gpd.GeoDataFrame:

@@ -10,6 +10,7 @@ from flows.mapping.demo import DETECTOR, DemoEvent, make_demo, score_demo
 from flows.mapping.map_run import map_event
 from flows.reports.progress import QuietProgress
 from geo.synthetic import Landscape, make_landscape
+from tests.flows.passing import only_records
 from tests.models.network_fixtures import MADE, save_flood
 
 
@@ -32,7 +33,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def scored(
     event: DemoEvent, settings: Settings
 ) -> tuple[str, dict[str, dict[str, float | int | None]]]:
-    published = map_event(event.request, settings, QuietProgress())
+    published = map_event(event.request, settings, QuietProgress(), step=only_records)
     assert published.summary.model is not None
     return published.summary.model.name, score_demo(event, published, settings, QuietProgress())
 

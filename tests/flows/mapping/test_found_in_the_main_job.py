@@ -25,6 +25,7 @@ from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
 from models.cards.registry import CardRef
 from models.errors import InputsMismatch, NoModelFits
 from models.inference.model import load_model
+from tests.flows.passing import only_records
 from tests.models.damage.finder import NAMES, SeesRoofs, write_finder
 from tests.models.damage.made_card import dark_is_destroyed
 from tests.models.damage.town import Town, image, make_town
@@ -77,7 +78,7 @@ def asked(town: Town, store: Path, **fields: Any) -> MapRequest:
 def mapped(town: Town, store: Path, settings: Settings, **fields: Any) -> Published:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "load_model", no_network)
-        return map_event(asked(town, store, **fields), settings, QuietProgress())
+        return map_event(asked(town, store, **fields), settings, QuietProgress(), step=only_records)
 
 
 @pytest.fixture(scope="module")

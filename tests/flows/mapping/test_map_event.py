@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 from prefect.states import Failed
 
-from flows.cli.output import quiet_prefect
-from flows.config import RequestInvalid
+from flows.config import RequestInvalid, quiet_prefect
 from flows.mapping.flows import TASKS, passes_by_itself
 from flows.request import MapRequest
 from geo.errors import SceneUnreadable, StoreError
