@@ -287,7 +287,7 @@ def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
 
     Raises:
         ModelUnknown, CardInvalid, NameTaken: see `models.cards.registry.find`, `require_free`.
-        InputsMismatch: where it learns from no labels.
+        InputsMismatch: where it cannot be adapted.
         LabelsInvalid: where there is no file of labels.
     """
     ref = find(request.model, extra=settings.models)
@@ -304,7 +304,7 @@ def find_labels(request: AdaptRequest, plan: MapPlan, ref: CardRef) -> Labels:
         LabelsInvalid, FootprintsInvalid: where they cannot be used.
     """
     labels = read_labels(request.labels, plan.area, vocabulary_of(ref.card))
-    require_enough(labels, labels.labelled, labels.skipped)
+    require_enough(labels, labels.labelled)
     footprints = given_footprints(plan) if request.buildings is not None else None
     return labels if footprints is None else labels_of_buildings(labels, footprints)
 

@@ -15,7 +15,7 @@ import numpy as np
 from geo.scenes.scene import Phase, Scene
 from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import CodeArray, Float64Array, IntArray
-from models.adaptation.labels import UNSEEN, LabelledBuildings, Labels, require_enough
+from models.adaptation.labels import LabelledBuildings, Labels, require_enough
 from models.adaptation.logistic import (
     LEAST_PROBABILITY,
     AdaptedLogits,
@@ -44,7 +44,7 @@ from models.damage.regression import (
 from models.errors import InputsMismatch, NameTaken
 from models.evaluation.damage_metrics import BuildingPredictions, auc
 from models.inference.windows import ProgressReceiver
-from models.training.fit_regression import logit_answers, with_ones
+from models.training.train_regression import logit_answers, with_ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def adapt_buildings(
     """
     labels = buildings.labels
     used, design = _designs(card, buildings, progress)
-    require_enough(labels, used, labels.skipped_with(used, UNSEEN))
+    require_enough(labels, used)
     truth = labels.codes[used]
     new, found = adapt_regression(card, design, (truth + 1).astype(np.uint8), progress)
     architecture = regression_of(card)
@@ -179,7 +179,7 @@ def adapt_regression(
         card: of the parent.
         features: (labels, features), rows of `RegressionGrader.design`.
         grades: (labels,) 1 to 4.
-        progress: told the logits.
+        progress: of the logits.
 
     Raises:
         InputsMismatch: where the card is no regression on buildings, or labels and features
@@ -234,7 +234,7 @@ def label_record(
         sha256=labels.sha256,
         column=labels.column,
         counts=labels.counts(model.used),
-        skipped=labels.skipped_with(model.used, UNSEEN),
+        skipped=labels.not_used(model.used),
         buildings_sha256=buildings_sha256,
         before=_times(seen, Phase.BEFORE),
         after=_times(seen, Phase.AFTER),
@@ -258,10 +258,7 @@ def write_adapted(
         model: after the labels.
         labels: that it was adapted to.
         name: of the model.
-        out: its folder, see `require_free`; the card is written last.
-
-    Returns:
-        The card.
+        out: its folder, see `require_free`.
 
     Raises:
         StoreError: where the folder cannot be written.

@@ -91,7 +91,7 @@ def flood_tiles(
         reader: of the scenes, for this network.
         geobox: the grid of the map.
         labels: of floods or water.
-        progress: told the windows.
+        progress: of the windows.
     """
     polygons = Buildings.on(geobox, labels.outlines)
     grid = lattice((geobox.height, geobox.width), size=reader.window_px, overlap=reader.overlap_px)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 from odc.geo.geobox import GeoBox
 
-from geo.types import BoolArray, CodeArray, IntArray, ObjectArray
+from geo.types import CodeArray, IntArray, ObjectArray
 from geo.vector.area_of_interest import AreaOfInterest
 from geo.vector.buildings import Footprints, read_footprints
 from models.cards.card import ModelCard
@@ -63,10 +63,10 @@ class Labels:
         each = Counter(self.codes[used].tolist())
         return {self.vocabulary.names[code]: each[code] for code in sorted(each)}
 
-    def skipped_with(self, used: IntArray, reason: str) -> dict[str, int]:
-        """Return why polygons are not used, with one reason for those that are not among `used`."""
-        lost = len(self.labelled) - len(used)
-        return self.skipped | ({reason: lost} if lost else {})
+    def not_used(self, used: IntArray) -> dict[str, int]:
+        """Return the number of polygons that are not used, by the reason."""
+        unseen = len(self.labelled) - len(used)
+        return self.skipped | ({UNSEEN: unseen} if unseen else {})
 
 
 def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Labels:
@@ -87,6 +87,8 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
     codes, skipped = _codes(path, polygons.own, column, vocabulary)
     names = [vocabulary.names[code] if code != NONE else None for code in codes]
     first = _unique(path, polygons.geometries, names)
+    lost = len(codes) - len(first)
+    repeated = [f"{lost} polygons of {path.name} repeat others and were counted once"][:lost]
     return Labels(
         file=path.name,
         sha256=polygons.sha256,
@@ -95,7 +97,7 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
         outlines=polygons.geometries[first],
         codes=codes[first],
         skipped=skipped,
-        notes=(*polygons.notes, *_repeated(path, len(codes) - len(first))),
+        notes=(*polygons.notes, *repeated),
     )
 
 
@@ -132,11 +134,8 @@ def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
             raise _contradiction(labels.file, labels.outlines[label], *said)
         codes[building] = code
     lost = int((~there).sum())
-    return Labels(
-        file=labels.file,
-        sha256=labels.sha256,
-        column=labels.column,
-        vocabulary=labels.vocabulary,
+    return replace(
+        labels,
         outlines=buildings.geometries,
         codes=codes,
         skipped=labels.skipped | ({MISFIT: lost} if lost else {}),
@@ -144,18 +143,13 @@ def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
     )
 
 
-def require_enough(labels: Labels, used: IntArray, skipped: dict[str, int]) -> None:
-    """Check that a model can be adapted to polygons.
-
-    Args:
-        labels: of the file.
-        used: which polygons would be used.
-        skipped: why others are not.
+def require_enough(labels: Labels, used: IntArray) -> None:
+    """Check that a model can be adapted to some of the polygons.
 
     Raises:
         LabelsInvalid: where they are too few, too many, or all of one class.
     """
-    left_out = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+    left_out = ", ".join(f"{n} {reason}" for reason, n in labels.not_used(used).items())
     but = f" ({left_out})" if left_out else ""
     if len(used) < LEAST:
         raise LabelsInvalid(
@@ -196,42 +190,29 @@ def _codes(
     path: Path, own: pd.DataFrame, column: str, vocabulary: Vocabulary
 ) -> tuple[CodeArray, dict[str, int]]:
     """Return the code of each row, and how many rows have none, by the reason."""
-    machine = _unreviewed(own)
+    unreviewed = np.zeros(len(own), np.bool_)
+    if {"det_method", "status"} <= set(own.columns):
+        automatic = own["det_method"] == "Automatic extraction"
+        unreviewed = (automatic & (own["status"] != "reviewed")).to_numpy(np.bool_)
+    words = own[column].map(lambda word: "" if pd.isna(word) else str(word).strip())
+    unknown = [word for word in dict.fromkeys(words) if word and word not in vocabulary]
+    if unknown:
+        more = f" and {len(unknown) - 3} other words" if len(unknown) > 3 else ""
+        raise LabelsInvalid(
+            f"{path} has {', '.join(map(repr, unknown[:3]))}{more} in {column}; the words are "
+            f"{', '.join(vocabulary.words)}, or nothing"
+        )
     codes = np.full(len(own), NONE, np.uint8)
     skipped: Counter[str] = Counter()
-    unknown: list[str] = []
-    for row, value in enumerate(own[column]):
-        word = "" if pd.isna(value) else str(value).strip()
-        if not word:
-            skipped[UNLABELLED] += 1
-            continue
-        try:
-            code = vocabulary.meaning(word)
-        except KeyError:
-            unknown.append(word)
-            continue
+    for row, word in enumerate(words):
+        code = vocabulary.meaning(word) if word else None
         if code is None:
-            skipped[UNKNOWN] += 1
-        elif machine[row]:
+            skipped[UNKNOWN if word else UNLABELLED] += 1
+        elif unreviewed[row]:
             skipped[UNREVIEWED] += 1
         else:
             codes[row] = code
-    if unknown:
-        several = list(dict.fromkeys(unknown))
-        more = f" and {len(several) - 3} other words" if len(several) > 3 else ""
-        raise LabelsInvalid(
-            f"{path} has {', '.join(map(repr, several[:3]))}{more} in {column}; the words are "
-            f"{', '.join(vocabulary.words)}, or nothing"
-        )
     return codes, dict(skipped)
-
-
-def _unreviewed(own: pd.DataFrame) -> BoolArray:
-    """Return which rows come from a product and were not reviewed by anybody."""
-    if not {"det_method", "status"} <= set(own.columns):
-        return np.zeros(len(own), np.bool_)
-    made = (own["det_method"] == "Automatic extraction") & (own["status"] != "reviewed")
-    return made.to_numpy(np.bool_)
 
 
 def _unique(path: Path, outlines: ObjectArray, names: Sequence[str | None]) -> IntArray:
@@ -256,12 +237,6 @@ def _contradiction(file: str, outline: shapely.Geometry, one: str, other: str) -
     )
 
 
-def _repeated(path: Path, count: int) -> tuple[str, ...]:
-    if not count:
-        return ()
-    return (f"{count} polygons of {path.name} repeat others and were counted once",)
-
-
 @dataclass(frozen=True, eq=False)
 class LabelledBuildings:
     """A pair of images and all buildings in them, of which some have a label."""
@@ -270,6 +245,7 @@ class LabelledBuildings:
     geobox: GeoBox
     placed: Placed
     labels: Labels
+    """Their outlines are all buildings: the neighbours of a building count in its features."""
 
     @classmethod
     def of(
@@ -281,15 +257,7 @@ class LabelledBuildings:
         checked: bool,
         progress: ProgressReceiver,
     ) -> "LabelledBuildings":
-        """Align the pair and the buildings, as for a map.
-
-        Args:
-            pair: of the scenes.
-            geobox: the grid of the map.
-            labels: their outlines are all buildings, as on the map: the neighbours of a building
-                count in its features.
-            checked: see `models.damage.alignment.place`.
-            progress: told the blocks.
+        """Align the pair and the buildings, as for a map; see `models.damage.alignment.place`.
 
         Raises:
             NotAligned: where the images cannot be compared.

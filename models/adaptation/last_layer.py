@@ -12,7 +12,7 @@ from torch.nn.functional import pad, unfold
 from geo.types import Float64Array, IntArray
 from models.adaptation.adapt import AdaptedModel
 from models.adaptation.label_tiles import LabelTiles, sample_pixels
-from models.adaptation.labels import UNSEEN, Labels, require_enough
+from models.adaptation.labels import Labels, require_enough
 from models.adaptation.logistic import LabelledRows, adapt_logits
 from models.cards.card import Calibration, ModelCard, TemperatureParameters
 from models.cards.inputs import DAMAGE_STEPS, Task
@@ -66,11 +66,10 @@ class LastLayer:
             self.convolution.weight.copy_(values[:, 1:].view_as(self.convolution.weight))
 
     def features(self, channels: torch.Tensor) -> torch.Tensor:
-        """Return what the last convolution weighs, (features, rows, cols), the mean of the views.
+        """Return what the last convolution weighs at each pixel, (features, rows, cols).
 
-        The mean of the logits over views of a window is the last convolution of the mean of its
-        features, and what comes after it, an enlargement, is linear, too: hence features are
-        enlarged in the place of logits.
+        The last convolution and the enlargement after it are linear: the mean of the logits over
+        the views of a window is that convolution of the mean of the enlarged features.
 
         Args:
             channels: (channels, rows, cols) of a window.
@@ -109,13 +108,6 @@ def adapt_last_layer(
 
     Thresholds stay the parent's: polygons that somebody chose do not say how common the class is.
 
-    Args:
-        ref: of the parent.
-        labels: of the event.
-        tiles: around the labels, as the parent's card wants them.
-        device: see `models.networks.network.device_named`.
-        progress: told the tiles and the classes.
-
     Raises:
         LabelsInvalid: where the labels are too few, too many or all say the same.
         InputsMismatch: where the model is no network, or does not end in a convolution.
@@ -123,7 +115,7 @@ def adapt_last_layer(
         DeviceMissing: where the device is not there.
     """
     card, used = ref.card, tiles.used
-    require_enough(labels, used, labels.skipped_with(used, UNSEEN))
+    require_enough(labels, used)
     layer = LastLayer.of(NetworkModel.load(ref, device=device))
     label, features = _pixels_of(layer, tiles, progress)
     deviation = features.std(axis=0)
@@ -144,7 +136,9 @@ def adapt_last_layer(
         moved = scale.plain(found.coefficients) * divisor[:, None]
         kept = np.array([strength is None for strength in found.strengths])
         layer.set_coefficients(np.where(kept[:, None], layer.coefficients, moved))
-        content = _content(content, layer.model.network)
+        stored, state = load(content), layer.model.network.state_dict()
+        # Each in the precision that it has in the parent's file.
+        content = save({n: state[n].cpu().contiguous().to(stored[n].dtype) for n in stored})
         card = _calibrated(card, content, after, rows.answers)
     return AdaptedModel(
         card=card,
@@ -234,12 +228,6 @@ def grade_probabilities(reached: Float64Array) -> Float64Array:
     steps = np.minimum.accumulate(reached, axis=1)
     edges = np.column_stack([np.ones(len(steps)), steps, np.zeros(len(steps))])
     return -np.diff(edges, axis=1)
-
-
-def _content(parent: bytes, network: torch.nn.Module) -> bytes:
-    """Return the weights of a network, each in the precision that it has in its parent's file."""
-    stored, state = load(parent), network.state_dict()
-    return save({name: state[name].cpu().contiguous().to(stored[name].dtype) for name in stored})
 
 
 def _calibrated(

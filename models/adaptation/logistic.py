@@ -74,7 +74,7 @@ def adapt_logits(
     Args:
         rows: of all labels.
         parent: (logits, coefficients).
-        progress: told the logits.
+        progress: of the logits.
     """
     progress.start("fitting to labels", len(parent))
     found = []
@@ -141,7 +141,7 @@ def fit_labels(
         chosen: (labels,), those that are fitted to.
         parent: (coefficients,), the mean before the labels.
         strength: inverse variance around it, of all coefficients but the intercept.
-        start: where the search begins.
+        start: of the search, (coefficients,).
     """
     answers = rows.answers[:, logit]
     used = (chosen & np.isfinite(answers))[rows.label]

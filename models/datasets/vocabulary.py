@@ -1,7 +1,7 @@
 """Vocabulary: the words that a column of labels may hold, and the class that each of them means."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD
@@ -13,46 +13,48 @@ from models.errors import InputsMismatch
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a column of labels can say."""
+    """The words of a column of labels."""
 
     columns: tuple[str, ...]
     """Where it is looked for, the first choice first."""
     names: tuple[str, ...]
-    """What it can mean."""
+    """The classes, by number."""
     meanings: Mapping[str, int]
-    """Which of them each word means, by the word as people write it."""
-    unsaid: tuple[str, ...]
-    """Words that say that nobody knows."""
+    """The number of the class of each word, as people write it."""
+    unknown: tuple[str, ...]
+    """Words for unknown."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every word that it knows, as people write it."""
-        return (*self.meanings, *self.unsaid)
+        """Every word, as people write it."""
+        return (*self.meanings, *self.unknown)
+
+    def __contains__(self, word: str) -> bool:
+        """Return whether a word is known."""
+        return _plain(word) in map(_plain, self.words)
 
     def meaning(self, word: str) -> int | None:
-        """Return the number of a name, None where the word says that nobody knows.
+        """Return the number of a name, None where the word is one for unknown.
 
-        Case, and whether spaces, hyphens or underscores part the words, mean nothing.
+        Case and the separators of words (spaces, hyphens, underscores) do not matter.
 
         Raises:
-            KeyError: where the word is not known.
+            KeyError: where the word is not in the vocabulary.
         """
-        plain = _plain(word)
-        if plain in _plains(self.unsaid):
-            return None
-        return {_plain(known): number for known, number in self.meanings.items()}[plain]
+        meanings = {_plain(known): number for known, number in self.meanings.items()}
+        return ({_plain(known): None for known in self.unknown} | meanings)[_plain(word)]
 
 
 def vocabulary_of(card: ModelCard) -> Vocabulary:
-    """Return the words of labels that a model can learn from.
+    """Return the words of labels that a model can be adapted to.
 
     Raises:
-        InputsMismatch: where the model learns from no labels.
+        InputsMismatch: where the model cannot be adapted.
     """
     learns = isinstance(card.architecture, NetworkArchitecture | RegressionArchitecture)
     if not learns or card.task not in _OF_TASK:
         raise InputsMismatch(
-            f"{card.name} is a {card.architecture.kind} for {card.task} and learns from no labels; "
+            f"{card.name} is a {card.architecture.kind} for {card.task} and cannot be adapted; "
             "name a network for water or floods, or a grader of buildings, such as damage-features"
         )
     return _OF_TASK[card.task]
@@ -60,10 +62,6 @@ def vocabulary_of(card: ModelCard) -> Vocabulary:
 
 def _plain(word: str) -> str:
     return re.sub(r"[\s_-]+", " ", word).strip().casefold()
-
-
-def _plains(words: Iterable[str]) -> set[str]:
-    return {_plain(word) for word in words}
 
 
 _YES_OR_NO = ("dry or other", "flooded"), ("no water", "water")
@@ -77,7 +75,7 @@ DAMAGE = Vocabulary(
         for words in (DAMAGE_GRA[3::-1], DAMAGE_XBD[3::-1])
         for number, word in enumerate(words)
     },
-    unsaid=(DAMAGE_GRA[-1], DAMAGE_XBD[-1], "unknown", "?"),
+    unknown=(DAMAGE_GRA[-1], DAMAGE_XBD[-1], "unknown", "?"),
 )
 """Copernicus EMS and xBD; `subtype` is the column of xBD as distributed."""
 
@@ -88,9 +86,9 @@ FLOOD = Vocabulary(
         "Flooded area": 1, "flooded": 1, "flood": 1, "yes": 1,
         "not flooded": 0, "dry": 0, "no": 0, "Reference water": 0, "Reference water, receded": 0,
     },
-    unsaid=_NEITHER,
+    unknown=_NEITHER,
 )  # fmt: skip
-"""Water that came: what was water before is none, nor is where it left."""
+"""Water that came: neither permanent water nor where it receded."""
 
 WATER = Vocabulary(
     columns=("notation",),
@@ -100,7 +98,7 @@ WATER = Vocabulary(
         "flooded": 1, "flood": 1, "water": 1, "yes": 1,
         "not flooded": 0, "dry": 0, "no water": 0, "no": 0, "Reference water, receded": 0,
     },
-    unsaid=_NEITHER,
+    unknown=_NEITHER,
 )  # fmt: skip
 """All water in the image after the event."""
 

@@ -33,7 +33,7 @@ from models.errors import WeightsMismatch
 from models.evaluation.metrics import Counts, LogitTally
 from models.networks.network import encoder_of
 from models.networks.weights import listed, read_tensors
-from models.training.config import CardPlan, InputSubset, TrainingConfig
+from models.training.config import CardPlan, TrainingConfig
 from models.training.loop import TrainingState
 
 LOG_NAME = "log.csv"
@@ -131,13 +131,13 @@ def write_outcome(
 
     Args:
         folder: exists.
-        draft: of the training.
-        network: what is shipped.
-        chosen: on the tiles of the fold, by finding.
+        draft: see `draft_card`.
+        network: with the averaged weights.
+        chosen: by finding.
         config: of the training.
         state: at its end.
         tiles: for training and for validation.
-        device: that it was trained on.
+        device: of the training.
 
     Raises:
         StoreError: where they cannot be written.
@@ -201,17 +201,12 @@ def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
         replace_file(folder / LOG_NAME, text.getvalue().encode())
 
 
-def subset_name(subset: InputSubset) -> str:
-    """Return how a subset is called in the log and in the scores."""
-    return " + ".join(subset.inputs)
-
-
 def _scores(config: TrainingConfig, chosen: Chosen, *, split: str, n: int) -> tuple[Score, ...]:
     return tuple(
         Score(
             dataset=config.data.kind,
             split=split,
-            metric=f"IoU of {config.card.finding}, pooled pixels, from {subset_name(subset)}",
+            metric=f"IoU of {config.card.finding}, pooled pixels, from {' + '.join(subset.inputs)}",
             value=round(counts.iou, 4),
             n=n,
         )

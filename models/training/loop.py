@@ -52,13 +52,7 @@ class Loss(torch.nn.Module):
     def forward(
         self, logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
-        """Return the loss.
-
-        Args:
-            logits: (n, findings, rows, cols).
-            target: (n, findings, rows, cols), bool.
-            known: (n, findings, rows, cols), bool.
-        """
+        """Return the loss of (n, findings, rows, cols) each; target and known are bool."""
         weights = [1.0] + [self._plan.grades] * (logits.shape[1] - 1)
         total = torch.zeros((), device=logits.device)
         for number, weight in enumerate(weights):
@@ -141,25 +135,18 @@ class TrainingState:
     """The log: one row an epoch."""
 
 
-def write_checkpoint(
-    folder: Path,
-    state: TrainingState,
-    *,
-    network: torch.nn.Module,
-    average: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-) -> None:
+def write_checkpoint(folder: Path, state: TrainingState, learner: "Learner") -> None:
     """Write how far the training is.
 
     Raises:
         StoreError: where it cannot be written.
     """
     tensors = {
-        **{f"network.{name}": tensor for name, tensor in network.state_dict().items()},
-        **{f"average.{name}": tensor for name, tensor in average.state_dict().items()},
+        **{f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()},
+        **{f"average.{name}": tensor for name, tensor in learner.average.state_dict().items()},
         **{
             f"optimiser.{index}.{name}": value
-            for index, values in optimiser.state_dict()["state"].items()
+            for index, values in learner.optimiser.state_dict()["state"].items()
             for name, value in values.items()
         },
     }
@@ -167,20 +154,12 @@ def write_checkpoint(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={_HEADER: json.dumps(asdict(state))},
     )
-    path = folder / NAME
-    with writing(path):
-        replace_file(path, content)
+    with writing(folder / NAME):
+        replace_file(folder / NAME, content)
 
 
-def read_checkpoint(
-    folder: Path,
-    fresh: TrainingState,
-    *,
-    network: torch.nn.Module,
-    average: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
-) -> TrainingState:
-    """Fill network, average and optimiser, and return how far they are; `fresh` without a file.
+def read_checkpoint(folder: Path, fresh: TrainingState, learner: "Learner") -> TrainingState:
+    """Fill a learner, and return how far it is; `fresh` without a file.
 
     Raises:
         TrainingInvalid: where the file is damaged, or of another config or other data.
@@ -197,11 +176,13 @@ def read_checkpoint(
             f"the checkpoint {path} cannot be read ({error}); remove it to start again"
         ) from error
     _check_same(path, state, fresh)
-    network.load_state_dict(_part(tensors, "network."))
-    average.load_state_dict(_part(tensors, "average."))
-    optimiser.load_state_dict(
-        {**optimiser.state_dict(), "state": _optimiser_state(_part(tensors, "optimiser."))}
-    )
+    learner.network.load_state_dict(_part(tensors, "network."))
+    learner.average.load_state_dict(_part(tensors, "average."))
+    values: dict[int, dict[str, Any]] = {}
+    for name, tensor in _part(tensors, "optimiser.").items():
+        index, key = name.split(".", 1)
+        values.setdefault(int(index), {})[key] = tensor
+    learner.optimiser.load_state_dict({**learner.optimiser.state_dict(), "state": values})
     return state
 
 
@@ -213,13 +194,9 @@ def _check_same(path: Path, found: TrainingState, wanted: TrainingState) -> None
     ):
         if one != other:
             raise TrainingInvalid(
-                f"{path} is of a training whose {what} has the sha256 {_short(one)}, this one's is "
-                f"{_short(other)}; give another --out, or remove it to start again"
+                f"{path} is of a training whose {what} has the sha256 {one and one[:12]}, this one's is "
+                f"{other and other[:12]}; give another --out, or remove it to start again"
             )
-
-
-def _short(sha256: str | None) -> str:
-    return sha256[:12] if sha256 else "of none"
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -228,14 +205,6 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _optimiser_state(tensors: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
-    values: dict[int, dict[str, Any]] = {}
-    for name, tensor in tensors.items():
-        index, key = name.split(".", 1)
-        values.setdefault(int(index), {})[key] = tensor
-    return values
 
 
 @dataclass(frozen=True)
@@ -276,12 +245,12 @@ def train_epoch(
     Where they are fewer than the examples of an epoch, they are repeated.
 
     Args:
-        learner: is trained.
+        learner: changed.
         tiles: for training.
         augment: makes an example of a tile; all its randomness comes from torch.
         loss: of logits, target and known.
         epoch: from 0.
-        advance: called after every step with its examples.
+        advance: called after every step with the number of its examples.
 
     Returns:
         The row of the log: mean loss, last learning rate, seconds.
@@ -333,11 +302,15 @@ def validate(
 ) -> list[list[LogitTally]]:
     """Return the logits of the averaged network on tiles, by subset of the inputs and by finding."""
     learner.average.eval()
-    findings = learner.config.card.findings
+    findings, stride = learner.config.card.findings, learner.config.card.stride_px
     tallies = [[LogitTally.empty() for _ in findings] for _ in subsets]
     for tile in prefetch(tiles, range(len(tiles))):
         shown = [only(tile, subset.inputs, layout) for subset in subsets]
-        channels = _padded(torch.stack([channels for channels, _, _ in shown]), learner)
+        rows, cols = tile.target.shape[1:]
+        # Mirrored up to multiples of the stride, as `models.networks.network` does.
+        edges = (0, -cols % stride, 0, -rows % stride)
+        channels = torch.stack([channels for channels, _, _ in shown])
+        channels = torch.nn.functional.pad(channels, edges, mode="reflect")
         with torch.inference_mode():
             logits = averaged(
                 lambda pixels: _logits(learner, learner.average, pixels),
@@ -345,21 +318,12 @@ def validate(
                 symmetries=learner.config.card.architecture.symmetries,
             )
         logits = logits.float().cpu()
-        rows, cols = tile.target.shape[1:]
         for index, (_, target, known) in enumerate(shown):
             for number in range(len(findings)):
                 labelled = known[number]
                 answer = logits[index, number, :rows, :cols][labelled].numpy()
                 tallies[index][number] += LogitTally.of(answer, target[number][labelled].numpy())
     return tallies
-
-
-def _padded(channels: torch.Tensor, learner: Learner) -> torch.Tensor:
-    """Return tiles mirrored up to multiples of the stride, as `models.networks.network` does."""
-    rows, cols = channels.shape[2:]
-    stride = learner.config.card.stride_px
-    edges = (0, -cols % stride, 0, -rows % stride)
-    return torch.nn.functional.pad(channels, edges, mode="reflect")
 
 
 def _logits(learner: Learner, network: torch.nn.Module, channels: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,6 @@ from models.training.dataset import Tile
 from models.training.loop import Learner, TrainingState
 from models.training.train import (
     EnergyMeter,
-    TrainingData,
     TrainingTask,
     open_data,
     run_epochs,
@@ -66,13 +65,7 @@ class HiddenError(torch.nn.Module):
     def forward(
         self, prediction: torch.Tensor, whole: torch.Tensor, scored: torch.Tensor
     ) -> torch.Tensor:
-        """Return the loss.
-
-        Args:
-            prediction: (n, bands, rows, cols).
-            whole: (n, bands, rows, cols).
-            scored: (n, 1, rows, cols), bool.
-        """
+        """Return the loss of (n, bands, rows, cols) each; scored is (n, 1, rows, cols), bool."""
         error = (prediction.float() - whole).abs().mean(dim=1, keepdim=True)
         return (error * scored).sum() / scored.sum().clamp(min=1)
 
@@ -92,8 +85,8 @@ def pretrain(
     Args:
         config: of the training that will start with the encoder.
         out: folder of the encoder, the log and the checkpoint; another one than the training's.
-        progress: told the steps.
-        energy_wh: read at the beginning and at the end of every epoch.
+        progress: of the steps.
+        energy_wh: see `models.training.train.run_epochs`.
     """
     with writing(out):
         make_folder(out.absolute())
@@ -104,27 +97,13 @@ def pretrain(
     network = build(architecture, name=config.card.name)
     learner = Learner.of(network, config=config, device=device_named(config.device))
     fresh = TrainingState(f"pretraining {config.digest}", data.data_sha256)
-    run_epochs(
-        learner, _task(data, bands=bands), fresh, out=out, progress=progress, energy_wh=energy_wh
-    )
-    return _write_encoder(learner, out / ENCODER_NAME)
-
-
-def _task(data: TrainingData, *, bands: int) -> TrainingTask:
-    config = data.config
     augment = Augmenter(
         data.card.inputs, data.layout, config.augmentation, config.input_subsets, config.tile_px
     )
-    return TrainingTask(
-        tiles=data.training,
-        augment=HideSquares(augment, bands),
-        loss=HiddenError(),
-        validate=lambda _: {},
-    )
-
-
-def _write_encoder(learner: Learner, path: Path) -> Path:
-    encoder = encoder_of(learner.average.module)
+    hide = HideSquares(augment, bands)
+    task = TrainingTask(data.training, augment=hide, loss=HiddenError(), validate=lambda _: {})
+    run_epochs(learner, task, fresh, out=out, progress=progress, energy_wh=energy_wh)
+    encoder, path = encoder_of(learner.average.module), out / ENCODER_NAME
     tensors = {k: v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()}
     with writing(path):
         replace_file(path, save(tensors))

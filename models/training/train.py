@@ -11,9 +11,8 @@ from torch.utils.data import ConcatDataset
 
 from geo.store.atomic_io import make_folder, writing
 from models.cards.card import ModelCard
-from models.datasets.base import LabelledSet, data_digest, split_blocks, split_fold
+from models.datasets.base import band_statistics, data_digest, split_blocks, split_fold
 from models.datasets.catalog import open_set
-from models.datasets.statistics import band_statistics
 from models.evaluation.metrics import LogitTally
 from models.inference.windows import ProgressReceiver
 from models.networks.network import build, device_named
@@ -21,12 +20,11 @@ from models.training.artifacts import (
     choose,
     draft_card,
     load_encoder,
-    subset_name,
     write_log,
     write_outcome,
 )
 from models.training.augment import Augmenter, Example
-from models.training.config import DataPlan, TrainingConfig
+from models.training.config import TrainingConfig
 from models.training.dataset import Layout, Tile, TileDataset, TileSet
 from models.training.loop import (
     Learner,
@@ -59,7 +57,7 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
 
     Raises:
         DataInvalid: where the data cannot be read.
-        InputsMismatch: where the data is not what the card wants.
+        InputsMismatch: where its images do not fill the inputs of the card.
     """
     plan = config.data
     whole = open_set(plan.kind, plan.root, split=plan.split, options=plan.options)
@@ -67,11 +65,19 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
         open_set(more.kind, more.root, split=more.split, options=more.options)
         for more in plan.additional
     ]
-    parts = _parts(whole, plan)
+    fold = {"folds": plan.folds, "number": plan.fold}
+    parts = (
+        split_fold(whole, **fold)
+        if plan.block_px is None
+        else split_blocks(whole, block_px=plan.block_px, **fold)
+    )
     card = draft_card(
         config.card,
         band_statistics(config.card.inputs, parts[0], model=config.card.name),
-        trained_on=f"{plan.title} without {plan.fold_title}{_titles(plan)}",
+        trained_on=f"{plan.title} without {plan.fold_title}"
+        + "".join(
+            f", and {title}" for title in dict.fromkeys(more.title for more in plan.additional)
+        ),
     )
     first, validation, *more = (
         TileDataset(card, part, label_filter=plan.label_filter) for part in (*parts, *additional)
@@ -86,12 +92,6 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
     return TrainingData(config, card, layout, training, validation, digest, tiles)
 
 
-def _titles(plan: DataPlan) -> str:
-    """Return the names of the additional data, for the card."""
-    titles = dict.fromkeys(more.title for more in plan.additional)
-    return "".join(f", and {title}" for title in titles)
-
-
 def _cache(
     datasets: Sequence[TileDataset], *, room_gb: float | None, progress: ProgressReceiver
 ) -> None:
@@ -102,13 +102,6 @@ def _cache(
             room = dataset.cache(room=room, progress=progress)
     finally:
         progress.finish()
-
-
-def _parts(whole: LabelledSet, plan: DataPlan) -> tuple[LabelledSet, LabelledSet]:
-    """Return the samples for training and for validation."""
-    if plan.block_px is None:
-        return split_fold(whole, folds=plan.folds, number=plan.fold)
-    return split_blocks(whole, block_px=plan.block_px, folds=plan.folds, number=plan.fold)
 
 
 EnergyMeter = Callable[[], float | None]
@@ -147,19 +140,18 @@ def run_epochs(
         learner: new; filled from the checkpoint where there is one.
         task: of the network.
         fresh: the state at the start of a training of this config and data.
-        out: folder of the checkpoint and the log; exists.
-        progress: told the steps.
-        energy_wh: read at the beginning and at the end of every epoch.
+        out: existing folder of the checkpoint and the log.
+        progress: of the steps.
+        energy_wh: read at both ends of every epoch.
 
     Raises:
         TrainingInvalid: where the checkpoint in `out` is of another training.
         StoreError: where `out` cannot be written.
     """
-    state = {"network": learner.network, "average": learner.average}
-    training = read_checkpoint(out, fresh, **state, optimiser=learner.optimiser)
+    training = read_checkpoint(out, fresh, learner)
     while training.epoch < learner.config.optimiser.epochs:
         _epoch(learner, task, training, progress, energy_wh)
-        write_checkpoint(out, training, **state, optimiser=learner.optimiser)
+        write_checkpoint(out, training, learner)
         write_log(out, training.rows)
     return training
 
@@ -210,10 +202,10 @@ def train(
     deterministic.)
 
     Args:
-        config: what to do.
+        config: of the network, its data and its training.
         out: folder of the card, the weights, the log and the checkpoint.
-        progress: told the steps.
-        energy_wh: read at the beginning and at the end of every epoch.
+        progress: of the steps.
+        energy_wh: see `run_epochs`.
 
     Raises:
         TrainingInvalid: where the checkpoint in `out` is of another training.
@@ -230,7 +222,10 @@ def train(
     data = open_data(config, progress)
     torch.manual_seed(config.seed)
     network = build(config.card.architecture, name=config.card.name)
-    encoder_sha256 = _load_encoder(network, config)
+    encoder_sha256 = None
+    if config.encoder_weights is not None:
+        architecture = config.card.architecture
+        encoder_sha256 = load_encoder(network, config.encoder_weights, architecture=architecture)
     learner = Learner.of(network, config=config, device=device)
     fresh = TrainingState(config.digest, data.data_sha256, encoder_sha256)
     state = run_epochs(learner, _task(data), fresh, out=out, progress=progress, energy_wh=energy_wh)
@@ -244,12 +239,6 @@ def train(
         tiles=(data.tiles, len(data.validation)),
         device=device,
     )
-
-
-def _load_encoder(network: torch.nn.Module, config: TrainingConfig) -> str | None:
-    if config.encoder_weights is None:
-        return None
-    return load_encoder(network, config.encoder_weights, architecture=config.card.architecture)
 
 
 def _task(data: TrainingData) -> TrainingTask:
@@ -270,7 +259,7 @@ def _iou_row(config: TrainingConfig, tallies: list[list[LogitTally]]) -> dict[st
     """Return the IoU of each subset and grade on the validation tiles, by the common threshold."""
     chosen, *grades = choose(tallies)
     row = {
-        f"iou {subset_name(subset)}": counts.iou or 0.0
+        f"iou {' + '.join(subset.inputs)}": counts.iou or 0.0
         for subset, counts in zip(config.input_subsets, chosen.by_subset, strict=True)
     } | {"ece": chosen.ece}
     for name, grade in zip(config.card.grades, grades, strict=True):

@@ -20,8 +20,7 @@ from models.datasets.xbd import DamageTile, open_xbd
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.model import load_model
 from models.training.config import RegressionConfig, read_regression_config
-from models.training.fit_regression import fit_card, measure_tile
-from models.training.train_regression import predict_tile
+from models.training.train_regression import fit_card, measure_tile, predict_tile
 from tests.benchmarks.learning_curve import PLAN
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -21,7 +21,7 @@ from models.errors import DataInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.inference.windows import NoProgress
 from models.training.config import RegressionConfig, read_regression_config
-from models.training.fit_regression import (
+from models.training.train_regression import (
     GradedTile,
     TrainingBuildings,
     fit_card,

@@ -6,8 +6,7 @@ import pytest
 from models.cards.card import ModelCard
 from models.cards.inputs import UNCLASSIFIED
 from models.datasets.xbd import open_xbd
-from models.training.fit_regression import fit_card, measure_tile
-from models.training.train_regression import predict_tile
+from models.training.train_regression import fit_card, measure_tile, predict_tile
 from tests.benchmarks.blended_graders import SHARES, blends
 from tests.models.damage.made import plan, town, write_xbd
 

@@ -115,7 +115,7 @@ def test_labels_of_some_of_the_given_buildings_are_enough(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model", "ndwi-water"], "ndwi-water is a detector for water and learns from no labels"),
+        (["--model", "ndwi-water"], "ndwi-water is a detector for water and cannot be adapted"),
         (["--model", "nothing"], "no model is named 'nothing'"),
         (["--labels", "nowhere.gpkg"], "there is no file of labels at nowhere.gpkg"),
         (["--name", "flood-rgb"], "a shipped model is named 'flood-rgb'"),

@@ -31,7 +31,7 @@ def read(path: Path) -> Labels:
 
 def checked(path: Path) -> Labels:
     labels = read(path)
-    require_enough(labels, labels.labelled, labels.skipped)
+    require_enough(labels, labels.labelled)
     return labels
 
 

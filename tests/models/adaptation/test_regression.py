@@ -8,7 +8,7 @@ from models.damage.regression import logits, regression_of
 from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.windows import NoProgress
-from models.training.fit_regression import fit_card, measure_tile, training_buildings
+from models.training.train_regression import fit_card, measure_tile, training_buildings
 from tests.benchmarks.learning_curve import LABELS, learning_curve
 from tests.models.damage.made import plan, town, write_xbd
 

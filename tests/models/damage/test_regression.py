@@ -11,7 +11,7 @@ from models.damage.regression import LOGITS, grades_of, logits, standardised
 from models.datasets.xbd import open_xbd
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model
-from models.training.fit_regression import fit_card, measure_tile
+from models.training.train_regression import fit_card, measure_tile
 from tests.models.damage.made import plan, town, write_xbd
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -58,5 +58,5 @@ def test_each_model_has_the_words_of_its_task() -> None:
 
 @pytest.mark.parametrize("name", ["ndwi-water", "nbr-change", "csmask-4b-l2a"])
 def test_a_model_that_learns_from_no_labels_says_so(name: str) -> None:
-    with pytest.raises(InputsMismatch, match=f"{name} is a .* and learns from no labels; name"):
+    with pytest.raises(InputsMismatch, match=f"{name} is a .* and cannot be adapted; name"):
         vocabulary_of(find(name).card)

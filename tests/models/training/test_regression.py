@@ -10,14 +10,16 @@ from models.errors import DataInvalid, TrainingInvalid
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
 from models.training.config import is_regression_config, read_regression_config
-from models.training.fit_regression import (
+from models.training.train_regression import (
+    cross_validated,
     fit_card,
     fit_logits,
     held_out_logits,
     measure_tile,
+    predict_tile,
+    train_regression,
     training_buildings,
 )
-from models.training.train_regression import cross_validated, predict_tile, train_regression
 from tests.benchmarks.learning_curve import PLAN
 from tests.models.damage.made import plan, town, write_xbd
 
@@ -100,7 +102,7 @@ def test_too_few_of_a_grade_is_one_sentence(settings, tiles):
         buildings.design, np.where(buildings.grades == 4, 3, buildings.grades), buildings.blocks
     )
     with pytest.raises(TrainingInvalid, match=r"0 of \d+ buildings have the worse of two grades"):
-        fit_logits(one_grade, settings.strength)
+        fit_logits(one_grade.design, one_grade.grades, settings.strength)
     nothing = type(tile)(tile.name, tile.measured, np.full_like(grades, 255))
     with pytest.raises(
         DataInvalid, match="0 buildings have a grade and 30 pixels, for 24 features"
