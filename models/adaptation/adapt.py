@@ -227,7 +227,7 @@ def require_free(out: Path, name: str) -> None:
 def label_record(
     labels: Labels, model: AdaptedModel, scenes: Iterable[Scene], *, buildings_sha256: str | None
 ) -> LabelFile:
-    """Return what a card says of the labels that a model was adapted to."""
+    """Return the record of the labels that a model was adapted to."""
     seen = tuple(scenes)
     return LabelFile(
         file=labels.file,

@@ -30,7 +30,7 @@ class LabelTile:
     channels: torch.Tensor
     """(channels, rows, cols), float16, normalised by the card."""
     numbers: Int32Array
-    """(rows, cols): 0 none, k inside the k-th label of `LabelTiles.used`, where it was seen."""
+    """(rows, cols): 0 none, k inside the k-th label of `LabelTiles.used`, where it was observed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +39,23 @@ class LabelTiles:
 
     tiles: tuple[LabelTile, ...]
     used: IntArray
-    """(labels,), which polygons of the file they are, from 0; some pixel of each was seen."""
+    """(labels,), which polygons of the file they are, from 0; some pixel of each was observed."""
 
     @classmethod
     def of(cls, windows: Iterable[tuple[torch.Tensor, IntArray, Int32Array]]) -> "LabelTiles":
-        """Number the labels as they are seen.
+        """Number the labels in the order of the windows.
 
         Args:
             windows: channels, some polygons, and where the k-th of them is known; 0 elsewhere.
         """
         tiles, used = [], np.zeros(0, np.int64)
         for channels, polygons, known in windows:
-            seen = np.unique(known[known > 0])
-            if len(seen):
+            there = np.unique(known[known > 0])
+            if len(there):
                 number = np.zeros(len(polygons) + 1, np.int32)
-                number[seen] = len(used) + 1 + np.arange(len(seen))
+                number[there] = len(used) + 1 + np.arange(len(there))
                 tiles.append(LabelTile(channels, number[known]))
-                used = np.concatenate([used, polygons[seen - 1]])
+                used = np.concatenate([used, polygons[there - 1]])
         return cls(tuple(tiles), used)
 
 
@@ -83,8 +83,8 @@ def flood_tiles(
     """Return the windows around labelled polygons, read and normalised as for a map.
 
     A polygon is in one window, that of the square of the grid that holds a point inside it; of
-    one that is larger, a part is seen. Where polygons that say different things overlap, nothing
-    is known, nor at the edge of a window, where the network sees too little.
+    a larger one, a part is used. Nothing is known where polygons of different classes overlap, nor
+    within the margin of a window, where the network has too little context.
 
     Args:
         card: of the network.
@@ -121,7 +121,7 @@ def flood_tiles(
 def damage_tiles(
     card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
 ) -> LabelTiles:
-    """Return the blocks of a map that hold labelled buildings, as a network of grades sees them."""
+    """Return the blocks of a map that hold labelled buildings, as the input of a network of grades."""
 
     def windows() -> Iterator[tuple[torch.Tensor, IntArray, Int32Array]]:
         for view in buildings.views(card, progress):
@@ -134,8 +134,8 @@ def damage_tiles(
             }
             which = np.zeros(len(view.beside) + 1, np.int32)
             which[numbers + 1] = 1 + np.arange(len(own))
-            seen = view.before.valid & view.after.valid
-            known = np.where(seen, which[view.numbers], 0).astype(np.int32)
+            observed = view.before.valid & view.after.valid
+            known = np.where(observed, which[view.numbers], 0).astype(np.int32)
             yield torch.from_numpy(stack(card, [inputs])[0]).half(), own, known
 
     return LabelTiles.of(windows())

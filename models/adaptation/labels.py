@@ -31,7 +31,7 @@ UNLABELLED = "without a label"
 UNKNOWN = "labelled as unknown"
 UNREVIEWED = "extracted automatically and not reviewed"
 MISFIT = "on no building"
-UNSEEN = "too small, or not seen before and after"
+NOT_OBSERVED = "too small, or not observed before and after"
 """Why polygons are not used."""
 
 
@@ -65,8 +65,8 @@ class Labels:
 
     def not_used(self, used: IntArray) -> dict[str, int]:
         """Return the number of polygons that are not used, by the reason."""
-        unseen = len(self.labelled) - len(used)
-        return self.skipped | ({UNSEEN: unseen} if unseen else {})
+        lost = len(self.labelled) - len(used)
+        return self.skipped | ({NOT_OBSERVED: lost} if lost else {})
 
 
 def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Labels:
@@ -115,14 +115,14 @@ def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
     """Return the labels of buildings, each given to the building that covers most of it.
 
     Raises:
-        LabelsInvalid: where no label lies on a building, or two on one contradict each other.
+        LabelsInvalid: where no label is on a building, or two on one contradict each other.
     """
     labelled = labels.labelled
     match = covering(_in_metres(labels.outlines[labelled]), _in_metres(buildings.geometries))
     there = match >= 0
     if len(labelled) and not there.any():
         raise LabelsInvalid(
-            f"none of the {len(labelled)} labels of {labels.file} lies on one of the "
+            f"none of the {len(labelled)} labels of {labels.file} is on one of the "
             f"{len(buildings.geometries)} buildings given; label their outlines, or leave "
             "out --buildings to take the labels' own"
         )
@@ -130,8 +130,8 @@ def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
     for label, building in zip(labelled[there], match[there], strict=True):
         code = labels.codes[label]
         if codes[building] not in (NONE, code):
-            said = (labels.vocabulary.names[c] for c in (codes[building], code))
-            raise _contradiction(labels.file, labels.outlines[label], *said)
+            names = (labels.vocabulary.names[c] for c in (codes[building], code))
+            raise _contradiction(labels.file, labels.outlines[label], *names)
         codes[building] = code
     lost = int((~there).sum())
     return replace(
@@ -221,9 +221,9 @@ def _unique(path: Path, outlines: ObjectArray, names: Sequence[str | None]) -> I
     kept: dict[bytes, int] = {}
     for number, shape in enumerate(shapes):
         before = names[kept[shape]] if shape in kept else None
-        said = names[number]
-        if before is not None and said is not None and before != said:
-            raise _contradiction(path.name, outlines[number], before, said)
+        name = names[number]
+        if before is not None and name is not None and before != name:
+            raise _contradiction(path.name, outlines[number], before, name)
         if shape not in kept or before is None:
             kept[shape] = number
     return np.sort(np.fromiter(kept.values(), np.int64))

@@ -106,10 +106,10 @@ def adapt_last_layer(
 ) -> AdaptedModel:
     """Adapt the last layer of a network to labelled polygons of a new event.
 
-    Thresholds stay the parent's: polygons that somebody chose do not say how common the class is.
+    Thresholds stay the parent's: polygons that were chosen by hand do not show how common the class is.
 
     Raises:
-        LabelsInvalid: where the labels are too few, too many or all say the same.
+        LabelsInvalid: where the labels are too few, too many or of one class.
         InputsMismatch: where the model is no network, or does not end in a convolution.
         WeightsMismatch: where the weights are not the card's.
         DeviceMissing: where the device is not there.
@@ -184,8 +184,8 @@ def _pixels_of(
     try:
         for tile in tiles.tiles:
             label, row, col = sample_pixels(tile.numbers, chance)
-            seen = layer.features(tile.channels)[:, row, col].numpy().T.astype(np.float64)
-            parts.append((label, seen))
+            values = layer.features(tile.channels)[:, row, col].numpy().T.astype(np.float64)
+            parts.append((label, values))
             progress.advance()
     finally:
         progress.finish()
@@ -194,7 +194,7 @@ def _pixels_of(
 
 
 def _answers(card: ModelCard, labels: Labels, used: IntArray) -> Float64Array:
-    """Return what labels say of each class, (labels, classes): 1 or 0."""
+    """Return whether labels are of each class, (labels, classes): 1 or 0."""
     codes = labels.codes[used].astype(np.float64)
     if card.task is not Task.DAMAGE:
         return codes[:, None]
@@ -234,8 +234,8 @@ def _calibrated(
     card: ModelCard, content: bytes, held_out: Float64Array, answers: Float64Array
 ) -> ModelCard:
     """Return a card with the digest of new weights and their calibration error on the labels."""
-    told = [number for number, column in enumerate(answers.T) if len(np.unique(column)) > 1]
-    ece = Reliability.of(held_out[:, told].ravel(), answers[:, told].ravel() == 1).ece
+    both = [number for number, column in enumerate(answers.T) if len(np.unique(column)) > 1]
+    ece = Reliability.of(held_out[:, both].ravel(), answers[:, both].ravel() == 1).ece
     temperature = (
         (1.0,) * len(card.classes)
         if card.calibration is None

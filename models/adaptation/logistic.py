@@ -38,7 +38,7 @@ class LabelledRows:
     label: IntArray
     """(rows,), the label that a row belongs to, from 0; each label has at least one."""
     answers: Float64Array
-    """(labels, logits): 1 yes, 0 no, NaN where the label does not say."""
+    """(labels, logits): 1 yes, 0 no, NaN without an answer."""
 
     @cached_property
     def weights(self) -> Float64Array:
@@ -68,7 +68,7 @@ def adapt_logits(
 ) -> AdaptedLogits:
     """Move logits as far as that predicts each label better from the others.
 
-    A logit of which all labels say the same is kept: nothing tells its answers apart. Labels count
+    A logit with one answer in all labels is kept: nothing tells its answers apart. Labels count
     as often as they come, so that the intercepts learn how common an answer is.
 
     Args:

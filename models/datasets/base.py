@@ -38,7 +38,7 @@ class Sample:
     images: Mapping[str, Raster]
     """By the names of the set, such as "s1-before"; all on one grid."""
     target: BoolArray
-    """(rows, cols); True where the label says flood, or water."""
+    """(rows, cols); True where the label is flood, or water."""
     known: BoolArray
     """(rows, cols); True where there is a label: other pixels are neither trained on nor scored."""
     grades: CodeArray | None = None
@@ -104,7 +104,7 @@ def fill_inputs(
 
 
 def inputs_of(sample: Sample, filled: Mapping[str, str]) -> Inputs:
-    """Return the images of a sample by input, as `fill_inputs` says."""
+    """Return the images of a sample by input, see `fill_inputs`."""
     return {entry: sample.images[name] for entry, name in filled.items()}
 
 
@@ -206,7 +206,7 @@ def fold_indices(groups: Sequence[str], *, folds: int, number: int) -> tuple[int
 
 
 def split_fold(whole: LabelledSet, *, folds: int, number: int) -> tuple[LabelledSet, LabelledSet]:
-    """Return the samples for training and those of the fold that is left out."""
+    """Return the samples for training and those of the held-out fold."""
     fold = fold_indices(whole.groups, folds=folds, number=number)
     return _subset(whole, sorted(set(range(len(whole))) - set(fold))), _subset(whole, fold)
 
@@ -225,7 +225,7 @@ def split_blocks(
     shown, and their labels are not.
 
     Returns:
-        For training, and the fold that is left out.
+        For training, and the held-out fold.
     """
 
     def part(index: int, *, in_fold: bool) -> Sample:

@@ -29,7 +29,7 @@ class Pixels:
     values: FloatArray
     """(bands, rows, cols)."""
     valid: BoolArray
-    """(rows, cols); False where the file's own mask, nodata or alpha says so."""
+    """(rows, cols); False by the file's own mask, nodata or alpha."""
 
 
 def read_pixels(path: Path, *, bands: tuple[str, ...] | None = None) -> Pixels:

@@ -80,7 +80,7 @@ def group_of(stem: str, *, block: int) -> str:
 
 
 def _read_groups(path: Path, stems: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the group of each stem, as a CSV says."""
+    """Return the group of each stem, from a CSV."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             by_stem = {row["stem"]: row["group"] for row in csv.DictReader(file)}

@@ -28,7 +28,7 @@ KINDS = {
 }
 _NOMINAL_DB = (-25.0, 0.0)
 """What 0 and 255 of a radar tile stand for here. Each tile was scaled by its own least and
-greatest value, so its decibels are lost: this only puts it where decibels lie, and the gain and the
+greatest value, so its decibels are lost: this only puts it in their range, and the gain and the
 offset of these tiles mean nothing."""
 
 

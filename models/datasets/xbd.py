@@ -55,7 +55,7 @@ class DamageTile:
 
     @property
     def images(self) -> tuple[FloatArray, FloatArray]:
-        """Pixels before and after, (3, rows, cols) each, NaN where not seen."""
+        """Pixels before and after, (3, rows, cols) each, NaN where not observed."""
         return self.before.pixels, self.after.pixels
 
     @property
@@ -223,9 +223,9 @@ def _some(names: Sequence[str]) -> str:
 def _read_image(path: Path) -> Raster:
     stored = read_pixels(path, bands=BANDS)
     # Pixels without observation are black in all three bands.
-    seen = stored.valid & (stored.values > 0).any(axis=0)
+    observed = stored.valid & (stored.values > 0).any(axis=0)
     return raster_without_location(
-        stored.values, valid=seen, bands=BANDS, source=path.stem, pixel_m=PIXEL_M
+        stored.values, valid=observed, bands=BANDS, source=path.stem, pixel_m=PIXEL_M
     )
 
 

@@ -29,25 +29,27 @@ class Augmenter:
 
     def __call__(self, tile: Tile) -> Example:
         """Move, change the values of, and drop inputs of a tile."""
-        channels, seen, target, known = self._moved(tile)
+        channels, observed, target, known = self._moved(tile)
         names = _draw(self.subsets)
         if self.plan.without_event and torch.rand(()) < self.plan.without_event:
-            channels, seen = remove_event(channels, seen, self.layout, names=names)
+            channels, observed = remove_event(channels, observed, self.layout, names=names)
             target = torch.zeros_like(target)
         if self.plan.shift_px:
-            channels, seen = shifted(channels, seen, self.layout, most_px=self.plan.shift_px)
+            channels, observed = shifted(
+                channels, observed, self.layout, most_px=self.plan.shift_px
+            )
         for index, entry in enumerate(self.inputs):
             jitter = self.plan.jitter.get(entry.units, Jitter())
-            kept = seen[index] & (entry.name in names)
+            kept = observed[index] & (entry.name in names)
             if jitter.holes and torch.rand(()) < jitter.holes:
                 kept = kept & ~clouds(kept.shape)
-            seen[index] = kept
+            observed[index] = kept
             bands = self.layout.bands[entry.name]
             if kept.any():
                 channels[bands] = changed(channels[bands], jitter) + haze(entry, jitter)
             channels[bands] *= kept
-        known = known & self.layout.usable(seen)
-        return with_flags(channels, seen, self.layout), target, known
+        known = known & self.layout.usable(observed)
+        return with_flags(channels, observed, self.layout), target, known
 
     def _moved(self, tile: Tile) -> tuple[torch.Tensor, ...]:
         """Flip, turn, scale and cut; pixels that come in at the edges are not observed."""
@@ -55,14 +57,14 @@ class Augmenter:
         low, high = self.plan.scale if changes else (1.0, 1.0)
         side = round(self.tile_px / (low + float(torch.rand(())) * (high - low)))
         # Cut first: the rest of a large image costs no time.
-        masks = torch.cat([tile.seen, tile.target, tile.known])
+        masks = torch.cat([tile.observed, tile.target, tile.known])
         image, mask = self._cut(Image(tile.channels), Mask(masks), side=side)
         move = _geometry(self.plan, side=side, tile_px=self.tile_px, changes=changes)
         image, mask = move(Image(image.float()), Mask(mask.to(torch.uint8)))
         flags = torch.Tensor(mask) > 0
-        sizes = [len(tile.seen), len(tile.target), len(tile.known)]
-        seen, target, known = flags.split(sizes)
-        return torch.Tensor(image).clone(), seen.clone(), target, known
+        sizes = [len(tile.observed), len(tile.target), len(tile.known)]
+        observed, target, known = flags.split(sizes)
+        return torch.Tensor(image).clone(), observed.clone(), target, known
 
     def _cut(self, image: Image, mask: Mask, *, side: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut out a square; a share of them is drawn to hold a pixel of the finding."""
@@ -101,7 +103,7 @@ receded is no flood, and what else two dates differ in, such as the season, is s
 
 
 def remove_event(
-    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, names: tuple[str, ...]
+    channels: torch.Tensor, observed: torch.Tensor, layout: Layout, *, names: tuple[str, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a tile with nothing to find, in one of three ways by chance.
 
@@ -110,44 +112,44 @@ def remove_event(
 
     Args:
         channels: (channels, rows, cols).
-        seen: (inputs, rows, cols).
+        observed: (inputs, rows, cols).
         layout: of the channels; its pairs are the dates of one sensor.
         names: of the inputs that the tile will be shown with.
 
     Returns:
-        Channels and seen, like those given.
+        Channels and observed, like those given.
     """
     order = list(layout.bands)
     both_dates = any(order[before] in names for before, _ in layout.pairs)
     way = _WAYS[int(torch.randint(len(_WAYS), ()))] if both_dates else "before"
-    changed, observed = channels.clone(), seen.clone()
+    changed, shown = channels.clone(), observed.clone()
     for before, after in layout.pairs:
         first, second = layout.bands[order[before]], layout.bands[order[after]]
         if way != "after":
-            changed[second], observed[after] = channels[first], seen[before]
+            changed[second], shown[after] = channels[first], observed[before]
         if way != "before":
-            changed[first], observed[before] = channels[second], seen[after]
-    return changed, observed
+            changed[first], shown[before] = channels[second], observed[after]
+    return changed, shown
 
 
 def shifted(
-    channels: torch.Tensor, seen: torch.Tensor, layout: Layout, *, most_px: int
+    channels: torch.Tensor, observed: torch.Tensor, layout: Layout, *, most_px: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a tile whose images after the event are moved, each by its own shift.
 
     Args:
         channels: (channels, rows, cols).
-        seen: (inputs, rows, cols); pixels that come in at the edges are not observed.
+        observed: (inputs, rows, cols); pixels that come in at the edges are not observed.
         layout: of the channels.
         most_px: of a shift, in rows and in columns.
     """
-    moved, there = channels.clone(), seen.clone()
+    moved, shown = channels.clone(), observed.clone()
     for index, bands in enumerate(layout.bands.values()):
         if index in layout.after:
             down, right = (int(torch.randint(-most_px, most_px + 1, ())) for _ in range(2))
             moved[bands] = _shifted(channels[bands], down, right)
-            there[index] = _shifted(seen[index], down, right)
-    return moved, there
+            shown[index] = _shifted(observed[index], down, right)
+    return moved, shown
 
 
 def _shifted(pixels: torch.Tensor, down: int, right: int) -> torch.Tensor:
@@ -205,22 +207,22 @@ def clouds(shape: tuple[int, ...]) -> torch.Tensor:
     return height > torch.quantile(height.flatten()[::7], 1 - covered)
 
 
-def with_flags(channels: torch.Tensor, seen: torch.Tensor, layout: Layout) -> torch.Tensor:
+def with_flags(channels: torch.Tensor, observed: torch.Tensor, layout: Layout) -> torch.Tensor:
     """Return the channels with where each input was observed in its flag, if it has one."""
-    for channel, flag in zip(layout.flags.values(), seen, strict=False):
+    for channel, flag in zip(layout.flags.values(), observed, strict=False):
         channels[channel] = flag
     return channels
 
 
 def only(tile: Tile, names: tuple[str, ...], layout: Layout) -> Example:
     """Return a tile as it is, without the inputs that are not named."""
-    channels, seen = tile.channels.float().clone(), tile.seen.clone()
+    channels, observed = tile.channels.float().clone(), tile.observed.clone()
     for index, (name, bands) in enumerate(layout.bands.items()):
         if name not in names:
-            seen[index] = False
+            observed[index] = False
             channels[bands] = 0
-    known = tile.known & layout.usable(seen)
-    return with_flags(channels, seen, layout), tile.target, known
+    known = tile.known & layout.usable(observed)
+    return with_flags(channels, observed, layout), tile.target, known
 
 
 def _draw(subsets: tuple[InputSubset, ...]) -> tuple[str, ...]:

@@ -176,8 +176,8 @@ class LabelFilter(Part):
     """
 
     index: Literal["ndwi", "mndwi"]
-    wet_below: float = Field(description="Labelled water with a lower index is left out.")
-    dry_above: float = Field(description="Labelled dry with a higher index is left out.")
+    wet_below: float = Field(description="Labelled water with a lower index is excluded.")
+    dry_above: float = Field(description="Labelled dry with a higher index is excluded.")
 
 
 class AdditionalData(Part):
@@ -201,7 +201,7 @@ class DataPlan(Part):
     root: Path = Field(description="Relative to the folder of the config.")
     split: str = "all"
     options: SetOptions = PICTURES
-    folds: int = Field(ge=2, description="One of so many is left out, neighbours together.")
+    folds: int = Field(ge=2, description="One of so many is held out, neighbours together.")
     fold: NonNegativeInt = 0
     block_px: PositiveInt | None = Field(
         default=None,

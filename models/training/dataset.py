@@ -107,13 +107,13 @@ class Layout:
         )
         return cls(bands, flags if availability else {}, after, _pairs(card_inputs))
 
-    def usable(self, seen: torch.Tensor) -> torch.Tensor:
+    def usable(self, observed: torch.Tensor) -> torch.Tensor:
         """Return where an input after the event was observed, (rows, cols).
 
         Args:
-            seen: (inputs, rows, cols).
+            observed: (inputs, rows, cols).
         """
-        return seen[list(self.after)].any(dim=0)
+        return observed[list(self.after)].any(dim=0)
 
 
 def _pairs(card_inputs: tuple[CardInput, ...]) -> tuple[tuple[int, int], ...]:
@@ -133,7 +133,7 @@ class Tile:
 
     channels: torch.Tensor
     """(channels, rows, cols), float16: half the memory, and finer than the imagery."""
-    seen: torch.Tensor
+    observed: torch.Tensor
     """(inputs, rows, cols), bool; True where the input was observed."""
     target: torch.Tensor
     """(findings, rows, cols), bool; see `targets`."""
@@ -143,7 +143,7 @@ class Tile:
     @property
     def size(self) -> int:
         """Memory, bytes."""
-        return sum(part.nbytes for part in (self.channels, self.seen, self.target, self.known))
+        return sum(part.nbytes for part in (self.channels, self.observed, self.target, self.known))
 
 
 def tile_of(
@@ -169,13 +169,13 @@ def tile_of(
     statistics = SceneStatistics(levels=scene_levels(card, values))
     return Tile(
         channels=torch.from_numpy(stack(card, [inputs], statistics)[0]).half(),
-        seen=torch.from_numpy(_seen(card, inputs, sample.target.shape)),
+        observed=torch.from_numpy(_observed(card, inputs, sample.target.shape)),
         target=torch.from_numpy(target),
         known=torch.from_numpy(known & usable),
     )
 
 
-def _seen(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
+def _observed(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
     nothing = np.zeros(shape, bool)
     rasters = (inputs.get(entry.name) for entry in card.inputs)
     return np.stack([nothing if raster is None else raster.valid for raster in rasters])

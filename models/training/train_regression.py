@@ -14,9 +14,17 @@ from geo.raster.classify import Finding
 from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
 from models.cards.architecture import FeatureScale, Logit, RegressionArchitecture
-from models.cards.card import CARD_NAME, CardClass, ModelCard, Score, card_bytes
+from models.cards.card import (
+    CARD_NAME,
+    Calibration,
+    CardClass,
+    ModelCard,
+    Score,
+    TemperatureParameters,
+    Training,
+    card_bytes,
+)
 from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
-from models.cards.training_record import Calibration, TemperatureParameters, Training
 from models.damage.features import FeatureTable, QuantityPair, measure
 from models.damage.grades import DAMAGED_FROM
 from models.damage.regression import (

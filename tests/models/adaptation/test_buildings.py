@@ -107,5 +107,7 @@ def test_labels_that_no_image_shows_are_counted(
     there.labels.codes[5] = 1
     there.placed.lying[5] = np.nan
     assert (there.labels.codes != NONE).sum() == 3
-    with pytest.raises(LabelsInvalid, match=r"has 2 usable labels .* \(.*1 too small, or not seen"):
+    with pytest.raises(
+        LabelsInvalid, match=r"has 2 usable labels .* \(.*1 too small, or not observed"
+    ):
         adapt_buildings(parent.card, there, QuietProgress())

@@ -158,7 +158,7 @@ def test_labels_on_no_building_and_two_on_one_are_one_sentence(tmp_path: Path) -
     buildings = read_footprints(tmp_path / "all.gpkg", area())
     words = ["Destroyed", "No visible damage"]
     beside = write_labels(tmp_path / "b.gpkg", words, outlines=[square(7), square(9)])
-    with pytest.raises(LabelsInvalid, match=r"none of the 2 labels of b.gpkg lies on one of the 1"):
+    with pytest.raises(LabelsInvalid, match=r"none of the 2 labels of b.gpkg is on one of the 1"):
         labels_of_buildings(read(beside), buildings)
     both = [square(0, side=9.0), square(0, side=8.0)]
     path = write_labels(tmp_path / "two.gpkg", words, outlines=both)

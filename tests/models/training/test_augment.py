@@ -20,11 +20,11 @@ def layout(inputs):
     return Layout.of(inputs, availability=True)
 
 
-def tile(size=32, *, seen=1.0):
+def tile(size=32, *, observed=1.0):
     """A tile whose channels all say where it is flooded."""
     rng = np.random.default_rng(4)
     flood = torch.from_numpy(rng.random((size, size)) < 0.4)
-    observed = torch.from_numpy(rng.random((3, size, size)) < seen)
+    observed = torch.from_numpy(rng.random((3, size, size)) < observed)
     per_band = observed[[0, 1, 2, 2]]
     channels = torch.cat([flood.float().expand(4, -1, -1) * per_band, observed.float()])
     return Tile(channels.half(), observed, flood[None], torch.ones_like(flood)[None])
@@ -52,9 +52,9 @@ def test_image_and_label_move_together(inputs, layout):
 def test_all_eight_flips_and_turns_come_up(inputs, layout):
     augment = Augmenter(inputs, layout, Augmentation(), (ALL,), 32)
     torch.manual_seed(0)
-    seen = {augment(tile())[1].numpy().tobytes() for _ in range(120)}
+    observed = {augment(tile())[1].numpy().tobytes() for _ in range(120)}
     flood = tile().target[0].numpy()
-    assert seen == {
+    assert observed == {
         np.ascontiguousarray(np.rot90(side, k)).tobytes()
         for side in (flood, flood[:, ::-1])
         for k in range(4)
@@ -81,17 +81,17 @@ def test_a_dropped_slot_is_zero_and_flagged(inputs, layout):
 def test_a_pixel_that_only_an_image_before_saw_is_not_learned(inputs, layout):
     """Its label would be learned from what says nothing of it."""
     both = InputSubset(inputs=("s1-before", "s2-after"), weight=1)
-    made = tile(seen=0.5)
+    made = tile(observed=0.5)
     _, _, known = only(made, both.inputs, layout)
-    np.testing.assert_array_equal(known[0], made.seen[2])
+    np.testing.assert_array_equal(known[0], made.observed[2])
     augment = Augmenter(inputs, layout, Augmentation(flips=False), (both,), 32)
-    np.testing.assert_array_equal(augment(made)[2][0], made.seen[2])
+    np.testing.assert_array_equal(augment(made)[2][0], made.observed[2])
 
 
 def test_a_pixel_that_no_kept_slot_saw_is_not_learned(layout):
-    made = tile(seen=0.5)
+    made = tile(observed=0.5)
     channels, _, known = only(made, ("s2-after",), layout)
-    np.testing.assert_array_equal(known[0], made.seen[2])
+    np.testing.assert_array_equal(known[0], made.observed[2])
     assert not channels[2:4, ~known[0]].any()
 
 
@@ -176,17 +176,19 @@ def test_a_event_free_tile_shows_two_dates_without_a_flood_between(inputs, layou
     assert layout.pairs == ((0, 1),)  # the optical image after has none before
     before, after = torch.zeros(4, 4), torch.ones(4, 4)
     channels = torch.stack([before, after, after, after, *[torch.ones(4, 4)] * 3])
-    seen = torch.stack([after > 0, after > 0, after > 0])
+    observed = torch.stack([after > 0, after > 0, after > 0])
     torch.manual_seed(6)
     shown = set()
     for _ in range(40):
-        event_free, there = remove_event(channels, seen, layout, names=("s1-before", "s1-after"))
+        event_free, there = remove_event(
+            channels, observed, layout, names=("s1-before", "s1-after")
+        )
         assert there.all()
         shown.add((float(event_free[0].mean()), float(event_free[1].mean())))
     assert shown == {(0.0, 0.0), (1.0, 1.0), (1.0, 0.0)}
     np.testing.assert_array_equal(channels[:2], torch.stack([before, after]))
     for _ in range(10):
-        alone, _ = remove_event(channels, seen, layout, names=("s1-after",))
+        alone, _ = remove_event(channels, observed, layout, names=("s1-after",))
         assert not alone[1].any()
 
 
@@ -203,7 +205,7 @@ def rare(size=128):
     made = tile(size)
     target = torch.zeros_like(made.target)
     target[0, 10:14, 100:104] = True
-    return Tile(made.channels, made.seen, target, made.known)
+    return Tile(made.channels, made.observed, target, made.known)
 
 
 def test_examples_are_centred_on_what_is_rare(inputs, layout):
@@ -219,7 +221,7 @@ def test_an_image_after_is_shifted_and_one_before_and_the_labels_are_not(layout)
     torch.manual_seed(9)
     ways = set()
     for _ in range(60):
-        channels, seen = shifted(made.channels, made.seen, layout, most_px=2)
+        channels, observed = shifted(made.channels, made.observed, layout, most_px=2)
         np.testing.assert_array_equal(channels[0], made.channels[0])
         rows, cols = (slice(4, 36) for _ in range(2))
         (way,) = (
@@ -232,7 +234,7 @@ def test_an_image_after_is_shifted_and_one_before_and_the_labels_are_not(layout)
             )
         )
         ways.add(way)
-        # What comes in at the edges was not seen, and is as many rows and columns as it moved.
-        assert (~seen[1]).sum() == 1600 - (40 - abs(way[0])) * (40 - abs(way[1]))
-        assert seen[0].all()
+        # What comes in at the edges was not observed, and is as many rows and columns as it moved.
+        assert (~observed[1]).sum() == 1600 - (40 - abs(way[0])) * (40 - abs(way[1]))
+        assert observed[0].all()
     assert len(ways) > 15

@@ -15,8 +15,8 @@ def sample(*, wet, bands=BANDS, valid=True):
     """Pixels of water, of dry ground, and of something between."""
     water, ground, between = (0.10, 0.05, 0.02), (0.10, 0.30, 0.30), (0.10, 0.12, 0.08)
     pixels = np.array([water, ground, between], np.float32).T[:, None][: len(bands)]
-    seen = np.full((1, 3), valid)
-    image = raster_without_location(pixels, valid=seen, bands=bands, source="made")
+    observed = np.full((1, 3), valid)
+    image = raster_without_location(pixels, valid=observed, bands=bands, source="made")
     return Sample("made", "0", {"image": image}, np.full((1, 3), wet), np.ones((1, 3), bool))
 
 

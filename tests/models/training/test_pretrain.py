@@ -27,11 +27,11 @@ def root(tmp_path_factory):
 
 def test_squares_are_hidden_in_all_bands_and_scored(root):
     inputs = config(root).card.inputs
-    seen = torch.ones(3, 64, 64, dtype=torch.bool)
-    seen[:, :, :20] = False
+    observed = torch.ones(3, 64, 64, dtype=torch.bool)
+    observed[:, :, :20] = False
     values = torch.rand(4, 64, 64) + 1
-    channels = torch.cat([values * seen[0], seen.float()]).half()
-    tile = Tile(channels, seen, seen[:1], torch.ones(1, 64, 64, dtype=torch.bool))
+    channels = torch.cat([values * observed[0], observed.float()]).half()
+    tile = Tile(channels, observed, observed[:1], torch.ones(1, 64, 64, dtype=torch.bool))
     every = InputSubset(inputs=tuple(entry.name for entry in inputs), weight=1)
     layout = Layout.of(inputs, availability=True)
     torch.manual_seed(1)
@@ -40,10 +40,10 @@ def test_squares_are_hidden_in_all_bands_and_scored(root):
     torch.testing.assert_close(whole, channels[:4].float())
     assert not holed[:, scored[0]].any()
     assert not scored[0, :, :20].any()
-    left = ~scored[0] & seen[0]
+    left = ~scored[0] & observed[0]
     torch.testing.assert_close(holed[:4, left], whole[:, left])
     assert 0.3 < scored[0, :, 20:].float().mean() < 0.7
-    # Whole squares: nothing of one can be seen.
+    # Whole squares: nothing of one can be observed.
     assert scored[0, :16, 32:48].float().mean() in (0, 1)
 
 
