@@ -35,7 +35,7 @@ def test_tiles_that_are_not_cached_are_the_same_read_again(root):
         assert cached.training[index] is cached.training[index]
         one, other = cached.training[index], lazy.training[index]
         assert lazy.training[index] is not other
-        for part in ("channels", "seen", "target", "known"):
+        for part in ("channels", "observed", "target", "known"):
             assert torch.equal(getattr(one, part), getattr(other, part))
 
 
