@@ -5,8 +5,6 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from flows.reports.progress import (
     BarProgress,
@@ -15,12 +13,11 @@ from flows.reports.progress import (
     QuietProgress,
     duration_text,
     progress_on,
-    time_left_s,
 )
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """Seconds that pass when the test says so."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -82,25 +79,25 @@ def test_the_bar_shows_scene_windows_and_time_left() -> None:
     clock, stream = Clock(), Terminal()
     bar = BarProgress(stream, clock=clock)
     bar.start("scene [1]", 200)
-    clock.now_s += 30
-    bar.advance(50)
+    for _ in range(2):
+        clock.now_s += 15
+        bar.advance(25)
     midway = plain(stream)
     clock.now_s += 90
     bar.advance(150)
     bar.finish()
     assert "scene [1]" in midway
-    assert "50/200 windows about 1 min 30 s left" in midway
-    assert "200/200 windows in 2 min 0 s" in plain(stream)
+    assert "50/200 windows 0:01:30" in midway
+    assert "200/200 windows 0:02:00" in plain(stream)
 
 
-def test_a_bar_that_broke_off_says_so_and_a_second_one_can_follow() -> None:
+def test_a_bar_that_broke_off_stays_and_a_second_one_can_follow() -> None:
     clock, stream = Clock(), Terminal()
     bar = BarProgress(stream, clock=clock)
     run(bar, clock, windows=3, of=8, each_s=1)
     run(bar, clock, windows=8, of=8, each_s=1)
-    assert "3/8 windows stopped after 3 s" in plain(stream)
-    assert "8/8 windows in 8 s" in plain(stream)
-    assert plain(stream).count("stopped after") == 1
+    assert "3/8 windows" in plain(stream)
+    assert "8/8 windows 0:00:08" in plain(stream)
 
 
 def test_a_bar_leaves_stdout_to_the_results(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,16 +123,6 @@ def test_a_scene_without_windows_is_done_at_once() -> None:
     clock, stream = Clock(), io.StringIO()
     run(LineProgress(stream, clock=clock), clock, windows=0, of=0, each_s=1)
     assert stream.getvalue().splitlines()[-1] == "S1A_20190915: 0 of 0 windows in 0 s"
-
-
-@given(st.integers(1, 10**6), st.integers(1, 10**6), st.floats(0.001, 1e5))
-def test_at_a_steady_rate_the_estimate_is_right(done: int, rest: int, each_s: float) -> None:
-    left_s = time_left_s(done, total=done + rest, elapsed_s=done * each_s)
-    assert left_s == pytest.approx(rest * each_s)
-
-
-def test_no_estimate_before_the_first_window() -> None:
-    assert time_left_s(0, total=10, elapsed_s=99) is None
 
 
 @pytest.mark.parametrize(
