@@ -21,7 +21,6 @@ from models.errors import InputsMismatch
 from models.evaluation.metrics import Reliability
 from models.inference.windows import ProgressReceiver
 from models.networks.network import NetworkModel, averaged
-from models.networks.weights import read_content
 
 _SEED = 0
 
@@ -130,7 +129,7 @@ def adapt_last_layer(
         rows.mean(_probabilities(card, logits))
         for logits in (rows.design @ parent.T, found.held_out)
     )
-    content = read_content(ref.weights, sha256=card.weights_sha256 or "")
+    content = ref.read_weights()
     moves = set(found.strengths) != {None}
     if moves:
         moved = scale.plain(found.coefficients) * divisor[:, None]

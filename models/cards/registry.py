@@ -1,8 +1,9 @@
 """The models that are shipped and the user's own, by name or folder; and config files.
 
-Nothing here reads weights: see `models.networks.weights`.
+Nothing here imports torch: weights are checked as bytes, and never unpickled.
 """
 
+import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
@@ -34,9 +35,42 @@ class CardRef:
             WeightsMismatch: where they come with a package that is not installed.
         """
         architecture = self.card.architecture
-        if isinstance(architecture, CsmaskArchitecture):
-            return _package("ukis_csmask") / architecture.file
-        return self.folder / WEIGHTS_NAME
+        if not isinstance(architecture, CsmaskArchitecture):
+            return self.folder / WEIGHTS_NAME
+        spec = find_spec("ukis_csmask")
+        if spec is None or spec.origin is None:
+            raise WeightsMismatch(
+                "the weights of its networks come with the package ukis_csmask, which is not "
+                "installed; install Aftermap again"
+            )
+        return Path(spec.origin).parent / architecture.file
+
+    def read_weights(self, *, cure: str = "take both from one place") -> bytes:
+        """Return the bytes of the weights.
+
+        Raises:
+            WeightsMismatch: where they cannot be read, or are not the card's; with a cure.
+        """
+        content, digest = weight_bytes(self.weights)
+        if digest != self.card.weights_sha256:
+            raise WeightsMismatch(
+                f"the weights {self.weights} have the sha256 {digest}, the card says "
+                f"{self.card.weights_sha256}; {cure}"
+            )
+        return content
+
+
+def weight_bytes(path: Path) -> tuple[bytes, str]:
+    """Return the bytes of a file of weights, and their sha256: what is digested is what is used.
+
+    Raises:
+        WeightsMismatch: where it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsMismatch(f"the weights {path} cannot be read: {error.strerror}") from error
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
@@ -54,7 +88,7 @@ def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
     if extra is not None:
         folders += _card_folders(extra)
     refs: dict[str, CardRef] = {}
-    for ref in map(_ref, folders):
+    for ref in (CardRef(read_card(folder / CARD_NAME), folder) for folder in folders):
         name = ref.card.name
         if name in refs:
             raise NameTaken(
@@ -77,7 +111,7 @@ def find(name_or_path: str | Path, *, extra: Path | None = None) -> CardRef:
         return named[str(name_or_path)]
     folder = Path(name_or_path)
     if (folder / CARD_NAME).is_file():
-        return _ref(folder)
+        return CardRef(read_card(folder / CARD_NAME), folder)
     raise ModelUnknown(
         f"no model is named {str(name_or_path)!r}, and no folder there holds a {CARD_NAME}; "
         f"the models are {', '.join(named)}"
@@ -93,21 +127,6 @@ def _card_folders(extra: Path) -> list[Path]:
             f"the folder of models {extra} holds no {CARD_NAME}, nor does any folder in it"
         )
     return folders
-
-
-def _ref(folder: Path) -> CardRef:
-    return CardRef(read_card(folder / CARD_NAME), folder)
-
-
-def _package(name: str) -> Path:
-    """Return the folder of an installed package, without importing it."""
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise WeightsMismatch(
-            f"the weights of its networks come with the package {name}, which is not installed; "
-            "install Aftermap again"
-        )
-    return Path(spec.origin).parent
 
 
 Config = TypeVar("Config", bound=Part)

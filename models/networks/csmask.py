@@ -28,7 +28,6 @@ from models.networks.tensors import (
     shape_of,
     usable_pixels,
 )
-from models.networks.weights import read_content
 
 _CLASSES = 3
 """Of the network: ground, cloud, cloud shadow, in this order (`ukis_csmask.mask.CSmask._csm`)."""
@@ -56,9 +55,7 @@ class CsmaskModel:
             raise InputsMismatch(
                 f"{ref.card.name} is a {architecture.kind} and none of ukis-csmask"
             )
-        # The card of a network always has a digest: `ModelCard` checks it.
-        digest = ref.card.weights_sha256 or ""
-        content = read_content(ref.weights, sha256=digest, cure="install ukis-csmask 1.0.0")
+        content = ref.read_weights(cure="install ukis-csmask 1.0.0")
         options = onnxruntime.SessionOptions()
         # The threads that read ahead ask it side by side, and the model of the map computes.
         options.intra_op_num_threads = options.inter_op_num_threads = 1

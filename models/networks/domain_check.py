@@ -1,12 +1,12 @@
-"""Domain: does a scene look like what the network learned from?
+"""Domain check: does a scene look like the training data?
 
 A card keeps the 1st, 50th and 99th percentile of each band in training. A scene is far where
 its own lie about two deviations of the training away from them: the distance between two
 distributions is the mean difference of their quantiles (Wasserstein; Ramdas et al. 2017,
 doi:10.3390/e19020047), here of the three that are known, band by band, as Rabanser et al. 2019
 (arXiv:1810.11953) compare data with data. It is out, too, where it has hardly any contrast, or
-where a band is nearly one number. A slot that is normalised by the scene is compared after
-that, in deviations of the scene: a gain and an offset are nothing to it.
+where a band is nearly one number. An input that is normalised by the scene is compared after
+that, in deviations of the scene: a gain and an offset change nothing.
 
 The limits of `DomainLimits` were chosen on single tiles of 256 and 128 pixels, which differ more
 from each other than whole scenes do. Called far by its defaults, image by image:
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geo.types import FloatArray
+from geo.types import Float64Array, FloatArray
 from models.cards.card import DomainLimits, ModelCard
 from models.cards.inputs import BandStatistics, CardInput
 from models.networks.tensors import Level, SceneStatistics, ValueSample, scene_levels
@@ -39,76 +39,68 @@ _PERCENTILES = (1, 50, 99)
 
 @dataclass(frozen=True)
 class SceneOutOfDomain:
-    """A scene that is not trusted in a slot."""
+    """A scene that is not trusted for an input."""
 
     input_name: str
     number: int
     """As in `geo.types.Raster.origin`."""
     note: str
-    """A sentence that names slot, scene, band and both values."""
+    """A sentence that names input, scene, band and both values."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Compared:
-    """A band of a scene, and of the training, in the units that are compared."""
+class _BandComparison:
+    """A band of a scene and of the training, in the units that are compared."""
 
     band: str
     units: str
-    found: FloatArray
+    scene: Float64Array
     """(3,): the percentiles of the scene."""
-    learned: FloatArray
+    training: Float64Array
     """(3,): those of the training."""
     deviation: float
     """Of the training."""
-    stuck: float
+    constant: float
     """Share of the values that are one number."""
 
     @property
     def shift(self) -> float:
         """Mean difference of the percentiles, in deviations of the training."""
-        return float(np.abs(self.found - self.learned).mean() / self.deviation)
+        return float(np.abs(self.scene - self.training).mean() / self.deviation)
 
     @property
     def contrast(self) -> float:
         """Range of the scene as a share of that in training."""
-        learned = float(self.learned[2] - self.learned[0])
-        return float(self.found[2] - self.found[0]) / learned if learned else np.inf
+        training = float(self.training[2] - self.training[0])
+        return float(self.scene[2] - self.scene[0]) / training if training else np.inf
 
-    def told(self, model: str) -> str:
+    def text(self, model: str) -> str:
         """Return both sides in words."""
-        found, learned = (
-            ", ".join(f"{value:.3g}" for value in values) for values in (self.found, self.learned)
+        scene, training = (
+            ", ".join(f"{value:.3g}" for value in values) for values in (self.scene, self.training)
         )
         return (
-            f"{self.band} has 1st, 50th and 99th percentiles of {found} ({self.units}), "
-            f"{model} learned from {learned}"
+            f"{self.band} has 1st, 50th and 99th percentiles of {scene} ({self.units}), {model} "
+            f"was trained on {training}"
         )
 
 
 def checked_statistics(card: ModelCard, sample: ValueSample) -> SceneStatistics:
-    """Return what a network learns from a scene: which parts are far, and the levels of the rest.
-
-    Where a slot is far as a whole, its levels are those of all of it.
-    """
+    """Return which scenes are out of the domain, and the levels of the rest, or of all of them."""
     found = list(scenes_out_of_domain(card, sample))
-    far: dict[str, tuple[int, ...]] = {}
+    out: dict[str, tuple[int, ...]] = {}
     for scene in found:
-        far[scene.input_name] = (*far.get(scene.input_name, ()), scene.number)
-    levels = scene_levels(card, sample) | (scene_levels(card, sample, far=far) if far else {})
-    return SceneStatistics(
-        levels=levels, out_of_domain=far, notes=tuple(scene.note for scene in found)
-    )
+        out[scene.input_name] = (*out.get(scene.input_name, ()), scene.number)
+    levels = scene_levels(card, sample) | (scene_levels(card, sample, without=out) if out else {})
+    notes = tuple(scene.note for scene in found)
+    return SceneStatistics(levels=levels, out_of_domain=out, notes=notes)
 
 
 def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[SceneOutOfDomain]:
-    """Yield the scenes that lie outside of the card's domain, by slot.
+    """Yield the scenes that lie outside of the card's domain, by input.
 
-    A card without limits, or a slot without statistics, calls nothing far; nor does a scene
-    of which hardly a pixel was sampled.
-
-    Args:
-        card: of a network.
-        sample: of the values of the scenes.
+    A card without limits, or an input without statistics, has no domain; a scene of which hardly
+    a pixel was sampled is not judged.
     """
     if card.domain is None:
         return
@@ -121,60 +113,55 @@ def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[Scene
             seen = values[:, (origins == number) & np.isfinite(values).all(axis=0)]
             if seen.shape[1] < LEAST_VALUES:
                 continue
-            bands = _compared(entry, entry.training_statistics, seen, levels.get(entry.name))
-            if why := _why(bands, card.domain, card.name, by_scene=_by_scene(entry)):
+            bands = _compare(entry, entry.training_statistics, seen, levels.get(entry.name))
+            if why := _why(bands, card.domain, card.name, by_scene=entry.normalised_by == "scene"):
                 scene = sample.scene(entry, number)
                 note = f"{scene} is out of the model's domain and was left out of {entry.name}"
                 yield SceneOutOfDomain(entry.name, number, f"{note}: {why}")
 
 
-def _by_scene(entry: CardInput) -> bool:
-    return entry.normalised_by == "scene"
-
-
-def _compared(
+def _compare(
     entry: CardInput,
-    training_statistics: tuple[BandStatistics, ...],
+    training: tuple[BandStatistics, ...],
     values: FloatArray,
     levels: tuple[Level, ...] | None,
-) -> list[_Compared]:
+) -> list[_BandComparison]:
     """Return the bands of a scene beside those of the training.
 
     Args:
-        entry: the slot.
-        training_statistics: its statistics.
         values: (bands, values).
-        levels: by which the slot is normalised; None where it has constants.
+        levels: by which the input is normalised; None where it has constants.
     """
     percentiles = np.percentile(values, _PERCENTILES, axis=1).T
     bands = []
-    for index, learned in enumerate(training_statistics):
-        found, known = percentiles[index], np.array(learned.percentiles)
-        units, deviation = entry.units.value, learned.std
+    for index, band in enumerate(training):
+        scene, known = percentiles[index], np.array(band.percentiles)
+        units, deviation = entry.units.value, band.std
         if levels is not None:
-            found = (found - levels[index].mean) / levels[index].std
-            known = (known - learned.mean) / learned.std
+            scene = (scene - levels[index].mean) / levels[index].std
+            known = (known - band.mean) / band.std
             units, deviation = "deviations of the scene", 1.0
-        stuck = np.unique(values[index], return_counts=True)[1].max() / values.shape[1]
-        bands.append(
-            _Compared(entry.bands[index], units, found, known, deviation, float(stuck)),
-        )
+        constant = np.unique(values[index], return_counts=True)[1].max() / values.shape[1]
+        name = entry.bands[index]
+        bands.append(_BandComparison(name, units, scene, known, deviation, float(constant)))
     return bands
 
 
-def _why(bands: list[_Compared], limits: DomainLimits, model: str, *, by_scene: bool) -> str | None:
+def _why(
+    bands: list[_BandComparison], limits: DomainLimits, model: str, *, by_scene: bool
+) -> str | None:
     """Return what is wrong with a scene, or None where it is trusted."""
-    stuck = max(bands, key=lambda band: band.stuck)
-    if stuck.stuck > limits.max_constant_share:
+    constant = max(bands, key=lambda band: band.constant)
+    if constant.constant > limits.max_constant_share:
         return (
-            f"{100 * stuck.stuck:.0f} % of {stuck.band} are one number, at most "
-            f"{100 * limits.max_constant_share:.0f} % are trusted; {stuck.told(model)}"
+            f"{100 * constant.constant:.0f} % of {constant.band} are one number, at most "
+            f"{100 * limits.max_constant_share:.0f} % are trusted; {constant.text(model)}"
         )
     shifted = max(bands, key=lambda band: band.shift)
     mean = float(np.mean([band.shift for band in bands]))
     if shifted.shift > limits.max_band_shift or mean > limits.max_shift:
         return (
-            f"{shifted.told(model)}; that is {shifted.shift:.1f} deviations of the training apart, "
+            f"{shifted.text(model)}; that is {shifted.shift:.1f} deviations of the training apart, "
             f"and {mean:.1f} over all bands, where {limits.max_band_shift:g} and "
             f"{limits.max_shift:g} are trusted"
         )
@@ -183,6 +170,6 @@ def _why(bands: list[_Compared], limits: DomainLimits, model: str, *, by_scene: 
         widest = max(bands, key=lambda band: band.contrast)
         return (
             f"it has {contrast:.2g} of the contrast of the training, where "
-            f"{limits.min_contrast:g} is trusted; {widest.told(model)}"
+            f"{limits.min_contrast:g} is trusted; {widest.text(model)}"
         )
     return None

@@ -1,20 +1,18 @@
 """NetworkModel: a network of segmentation-models-pytorch, built and filled from its card.
 
-This module and `models.cards.registry` are the only ones that import torch to predict, and are
-imported only when a network is loaded.
-
-Siamese: one encoder for the image before and the one after, one decoder for both.
-
-Symmetries: the same ground mirrored and turned, and the mean of what a network says of it.
+Only here, in training and in what explains is torch imported, once a network is loaded.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from scipy.special import expit
 from segmentation_models_pytorch.base import SegmentationModel
 from torch.nn.functional import avg_pool2d, interpolate
@@ -23,7 +21,7 @@ from geo.types import FloatArray, IntArray
 from models.cards.architecture import NetworkArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.errors import CardInvalid, DeviceMissing, InputsMismatch
+from models.errors import CardInvalid, DeviceMissing, InputsMismatch, WeightsMismatch
 from models.networks.domain_check import checked_statistics
 from models.networks.tensors import (
     Inputs,
@@ -33,33 +31,25 @@ from models.networks.tensors import (
     stack,
     usable_pixels,
 )
-from models.networks.weights import fill, read_weights
 
 Features = list[torch.Tensor]
 
 
 class Siamese(torch.nn.Module):
-    """Joins what one encoder says of two dates, scale by scale, and decodes that.
+    """Joins the features of one encoder on two dates, scale by scale, and decodes them.
 
     At every scale a convolution of 1 x 1 joins the features of the image before with how those of
-    the image after differ: a building that is gone is there in the one, and that it is gone in
-    the other. Shared weights with joined features is how the best of the xView2 challenge told
-    grades of damage apart (Durnov 2020, github.com/vdurnov/xview2_1st_place_solution;
+    the image after differ, as the best of the xView2 challenge did (Durnov 2020, github.com/vdurnov/xview2_1st_place_solution;
     Khvedchenya 2020, github.com/BloodAxe/xView2-Solution; Daudt et al. 2018, arXiv:1810.08462).
     """
 
     def __init__(self, single: SegmentationModel, *, channels: int) -> None:
-        """Take a network for single images apart.
-
-        Args:
-            single: of segmentation-models-pytorch.
-            channels: of one image.
-        """
+        """Take a network of segmentation-models-pytorch for single images apart."""
         super().__init__()
         self.channels = channels
         self.encoder = single.get_submodule("encoder")
         self.fuse = torch.nn.ModuleList(
-            torch.nn.Conv2d(2 * features, features, 1) for features in _widths(single)
+            torch.nn.Conv2d(2 * width, width, 1) for width in single.encoder.out_channels[1:]
         )
         self.decoder = single.get_submodule("decoder")
         self.segmentation_head = single.get_submodule("segmentation_head")
@@ -78,12 +68,6 @@ class Siamese(torch.nn.Module):
             before, after = scale.chunk(2)
             joined.append(fuse(torch.cat([before, after - before], dim=1)))
         return [image.chunk(2)[1], *joined]
-
-
-def _widths(single: SegmentationModel) -> tuple[int, ...]:
-    """Return the features of every scale but the first, which is the image."""
-    widths: list[int] = single.encoder.out_channels
-    return tuple(widths[1:])
 
 
 _ROWS, _COLS = 2, 3
@@ -119,15 +103,10 @@ views are seen, and so the mean turns with it."""
 def averaged(
     network: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, *, symmetries: int
 ) -> torch.Tensor:
-    """Return the mean logits of a network over views of the same pixels.
+    """Return the mean logits of a network over 1, 2, 4 or 8 views of the same pixels.
 
-    Args:
-        network: from (n, channels, rows, cols) to (n, classes, rows, cols).
-        pixels: (n, channels, rows, cols).
-        symmetries: 1, 2, 4 or 8, see `models.cards.architecture.NetworkArchitecture`.
-
-    Returns:
-        (n, classes, rows, cols), float32 where there are several views.
+    (n, classes, rows, cols) of pixels (n, channels, rows, cols); float32 where there are several
+    views.
     """
     if symmetries == 1:
         return network(pixels)
@@ -161,9 +140,7 @@ class NetworkModel:
             )
         place = device_named(device)
         network = build(architecture, name=ref.card.name)
-        # The card of a network always has a digest: `ModelCard` checks it.
-        tensors = read_weights(ref.weights, sha256=ref.card.weights_sha256 or "")
-        fill(network, tensors, source=ref.weights)
+        fill(network, tensors_of(ref.read_weights(), ref.weights), source=ref.weights)
         network = network.eval().to(place).to(memory_format=torch.channels_last)
         return cls(ref.card, network, place, architecture.symmetries)
 
@@ -201,11 +178,7 @@ class NetworkModel:
         return np.asarray(expit(logits / self._temperature()), np.float32)
 
     def log_odds(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return the log odds of `probabilities`, as a function that can be differentiated.
-
-        Args:
-            pixels: (n, channels, rows, cols), on the device.
-        """
+        """Return the log odds of `probabilities`, differentiable; of pixels on the device."""
         rows, cols = pixels.shape[2:]
         down, across = (_mirrored(side, stride=self.card.stride_px) for side in (rows, cols))
         padded = pixels[:, :, down][..., across]
@@ -232,10 +205,6 @@ class NetworkModel:
 def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
     """Return the network of a card with random weights; nothing is fetched.
 
-    Args:
-        architecture: from the card.
-        name: of the model, for the message.
-
     Raises:
         CardInvalid: where segmentation-models-pytorch does not know the architecture, the
             encoder or an option.
@@ -261,7 +230,7 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
 
 
 class PixelHead(torch.nn.Module):
-    """Judges each pixel by what it is, and by what a network says of its surroundings.
+    """Classifies each pixel by its own channels and by a network's features of its surroundings.
 
     Two convolutions of 1 x 1 over the network's features and the pixel's own channels.
     """
@@ -284,6 +253,56 @@ class PixelHead(torch.nn.Module):
             features = interpolate(features, pixels.shape[2:], mode="bilinear")
         logits: torch.Tensor = self.head(torch.cat([features, pixels], dim=1))
         return logits
+
+
+def tensors_of(content: bytes, path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors in the bytes of a safetensors file.
+
+    Raises:
+        WeightsMismatch: where it is not safetensors, or a value is not finite.
+    """
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise WeightsMismatch(
+            f"the weights {path} are not safetensors ({error}); other formats can run code and "
+            "are never opened: convert them"
+        ) from error
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsMismatch(
+            f"the weights {path} hold values that are not finite in {names_text(broken)}"
+        )
+    return tensors
+
+
+def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: Path) -> None:
+    """Load tensors into a network, each by its name and shape, none missing and none over.
+
+    Raises:
+        WeightsMismatch: with the names or shapes that differ.
+    """
+    wanted = network.state_dict()
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    differences = {
+        "without": sorted(wanted.keys() - tensors.keys()),
+        "with unknown": sorted(tensors.keys() - wanted.keys()),
+        "with shapes": shapes,
+    }
+    if any(differences.values()):
+        found = "; ".join(f"{what} {names_text(n)}" for what, n in differences.items() if n)
+        raise WeightsMismatch(f"the weights {source} do not fit the network of the card: {found}")
+    network.load_state_dict(tensors, strict=True)
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return the first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def encoder_of(network: torch.nn.Module) -> torch.nn.Module:

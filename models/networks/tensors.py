@@ -1,11 +1,4 @@
-"""From rasters to the arrays of a model, by the names and constants of its card.
-
-Levels of the bands of a whole scene, for the slots that a card normalises by them.
-
-Do the values of a scene agree with the units that the card names?
-
-SceneStatistics: what a model learned from the scene as a whole before it mapped any of it.
-"""
+"""Rasters to the tensors of a model by the names and constants of its card; scene statistics."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -37,11 +30,11 @@ class Threshold:
     width: float
     """Scale of the logistic around a fixed threshold, in the feature's units."""
     pair: GaussianPair | None = None
-    """The two modes on both sides of a learned threshold."""
+    """The two modes on both sides of an estimated threshold."""
     tiles: int = 0
-    """Tiles with two modes that it was learned from; 0 where it was the scene as a whole."""
+    """Tiles with two modes that it was estimated from; 0 where it was the scene as a whole."""
     pixels: int = 0
-    """Pixels in the histogram that it was learned from."""
+    """Pixels in the histogram that it was estimated from."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +51,19 @@ class SceneStatistics:
 
     thresholds: tuple[Threshold, ...] = ()
     levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
-    """By slot, in the order of its bands, where the card normalises it by the scene."""
+    """By input, in the order of its bands, where the card normalises it by the scene."""
     out_of_domain: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By slot, the scenes that lie outside of the model's domain, see
-    `models.networks.domain_check`: their numbers as in `geo.types.Raster.origin`."""
+    """By input, the scenes outside of the model's domain (`models.networks.domain_check`): their
+    numbers as in `geo.types.Raster.origin`."""
     notes: tuple[str, ...] = ()
-    """Sentences for the reader of the product, such as that a threshold was not learned."""
+    """Sentences for the reader of the product, such as that a threshold is the fixed one."""
 
     def threshold(self, feature: str) -> Threshold:
-        """Return the threshold of a feature that the statistics is known to hold."""
+        """Return the threshold of a feature."""
         return next(entry for entry in self.thresholds if entry.feature == feature)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain dicts, lists, strings and finite numbers."""
+        """Return plain dicts, lists, strings and finite numbers."""
         return asdict(self)
 
 
@@ -79,14 +72,12 @@ NO_STATISTICS = SceneStatistics()
 
 
 Inputs: TypeAlias = Mapping[str, Raster | None]
-"""One window: the raster of each slot, None where there is no image for it."""
+"""One window: the raster of each input, None where there is no image for it."""
 
 
 def select(entry: CardInput, raster: Raster) -> FloatArray:
-    """Return the bands of a slot in the card's order, (bands, rows, cols).
-
-    Radar bands lose their speckle where the card says so. `shape_of` has checked that the bands
-    are there.
+    """Return the bands of an input in the card's order, (bands, rows, cols), without speckle where
+    the card filters it; `shape_of` has checked that they are there.
     """
     pixels = raster.pixels[[raster.bands.index(band) for band in entry.bands]]
     if entry.speckle is None:
@@ -97,24 +88,24 @@ def select(entry: CardInput, raster: Raster) -> FloatArray:
 
 
 def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
-    """Return (rows, cols) of a window, after checking that it fills the card's slots.
+    """Return (rows, cols) of a window, after checking that it fills the card's inputs.
 
     Raises:
-        InputsMismatch: where a required slot is empty, a slot is unknown, all are empty, a
-            band is missing, or two rasters lie on different grids.
+        InputsMismatch: where a required input is empty, one is unknown, all are empty, a band is
+            missing, or two rasters lie on different grids.
     """
-    slots = {entry.name for entry in card.inputs}
-    unknown = sorted(inputs.keys() - slots)
+    names = {entry.name for entry in card.inputs}
+    unknown = sorted(inputs.keys() - names)
     if unknown:
         raise InputsMismatch(
-            f"{card.name} has the slots {', '.join(sorted(slots))}, not {', '.join(unknown)}"
+            f"{card.name} has the inputs {', '.join(sorted(names))}, not {', '.join(unknown)}"
         )
     empty = [e.name for e in card.inputs if e.required and inputs.get(e.name) is None]
     filled = [(e, raster) for e in card.inputs if (raster := inputs.get(e.name)) is not None]
     rasters = [raster for _, raster in filled]
     if empty or not rasters:
         raise InputsMismatch(
-            f"{card.name} needs an image for {', '.join(empty) or ' or '.join(sorted(slots))}"
+            f"{card.name} needs an image for {', '.join(empty) or ' or '.join(sorted(names))}"
         )
     for entry, raster in filled:
         _check_bands(entry, raster)
@@ -123,16 +114,11 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
     return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
 
 
-def in_domain(raster: Raster, far: Collection[int]) -> Raster:
-    """Return an image without the scenes that lie outside of the model's domain.
-
-    Args:
-        raster: of a slot.
-        far: numbers of scenes, see `models.networks.tensors.SceneStatistics.far`.
-    """
-    if not far:
+def in_domain(raster: Raster, numbers: Collection[int]) -> Raster:
+    """Return an image without the scenes, by number, that are out of the model's domain."""
+    if not numbers:
         return raster
-    out = raster.valid & np.isin(raster.origin, list(far))
+    out = raster.valid & np.isin(raster.origin, list(numbers))
     return replace(
         raster,
         pixels=np.where(out, np.float32(np.nan), raster.pixels),
@@ -145,8 +131,7 @@ def in_domain(raster: Raster, far: Collection[int]) -> Raster:
 def usable_pixels(card: ModelCard, inputs: Inputs) -> BoolArray:
     """Return where the model can answer, (rows, cols).
 
-    That is where every required slot was observed, and at least one slot after the event: what
-    lay there before says nothing of it.
+    That is where every required input was observed, and at least one after the event.
     """
     seen = np.zeros(shape_of(card, inputs), bool)
     required = np.ones_like(seen)
@@ -166,19 +151,14 @@ def stack(
 ) -> FloatArray:
     """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
 
-    The channels are the bands of the slots in the card's order, then, where the card asks
-    for them, one channel a slot that is 1 where it was observed. Pixels that were not, and
-    slots without an image, are 0, the mean of what the network learned from. The constants
-    are the card's own or, where it says so, those of the whole scene: never of the window.
-
-    Args:
-        card: of a network.
-        batch: windows.
-        statistics: of the scene that they belong to.
+    The channels are the bands of the inputs in the card's order, then, where the card asks
+    for them, one channel an input that is 1 where it was observed. Pixels that were not, and
+    inputs without an image, are 0, the mean in training. The constants are the card's own or,
+    where it says so, those of the whole scene: never of the window.
 
     Raises:
-        InputsMismatch: where a window does not fill the slots, the shapes differ, or the statistics
-            lacks a level that the card asks for.
+        InputsMismatch: where a window does not fill the inputs, the shapes differ, or a level of
+            the scene is missing that the card asks for.
     """
     shapes = {shape_of(card, inputs) for inputs in batch}
     if len(shapes) != 1:
@@ -192,7 +172,7 @@ class Channel:
 
     input_name: str
     band: str | None
-    """None: 1 where the slot was observed, else 0."""
+    """None: 1 where the input was observed, else 0."""
 
 
 def channels_of(card: ModelCard) -> tuple[Channel, ...]:
@@ -239,27 +219,18 @@ def _normalised(entry: CardInput, raster: Raster, statistics: SceneStatistics) -
     pixels = select(entry, raster)
     if not raster.valid.any():
         return np.zeros_like(pixels)
-    mean, std = (
-        np.asarray(values, np.float32)[:, None, None] for values in _constants(entry, statistics)
-    )
-    scaled = pixels - mean
-    scaled /= std
-    return np.where(raster.valid & np.isfinite(scaled), scaled, np.float32(0))
-
-
-def _constants(
-    entry: CardInput, statistics: SceneStatistics
-) -> tuple[Sequence[float], Sequence[float]]:
-    """Return mean and standard deviation by band."""
+    mean, std = entry.mean or (0.0,) * len(pixels), entry.std or (1.0,) * len(pixels)
     if entry.normalised_by == "scene":
         levels = statistics.levels.get(entry.name)
         if levels is None:
             raise InputsMismatch(
-                f"{entry.name} is normalised by the whole scene, and the statistics of the scene "
-                "saw no value of it; statistics windows that were observed"
+                f"{entry.name} is normalised by the whole scene, and no value of it was sampled; "
+                "measure windows that were observed"
             )
-        return [level.mean for level in levels], [level.std for level in levels]
-    return (entry.mean or (0.0,) * len(entry.bands), entry.std or (1.0,) * len(entry.bands))
+        mean, std = tuple(each.mean for each in levels), tuple(each.std for each in levels)
+    scaled = pixels - np.asarray(mean, np.float32)[:, None, None]
+    scaled /= np.asarray(std, np.float32)[:, None, None]
+    return np.where(raster.valid & np.isfinite(scaled), scaled, np.float32(0))
 
 
 _PER_SAMPLE = 4096
@@ -313,23 +284,18 @@ class ValueSample:
                 self._scenes[entry.name] = raster.sources
 
     def kept(self, entry: CardInput, *, without: Collection[int] = ()) -> FloatArray:
-        """Return what was kept of a slot, (bands, values); without values where it is empty.
-
-        Args:
-            entry: the slot.
-            without: numbers of scenes that are left out.
-        """
+        """Return what was kept of an input, (bands, values), but of scenes by number."""
         values = np.concatenate(
             [np.zeros((len(entry.bands), 0), np.float32), *self._kept[entry.name]], axis=1
         )
         return values[:, ~np.isin(self.origins(entry), list(without))] if without else values
 
     def origins(self, entry: CardInput) -> CodeArray:
-        """Return the number of the scene that each value kept of a slot comes from, (values,)."""
+        """Return the number of the scene that each value kept comes from, (values,)."""
         return np.concatenate([np.zeros(0, np.uint8), *self._origins[entry.name]])
 
     def scene(self, entry: CardInput, number: int) -> str:
-        """Return the id of a scene of a slot; "the image" where it has no number."""
+        """Return the id of a scene; "the image" where it has no number."""
         return self._scenes[entry.name][number - 1] if number else "the image"
 
     def check(self) -> None:
@@ -363,31 +329,27 @@ _TAILS = (2.0, 98.0)
 """Percentiles to which values are limited first: a ship or a hole in a scene moves nothing."""
 
 
-NONE_FAR: Mapping[str, tuple[int, ...]] = {}
-
-
 def scene_levels(
-    card: ModelCard, sample: ValueSample, *, far: Mapping[str, tuple[int, ...]] = NONE_FAR
+    card: ModelCard, sample: ValueSample, *, without: Mapping[str, tuple[int, ...]] | None = None
 ) -> dict[str, tuple[Level, ...]]:
-    """Return the levels of the slots that the card normalises by the scene.
+    """Return the levels of the inputs that the card normalises by the scene.
 
-    A slot without an image, or without one value that was seen, has none.
+    An input without one observed value has none.
 
     Args:
-        card: of a network.
-        sample: of the scene.
-        far: by slot, numbers of the scenes that are not to be measured.
+        without: by input, numbers of the scenes that are not measured.
     """
-    kept = {e.name: sample.kept(e, without=far.get(e.name, ())) for e in _by_scene(card)}
+    without = without or {}
+    kept = {
+        entry.name: sample.kept(entry, without=without.get(entry.name, ()))
+        for entry in card.inputs
+        if entry.normalised_by == "scene"
+    }
     return {
-        slot: tuple(_level(row[np.isfinite(row)]) for row in rows)
-        for slot, rows in kept.items()
+        name: tuple(_level(row[np.isfinite(row)]) for row in rows)
+        for name, rows in kept.items()
         if np.isfinite(rows).any(axis=1).all()
     }
-
-
-def _by_scene(card: ModelCard) -> list[CardInput]:
-    return [entry for entry in card.inputs if entry.normalised_by == "scene"]
 
 
 def _level(values: FloatArray) -> Level:
@@ -406,15 +368,14 @@ def raster_without_location(
 ) -> Raster:
     """Return physical pixels that are not georeferenced as a raster.
 
-    Its grid only says that the images of a sample belong together and, where a model asks for it,
-    the size of a pixel.
+    Its grid only says that the images of a sample belong together, and the size of a pixel.
 
     Args:
         pixels: (bands, rows, cols).
         valid: (rows, cols).
         bands: common names.
         source: name of the sample or the photo.
-        pixel_m: side of a pixel, metres.
+        pixel_m: side of a pixel.
     """
     usable = valid & np.isfinite(pixels).all(axis=0)
     return Raster(

@@ -28,11 +28,11 @@ from models.cards.card import (
     card_bytes,
 )
 from models.cards.inputs import BandStatistics, CardInput
+from models.cards.registry import weight_bytes
 from models.datasets.catalog import fold_name
 from models.errors import WeightsMismatch
 from models.evaluation.metrics import Counts, LogitTally
-from models.networks.network import encoder_of
-from models.networks.weights import listed, read_tensors
+from models.networks.network import encoder_of, names_text, tensors_of
 from models.training.config import CardPlan, TrainingConfig
 from models.training.loop import TrainingState
 
@@ -280,7 +280,8 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
             it or has another shape.
     """
     file = weights_file(path, encoder=architecture.encoder)
-    tensors, sha256 = read_tensors(file)
+    content, sha256 = weight_bytes(file)
+    tensors = tensors_of(content, file)
     encoder = encoder_of(network)
     wanted = encoder.state_dict()
     pairs = _paired(wanted, tensors)
@@ -288,7 +289,7 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
     if missing := sorted(wanted.keys() - pairs.keys()):
         raise WeightsMismatch(
             f"{what}: {len(missing)} of its {len(wanted)} tensors are not there, such as "
-            f"{listed(missing)}; the file has {listed(sorted(tensors))}"
+            f"{names_text(missing)}; the file has {names_text(sorted(tensors))}"
         )
     first = _first_convolution(encoder, channels=architecture.image_channels)
     fitted = {
@@ -301,7 +302,7 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
         if fitted[name].shape != wanted[name].shape
     ]
     if shapes:
-        raise WeightsMismatch(f"{what}: with other shapes {listed(shapes)}")
+        raise WeightsMismatch(f"{what}: with other shapes {names_text(shapes)}")
     # Not the encoder's own `load_state_dict`: some rename what they are given.
     torch.nn.Module.load_state_dict(encoder, fitted, strict=True)
     _LOG.info("encoder weights of %s, %d of its tensors left out", file, len(tensors) - len(pairs))
