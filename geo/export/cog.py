@@ -1,11 +1,4 @@
-"""Rasters of a product: row bands into a scratch GeoTIFF, and that into a COG.
-
-A scratch file lies uncompressed in tiles, so that writing it costs little; it is read back
-in row bands, and turned into a cloud-optimised GeoTIFF once it is whole. Memory is one row
-of tiles, whatever the height of the scene.
-
-The rasters that a run leaves in its workspace, between classes and polygons.
-"""
+"""Rasters of a product: row bands into a scratch GeoTIFF, and that into a cloud-optimised one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,31 +56,63 @@ PROBABILITY = RasterKind(
 )
 
 
+CODES = RasterKind("class", ("class",), int(Label.OUTSIDE), "nearest")
+"""Labels before they have colours and names."""
+
+
 def class_kind(notation: str) -> RasterKind:
-    """Return the kind of a class raster whose event is that notation, "Flooded area" say."""
-    names: dict[int, str] = {label: _label_name(label, notation) for label in Label}
-    colours: dict[int, tuple[int, int, int]] = {
-        label: rgb(colour) for label, colour in class_colours(notation).items()
+    """Return the kind of a class raster whose event is that notation, such as "Flooded area"."""
+    names: dict[int, str] = {
+        label: f"Not analysed: {REASONS[label]}"
+        if label in REASONS
+        else NOTATION.get(label, label.name.capitalize())
+        for label in Label
     }
+    names[Label.EVENT] = notation
+    colours = {int(label): rgb(colour) for label, colour in class_colours(notation).items()}
     return RasterKind("class", ("class",), 0, "nearest", names, colours)
 
 
-def _label_name(label: Label, notation: str) -> str:
-    if label is Label.EVENT:
-        return notation
-    if label in REASONS:
-        return f"Not analysed: {REASONS[label]}"
-    return NOTATION.get(label, label.name.capitalize())
+def observed_kind(inputs: Sequence[tuple[Phase, tuple[str, ...]]]) -> RasterKind:
+    """Return the kind of the raster of scene numbers; its bands name the scenes."""
+    texts = tuple(
+        f"scene observed {phase} the event: " + ", ".join(f"{i} {s}" for i, s in enumerate(ids, 1))
+        for phase, ids in inputs
+    )
+    return RasterKind("observed", texts, 0, "nearest")
+
+
+@dataclass(frozen=True)
+class ScratchRasters:
+    """The rasters of a run between classes and polygons; uint8 on the grid of the request."""
+
+    classes: Path
+    """A `Label` a pixel."""
+    hydrography: Path
+    """Where there was water before, what became of it: see `geo.raster.classify.Classified`."""
+    probability: Path
+    """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
+    observed: Path
+    """One band for each model input: the number of the scene that was observed, from 1; 0 none."""
+    inputs: tuple[tuple[Phase, tuple[str, ...]], ...]
+    """Phase and scene ids, in the order of their numbers, of each band of `observed`."""
+
+    @classmethod
+    def in_folder(cls, folder: Path, inputs: Sequence[tuple[Phase, tuple[str, ...]]]) -> Self:
+        """Return the rasters of a workspace."""
+        names = ("class", "hydrography", "probability", "observed")
+        classes, hydrography, probability, observed = (folder / f"{name}.tif" for name in names)
+        return cls(classes, hydrography, probability, observed, tuple(inputs))
 
 
 class RowBandWriter:
-    """Writes a scratch GeoTIFF from row bands of any height, top to bottom.
+    """Writes a scratch GeoTIFF, uncompressed in tiles, from row bands of any height.
 
-    Used as a context manager. Left by an exception it leaves no file.
+    Used as a context manager. An exception in it leaves no file.
     """
 
     def __init__(self, path: Path, *, geobox: GeoBox, kind: RasterKind, bands: int = 1) -> None:
-        """Take what the file is; nothing is written before the context is entered.
+        """Describe the file; nothing is written before the context is entered.
 
         Args:
             path: of the scratch file; overwritten.
@@ -101,32 +126,27 @@ class RowBandWriter:
         if geobox.crs is None:
             raise MissingCRS(f"the grid of {path.name} has no CRS; give it one")
         self.path = path
-        self._geobox = geobox
-        self._crs = geobox.crs.to_wkt()
         self._kind = kind
-        self._bands = bands
-        self._pending: list[CodeArray] = []
-        self._taken = 0
-        self._written = 0
+        self._shape = bands, *geobox.shape
+        self._rows_written = 0
+        self._profile: dict[str, Any] = {
+            "driver": "GTiff", "dtype": "uint8", "count": bands, "height": geobox.shape[0],
+            "width": geobox.shape[1], "crs": geobox.crs.to_wkt(), "transform": geobox.transform,
+            "nodata": kind.nodata, "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK,
+            "bigtiff": "IF_SAFER",
+        }  # fmt: skip
 
     def __enter__(self) -> Self:
-        rows, cols = self._geobox.shape
-        profile: dict[str, Any] = {
-            "driver": "GTiff", "dtype": "uint8", "count": self._bands, "height": rows,
-            "width": cols, "crs": self._crs, "transform": self._geobox.transform,
-            "nodata": self._kind.nodata, "tiled": True, "blockxsize": BLOCK,
-            "blockysize": BLOCK, "bigtiff": "IF_SAFER",
-        }  # fmt: skip
         with _writing(self.path):
-            self._file = rasterio.open(self.path, "w", **profile)
-            for i in range(self._bands):
-                self._file.set_band_description(i + 1, self._kind.descriptions[i])
+            self._file = rasterio.open(self.path, "w", **self._profile)
+            for number in range(1, self._shape[0] + 1):
+                self._file.set_band_description(number, self._kind.descriptions[number - 1])
             if self._kind.colours:
                 self._file.write_colormap(1, dict(self._kind.colours))
         return self
 
     def write(self, rows: CodeArray) -> None:
-        """Take the next rows.
+        """Write the next rows, from the top to the bottom.
 
         Args:
             rows: (bands, rows, cols) or, for a single band, (rows, cols), uint8.
@@ -135,31 +155,17 @@ class RowBandWriter:
             GridMismatch: where they do not fit what is left of the grid.
             StoreError: where the disk does not take them.
         """
-        band = rows[None] if rows.ndim == 2 else rows
-        height, width = self._geobox.shape
-        left = (self._bands, height - self._taken, width)
-        if band.dtype != np.uint8 or band.shape[::2] != left[::2] or band.shape[1] > left[1]:
+        block = rows[None] if rows.ndim == 2 else rows
+        bands, height, width = self._shape
+        left = (bands, height - self._rows_written, width)
+        if block.dtype != np.uint8 or block.shape[::2] != left[::2] or block.shape[1] > left[1]:
             raise GridMismatch(
                 f"{self.path.name} has room for uint8 {left}, the next rows are "
-                f"{band.dtype} {band.shape}"
+                f"{block.dtype} {block.shape}"
             )
-        self._taken += band.shape[1]
-        self._pending.append(np.array(band))
-        self._flush(whole=self._taken == height)
-
-    def _flush(self, *, whole: bool) -> None:
-        """Write the full rows of tiles that have come together, or all."""
-        ready = (self._taken if whole else self._taken // BLOCK * BLOCK) - self._written
-        if ready == 0:
-            return
-        held = np.concatenate(self._pending, axis=1)
         with _writing(self.path):
-            for top in range(0, ready, BLOCK):
-                rows = held[:, top : min(top + BLOCK, ready)]
-                window = Window(0, self._written + top, held.shape[2], rows.shape[1])
-                self._file.write(rows, window=window)
-        self._written += ready
-        self._pending = [held[:, ready:]]
+            self._file.write(block, window=Window(0, self._rows_written, width, block.shape[1]))
+        self._rows_written += block.shape[1]
 
     def __exit__(
         self,
@@ -167,15 +173,16 @@ class RowBandWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        height = self._geobox.shape[0]
-        whole = error is None and self._taken == height
+        height = self._shape[1]
+        whole = error is None and self._rows_written == height
         with _writing(self.path, keep=whole):
             self._file.close()
             if whole:
                 _check_tiles(self.path)
         if error is None and not whole:
             raise GridMismatch(
-                f"{self.path.name} got {self._taken} rows, its grid has {height}; write them all"
+                f"{self.path.name} got {self._rows_written} rows, its grid has {height}; write "
+                "them all"
             )
 
 
@@ -264,43 +271,3 @@ def _writing(path: Path, *, keep: bool = True) -> Iterator[None]:
         yield
     if not keep:
         path.unlink(missing_ok=True)
-
-
-CODES = RasterKind("class", ("class",), int(Label.OUTSIDE), "nearest")
-"""A raster of labels before it has colours and names."""
-
-
-@dataclass(frozen=True)
-class ScratchRasters:
-    """Where they lie, and whose pixels they hold; all uint8 on the grid of the request."""
-
-    classes: Path
-    """A `Label` a pixel."""
-    hydrography: Path
-    """Where there was water before, what became of it: see `geo.raster.classify.Classified`."""
-    probability: Path
-    """Per cent, 255 nodata; band 1 the event, band 2 the reference water."""
-    observed: Path
-    """One band for each model input: the number of the scene that was seen, from 1; 0 none."""
-    inputs: tuple[tuple[Phase, tuple[str, ...]], ...]
-    """Phase and scene ids, in the order of their numbers, of each band of `observed`."""
-
-    @classmethod
-    def in_folder(cls, folder: Path, readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> Self:
-        """Return the rasters of a workspace."""
-        return cls(
-            classes=folder / "class.tif",
-            hydrography=folder / "hydrography.tif",
-            probability=folder / "probability.tif",
-            observed=folder / "observed.tif",
-            inputs=tuple(readings),
-        )
-
-
-def observed_kind(readings: Sequence[tuple[Phase, tuple[str, ...]]]) -> RasterKind:
-    """Return the kind of the raster of scene numbers; its bands say which scenes they number."""
-    texts = tuple(
-        f"scene seen {phase} the event: " + ", ".join(f"{i} {s}" for i, s in enumerate(ids, 1))
-        for phase, ids in readings
-    )
-    return RasterKind("observed", texts, 0, "nearest")
