@@ -1,30 +1,12 @@
-"""What can be wrong with areas, imagery and stores, as nouns.
+"""What can be wrong with areas, imagery and stores: one tree of exceptions, named by nouns.
 
-    GeoError
-    ├── AreaInvalid          the area of interest cannot be used
-    ├── SourceInvalid        a file or folder cannot be used as imagery
-    │   ├── SceneUnreadable  not a raster, truncated, or damaged
-    │   ├── MissingCRS       pixels without a place on the Earth
-    │   ├── SensorUnknown    nothing says which sensor took it
-    │   ├── BandsUnknown     nothing says which band is which
-    │   ├── BandsMissing     the bands are known, and not the ones needed
-    │   ├── UnitsMismatch    the values contradict the declared units
-    │   └── TimeUnknown      no acquisition time where one is needed
-    ├── NotOverlapping       two places that should meet do not
-    ├── NotAligned           before and after do not lie on each other
-    ├── NothingObserved      there is no valid pixel in the area
-    ├── GridMismatch         two rasters that should share a grid do not
-    ├── FootprintsInvalid    building footprints cannot be used
-    ├── LayerInvalid         features contradict the schema of their layer
-    └── StoreError           the store cannot be read or written
-
-Every message is one sentence or two: what is wrong, both sides, and the cure. The
-command line prints it and nothing else.
+Every message is one or two sentences: what is wrong, both sides, and the cure. The command line
+prints it and nothing else.
 """
 
 
 class GeoError(Exception):
-    """Base of everything that this room raises on purpose."""
+    """Base of all errors that geo raises on purpose."""
 
 
 class AreaInvalid(GeoError):
@@ -36,19 +18,19 @@ class SourceInvalid(GeoError):
 
 
 class SceneUnreadable(SourceInvalid):
-    """Not a raster, truncated, or damaged."""
+    """No raster, or a truncated or damaged one."""
 
 
 class MissingCRS(SourceInvalid):
-    """Pixels without a place on the Earth."""
+    """Pixels without a coordinate reference system, or without a position in it."""
 
 
 class SensorUnknown(SourceInvalid):
-    """Nothing says which sensor took the image."""
+    """It is not known which sensor took the image."""
 
 
 class BandsUnknown(SourceInvalid):
-    """Nothing says which band is which."""
+    """It is not known which band is which."""
 
 
 class BandsMissing(SourceInvalid):
@@ -56,19 +38,19 @@ class BandsMissing(SourceInvalid):
 
 
 class UnitsMismatch(SourceInvalid):
-    """The values contradict the units that were declared."""
+    """The values contradict the declared units."""
 
 
 class TimeUnknown(SourceInvalid):
-    """No acquisition time where one is needed, or an impossible one."""
+    """No acquisition time where one is needed, or a text that is none."""
 
 
 class NotOverlapping(GeoError):
-    """Two places that should meet do not."""
+    """Two extents that should overlap do not."""
 
 
 class NotAligned(GeoError):
-    """The images before and after do not lie on each other, and no shift can mend it."""
+    """The images before and after are not co-registered, and no shift aligns them."""
 
 
 class NothingObserved(GeoError):

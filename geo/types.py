@@ -1,7 +1,4 @@
-"""Raster: pixels that never travel without their validity, grid and sources.
-
-Blocks: a window cut into parts of about one size.
-"""
+"""Types of arrays, and Raster: pixels with their validity, grid and sources."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -68,7 +65,7 @@ class Raster:
 
 
 def block_numbers(shape: tuple[int, int], *, side: int) -> IntArray:
-    """Return the number of the block that each pixel lies in, (rows, cols), from 0.
+    """Return the number of the block that each pixel is in, (rows, cols), from 0.
 
     As many blocks of at least `side` pixels as fit, equal to a pixel; one where none does.
     """

@@ -250,9 +250,9 @@ def categories_xml(categories: Mapping[int, str]) -> str:
 
 
 def _check_tiles(path: Path) -> None:
-    """Raise where a tile lies beyond the end of the file.
+    """Raise where a tile is beyond the end of the file.
 
-    GDAL writes its last blocks when it closes, and closes in silence on a full disk.
+    GDAL writes its last blocks when it closes, and closes without an error on a full disk.
     """
     size = path.stat().st_size
     with rasterio.open(path) as file:

@@ -65,7 +65,7 @@ def _shortest(geometry: str) -> str:
 
 
 def _values(column: pd.Series) -> list[object]:
-    """Return plain values, with None for what JSON cannot say."""
+    """Return plain values, with None for what JSON cannot hold."""
     if pd.api.types.is_float_dtype(column):
         column = column.where(np.isfinite(column))
     values: list[object] = column.astype(object).where(column.notna(), None).tolist()

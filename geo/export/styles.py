@@ -90,7 +90,7 @@ PERCENT_RAMP: dict[int, str] = {0: "#fcfbfd", 50: "#9e9ac8", 100: "#3f007d"}
 
 
 def class_colours(notation: str) -> dict[Label, str]:
-    """Return the colours of a class raster whose event is that notation, "Flooded area" say."""
+    """Return the colours of a class raster whose event is that notation, such as "Flooded area"."""
     return {Label.EVENT: EVENT_CLASSES[notation].fill, **CLASS_COLOURS}
 
 

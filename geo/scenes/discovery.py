@@ -51,7 +51,7 @@ _SAMPLE_PX = 512
 _STRIP_ROWS = 16
 """Rows of the sample read at once."""
 JOINED_FROM = 100
-"""Tiles of one source from which on they are joined; fewer are told apart in the product."""
+"""Tiles of one source from which on they are joined; fewer stay separate in the product."""
 
 
 @dataclass(frozen=True)

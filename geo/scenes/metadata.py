@@ -71,7 +71,7 @@ def names_of(path: Path) -> tuple[str, ...]:
 
 
 def product_folder(path: Path) -> Path | None:
-    """Return the folder of one whole product that a file lies in, or None."""
+    """Return the folder of the whole product that holds a file, or None."""
     folders = path.parents[:_PARENTS]
     return next((folder for folder in folders if _PRODUCT.fullmatch(folder.name)), None)
 
@@ -96,7 +96,7 @@ def parse_time(text: str) -> datetime:
     2019-07-23, 20190723, 23.07.2019, 23Jul2019, "July 23, 2019", 2019-07-23T17:38:00+02:00.
 
     Raises:
-        TimeUnknown: where it is no date, or the day and the month cannot be told apart.
+        TimeUnknown: where it is no date, or its day and month are ambiguous.
     """
     text = text.strip()
     for match in (form.match(text) for form in _DATES):
@@ -112,7 +112,7 @@ def parse_time(text: str) -> datetime:
 def time_in(name: str) -> datetime | None:
     """Return the first time, or else the first date, in a name, UTC; None where there is none.
 
-    A date whose day and month cannot be told apart is none.
+    A date whose day and month are ambiguous is none.
     """
     matches = sorted((m for form in _DATES for m in form.finditer(name)), key=lambda m: m.start())
     clocks = [_CLOCK_IN_NAME.match(name, match.end()) for match in matches]
@@ -148,7 +148,7 @@ def acquisition_key(name: str) -> str:
     """Return a name that revisions of one acquisition share, [a-z0-9-].
 
     Sentinel-1 product names end in a unique id of four hex digits, Sentinel-2's hold the
-    baseline and the discriminator time: neither tells acquisitions apart.
+    baseline and the discriminator time: neither identifies an acquisition.
     """
     key = re.sub(_S1, r"\1", name, flags=re.IGNORECASE)
     key = re.sub(_S2, r"\1\2", key, flags=re.IGNORECASE)
@@ -367,7 +367,7 @@ def backscatter_of(source: Source, sensor: Sensor, headers: Sequence[Header]) ->
         headers: of the scene's files.
 
     Raises:
-        UnitsMismatch: where the bands or the names say two things, or the user gives the
+        UnitsMismatch: where the bands or the names contradict each other, or the user gives the
             backscatter of a sensor that is no radar.
     """
     name = headers[0].path.name

@@ -143,38 +143,28 @@ def check_units(
         values = values[values != sensor.nodata]
     if values.size == 0:
         return  # an image without any value is all nodata when it is read
-    if found := _contradiction(values, sensor=sensor, units=units, offset=offset):
-        there, cure = found
-        raise UnitsMismatch(
-            f"{name} should hold {units.value} ({sensor.title}) and {there}; {cure}"
-        )
-
-
-def _contradiction(
-    values: FloatArray, *, sensor: Sensor, units: Units, offset: float
-) -> tuple[str, str] | None:
-    """Return what is there and the cure, or None."""
-    span = f"its values go from {values.min():.4g} to {values.max():.4g}"
+    span, fault = f"its values go from {values.min():.4g} to {values.max():.4g}", None
     match sensor.family:
         case Family.RADAR:
-            return _radar_contradiction(values, units, span)
+            fault = _radar_fault(values, units, span)
         case Family.OPTICAL if _is_no_reflectance(to_physical(values, units=units, offset=offset)):
             others = ", ".join(repr(str(other)) for other in UNITS_OF[Family.OPTICAL])
-            return span, f"say how they are stored with --units: {others}"
+            fault = f"{span}; say how they are stored with --units: {others}"
         case Family.PICTURE:
-            return _picture_contradiction(values, units, span)
-    return None
+            fault = _picture_fault(values, units, span)
+    if fault is not None:
+        raise UnitsMismatch(f"{name} should hold {units.value} ({sensor.title}) and {fault}")
 
 
-def _picture_contradiction(values: FloatArray, units: Units, span: str) -> tuple[str, str] | None:
-    top = 255 if units is Units.BITS_8 else 65535
-    if values.min() < 0 or values.max() > top:
-        return span, "say how they are stored with --units: '8-bit' or '16-bit'"
+def _picture_fault(values: FloatArray, units: Units, span: str) -> str | None:
+    """Return what contradicts the units, and the cure, or None."""
+    if values.min() < 0 or values.max() > (255 if units is Units.BITS_8 else 65535):
+        return f"{span}; say how they are stored with --units: '8-bit' or '16-bit'"
     if units is Units.BITS_16 and values.max() < _FULL_16_BITS:
         bits = max(int(values.max()).bit_length(), 8)
-        return f"{span}, as of {bits} bits", (
-            "it would be read as nearly black; scale it to 8 bits with `gdal_translate -ot Byte "
-            f"-scale 0 {2**bits - 1} 0 255`"
+        return (
+            f"{span}, as of {bits} bits; it would be read as nearly black; scale it to 8 bits with "
+            f"`gdal_translate -ot Byte -scale 0 {2**bits - 1} 0 255`"
         )
     return None
 
@@ -190,17 +180,18 @@ def _is_no_reflectance(physical: FloatArray) -> bool:
     return bool(darkest > 0.7 or middle > 1.6 or darkest < -0.1 or bright < 0.005)
 
 
-def _radar_contradiction(values: FloatArray, units: Units, span: str) -> tuple[str, str] | None:
+def _radar_fault(values: FloatArray, units: Units, span: str) -> str | None:
+    """Return what contradicts the units, and the cure, or None."""
     negative = float((values < 0).mean())
     if units is Units.LINEAR_POWER and negative > 0.01:
-        return f"{negative:.0%} of its values are negative, as decibels are", "give --units dB"
+        return f"{negative:.0%} of its values are negative, as decibels are; give --units dB"
     # Noise removal and cubic resampling leave a few negative powers; of decibels most are.
     if units is Units.DECIBEL and negative < 0.2:
-        return f"{span}, as linear power does", "give --units 'linear power'"
+        return f"{span}, as linear power does; give --units 'linear power'"
     decibel = values if units is Units.DECIBEL else to_decibel(values[values > 0])
-    # Land and water lie between -35 and 5 dB at C band; see faults.md C11.
+    # Medians of land and water are between -35 and 5 dB at C band.
     if not -35 <= (median := float(np.median(decibel))) <= 5:
-        return f"their median is {median:.1f} dB", "calibrate it to sigma0 or gamma0"
+        return f"their median is {median:.1f} dB; calibrate it to sigma0 or gamma0"
     return None
 
 

@@ -1,7 +1,4 @@
-"""Scene: one acquisition of one sensor, and where its bands lie.
-
-Ids of scenes: unique in a request, and telling.
-"""
+"""Scene: one acquisition of one sensor with its bands; ids that are unique in a request."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -74,7 +71,7 @@ class Scene:
     colours: Colours | None = None
     """Of a picture with red, green and blue; None for any other."""
     notes: tuple[str, ...] = ()
-    """What was concluded rather than told, as sentences for the product's notes."""
+    """What was concluded and not stated, as sentences for the product's notes."""
 
     @property
     def sensor(self) -> Sensor:
@@ -121,8 +118,9 @@ def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
 
 def _renamed(scenes: tuple[Scene, ...], name: Callable[[Scene], str]) -> tuple[Scene, ...]:
     times = Counter(scene.id for scene in scenes)
-    return tuple(_called(scene, name(scene)) if times[scene.id] > 1 else scene for scene in scenes)
-
-
-def _called(scene: Scene, name: str) -> Scene:
-    return replace(scene, id=name, acquisition=acquisition_key(name))
+    return tuple(
+        replace(scene, id=name(scene), acquisition=acquisition_key(name(scene)))
+        if times[scene.id] > 1
+        else scene
+        for scene in scenes
+    )

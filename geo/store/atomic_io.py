@@ -80,7 +80,7 @@ def require_room(folder: Path, needed_bytes: int) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Tell whether an error says that a disk, a quota or a size limit is used up."""
+    """Whether an error is of a full disk, quota or size limit."""
     return isinstance(error, OSError) and error.errno in _FULL
 
 
