@@ -147,7 +147,7 @@ def _grade(  # noqa: PLR0917 (what grading needs, each of another kind)
         grades=write_grades(graded.grades, workspace.scratch),
         alignment=graded.placement.as_json(),
         notes=graded.placement.notes(),
-        statistics=graded.trust.statistics,
+        statistics=graded.domain.statistics,
     )
 
 

@@ -163,7 +163,7 @@ def _designs(
     for view in buildings.views(card, progress):
         own, numbers = buildings.labelled(view)
         rows = grader.design(
-            view.before.pixels, view.after.pixels, view.numbers, count=len(view.beside)
+            view.before.pixels, view.after.pixels, view.numbers, count=len(view.drawn)
         )
         design[own] = rows[numbers]
     used = np.flatnonzero(np.isfinite(design).all(axis=1))

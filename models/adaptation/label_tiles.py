@@ -132,7 +132,7 @@ def damage_tiles(
                 entry.name: view.before if entry.phase.takes(Phase.BEFORE) else after
                 for entry in card.inputs
             }
-            which = np.zeros(len(view.beside) + 1, np.int32)
+            which = np.zeros(len(view.drawn) + 1, np.int32)
             which[numbers + 1] = 1 + np.arange(len(own))
             observed = view.before.valid & view.after.valid
             known = np.where(observed, which[view.numbers], 0).astype(np.int32)

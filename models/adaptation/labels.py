@@ -15,7 +15,7 @@ from geo.types import CodeArray, IntArray, ObjectArray
 from geo.vector.area_of_interest import AreaOfInterest
 from geo.vector.buildings import Footprints, read_footprints
 from models.cards.card import ModelCard
-from models.damage.alignment import Placed, View, place
+from models.damage.alignment import BlockView, PlacedBuildings, place
 from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import Vocabulary
 from models.errors import LabelsInvalid
@@ -243,7 +243,7 @@ class LabelledBuildings:
 
     pair: Pair
     geobox: GeoBox
-    placed: Placed
+    placed: PlacedBuildings
     labels: Labels
     """Their outlines are all buildings: the neighbours of a building count in its features."""
 
@@ -264,18 +264,18 @@ class LabelledBuildings:
         """
         buildings = Buildings.on(geobox, labels.outlines)
         placement = place(pair, geobox, buildings, checked=checked, progress=progress)
-        return cls(pair, geobox, Placed.of(buildings, placement), labels)
+        return cls(pair, geobox, PlacedBuildings.of(buildings, placement), labels)
 
-    def views(self, card: ModelCard, progress: ProgressReceiver) -> Iterator[View]:
+    def views(self, card: ModelCard, progress: ProgressReceiver) -> Iterator[BlockView]:
         """Yield the blocks of a map that hold a label, with the pixels of both images."""
         labelled = self.labels.codes != NONE
-        blocks = [block for block in self.placed.blocks(card) if labelled[block.own].any()]
+        blocks = [block for block in self.placed.blocks(card) if labelled[block].any()]
         progress.start("reading labels", len(blocks))
         for block in blocks:
-            yield self.placed.view(block, self.pair, self.geobox)
+            yield self.placed.view(block, card, self.pair, self.geobox)
             progress.advance()
 
-    def labelled(self, view: View) -> tuple[IntArray, IntArray]:
+    def labelled(self, view: BlockView) -> tuple[IntArray, IntArray]:
         """Return the labelled buildings of a view, and which of its numbers, from 0, they have."""
         own = view.own[self.labels.codes[view.own] != NONE]
-        return own, np.searchsorted(view.beside, own)
+        return own, np.searchsorted(view.drawn, own)

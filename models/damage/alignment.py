@@ -1,10 +1,11 @@
-"""Where a pair of images and the footprints lie: measured block by block before any grading.
+"""The shift of the images after and of the footprints, and buildings read where they are.
 
-Blocks of buildings as a pair of images shows them: what every grader is given.
+It is measured block by block before any grading.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,16 @@ from models.inference.windows import ProgressReceiver
 
 BLOCK_PX = 256
 REACH_M = 20.0
-"""Longest shift that is looked for: orthophotos without ground control lie 5 to 10 m off."""
+"""Longest shift that is looked for: orthophotos without ground control are 5 to 10 m off."""
 TOLERANCE_M = 2.0
 """Blocks that differ by more from their neighbours contradict them: less than half a small house.
 The terrain and the height of the buildings move them by 1 to 2 m in joplin_xbd."""
-MOST_BLOCKS = 64
+MAX_BLOCKS = 64
 """Blocks that are compared, spread over those that hold buildings: shifts change over hundreds of
 metres, and a block costs half a second."""
-_LEAST_BUILDINGS = 3
-"""Buildings of a block whose outlines are held against the image."""
-_LEAST_SEEN = 0.5
+_MIN_BUILDINGS = 3
+"""Buildings of a block whose outlines are compared with the image."""
+_MIN_OBSERVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,41 +48,39 @@ class Placement:
     """Whether the footprints were given, and not found in the image before."""
 
     @property
-    def footprints_follow(self) -> bool:
-        """Whether the footprints are moved: what was measured is believed."""
+    def moves_footprints(self) -> bool:
+        """Whether the shift of the footprints is known well enough to move them by it."""
         return self.footprints.is_translation
 
     def notes(self) -> tuple[str, ...]:
         """Return as sentences what was found and what was done about it."""
         if not self.after.blocks:
             what = "building lies" if self.given else "block of the area lies"
-            return (f"no {what} where both images were seen, so none could be compared",)
-        said = (
-            f"the image after lies {self._said(self.after)} from the image before "
-            f"({_counted(self.after)}); the buildings were compared where they lie in each"
+            return (f"no {what} where both images were observed, so none could be compared",)
+        matched = _matched(self.after)
+        after = (
+            f"the image after lies {self._distance(self.after)} from the image before ({matched}); "
+            "the buildings were compared where they lie in each"
             if self.after.is_translation
             else f"whether the image after lies on the image before could not be measured "
-            f"({_counted(self.after)}); they were compared as they lie, as asked"
+            f"({matched}); they were compared as they lie, as requested"
         )
-        return (said, self._footprints_note()) if self.given else (said,)
-
-    def _footprints_note(self) -> str:
-        if self.footprints_follow:
-            return (
-                f"the footprints lie {self._said(self.footprints)} from the image before "
-                f"({_counted(self.footprints)}); they were graded where the buildings are, and "
-                "are published as they were given"
-            )
-        return (
-            f"how far the footprints lie from the image could not be measured "
-            f"({_counted(self.footprints)}); they were graded where they lie"
+        if not self.given:
+            return (after,)
+        matched = _matched(self.footprints)
+        return after, (
+            f"the footprints lie {self._distance(self.footprints)} from the image before "
+            f"({matched}); they were graded where the buildings are, and are published as they "
+            "were given"
+            if self.moves_footprints
+            else f"how far the footprints lie from the image could not be measured ({matched}); "
+            "they were graded where they lie"
         )
 
-    def _said(self, field: ShiftField) -> str:
-        down, right = (self.resolution_m * shift for shift in field.median)
-        far = np.hypot(down, right)
-        pixels = far / self.resolution_m
-        return f"{far:.1f} m ({pixels:.1f} px) {_compass(down, right)}"
+    def _distance(self, field: ShiftField) -> str:
+        down, right = field.median
+        pixels = np.hypot(down, right)
+        return f"{pixels * self.resolution_m:.1f} m ({pixels:.1f} px) {_compass(down, right)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return what the manifest says of it."""
@@ -119,69 +118,50 @@ def place(
         NotAligned: where the blocks contradict each other, or too few can be measured.
     """
     resolution_m = abs(geobox.resolution.x)
-    windows = _blocks(pair, geobox, buildings)
+    windows = _block_windows(pair, geobox, buildings)
     progress.start("aligning", len(windows))
     after: list[BlockShift] = []
-    drawn: list[BlockShift] = []
+    footprints: list[BlockShift] = []
     for window in windows:
-        _compare(pair, geobox, window, buildings, after=after, drawn=drawn)
+        compare = _comparison(geobox, window)
+        before = edges(pair.before.read(geobox[window.slices]).pixels)
+        if _observed(before):
+            image = edges(pair.after.read(geobox[window.slices]).pixels)
+            if _observed(image):
+                after.append(compare(before, image))
+            numbers = None if buildings is None else buildings.drawn(window.slices)
+            if numbers is not None and len(np.unique(numbers)) > _MIN_BUILDINGS:
+                footprints.append(compare(before, outlines(numbers)))
         progress.advance()
     tolerance_px = TOLERANCE_M / resolution_m
-    placement = Placement(
-        ShiftField(tuple(after), tolerance_px),
-        ShiftField(tuple(drawn), tolerance_px),
-        resolution_m,
-        given=buildings is not None,
-    )
-    _require_pair(placement.after, checked=checked)
+    first, second = (ShiftField(tuple(each), tolerance_px) for each in (after, footprints))
+    placement = Placement(first, second, resolution_m, given=buildings is not None)
+    _require_comparable(placement.after, checked=checked)
     return placement
 
 
-def _compare(
-    pair: Pair,
-    geobox: GeoBox,
-    window: Window,
-    buildings: Buildings | None,
-    *,
-    after: list[BlockShift],
-    drawn: list[BlockShift],
-) -> None:
-    """Add the shifts of one block, where enough of it was seen and drawn."""
+def _comparison(geobox: GeoBox, window: Window) -> Callable[[FloatArray, FloatArray], BlockShift]:
     rows, cols = window.slices
     middle = (rows.start + rows.stop) / 2, (cols.start + cols.stop) / 2
-    box = geobox[rows, cols]
     reach_px = max(1, round(REACH_M / abs(geobox.resolution.x)))
-    first = edges(pair.before.read(box).pixels)
-    if not _seen(first):
-        return
-    second = edges(pair.after.read(box).pixels)
-    if _seen(second):
-        after.append(block_shift(first, second, reach_px=reach_px, middle=middle))
-    if buildings is None:
-        return
-    numbers = buildings.drawn(window.slices)
-    if len(np.unique(numbers)) > _LEAST_BUILDINGS:
-        shape = outlines(numbers)
-        drawn.append(block_shift(first, shape, reach_px=reach_px, middle=middle))
+    return partial(block_shift, reach_px=reach_px, middle=middle)
 
 
-def _seen(image: FloatArray) -> bool:
-    return bool(np.isfinite(image).mean() >= _LEAST_SEEN)
+def _observed(image: FloatArray) -> bool:
+    return bool(np.isfinite(image).mean() >= _MIN_OBSERVED)
 
 
-def _blocks(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
+def _block_windows(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
     """Return the blocks with buildings, or else of both images, spread evenly over many."""
-    height, width = geobox.shape
-    grid = lattice((height, width), size=BLOCK_PX, overlap=0)
+    grid = lattice((geobox.shape[0], geobox.shape[1]), size=BLOCK_PX, overlap=0)
     across = len(grid.cols)
-    held = _shared(grid, pair, geobox) if buildings is None else _held(grid, buildings)
-    spread: IntArray = held[
-        np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST_BLOCKS)).round().astype(int))
-    ]
-    return [Window(grid.rows[n // across], grid.cols[n % across]) for n in spread]
+    there = _in_both(grid, pair, geobox) if buildings is None else _with(grid, buildings)
+    last = len(there) - 1
+    picked = np.unique(np.linspace(0, last, min(last + 1, MAX_BLOCKS)).round().astype(int))
+    return [Window(grid.rows[n // across], grid.cols[n % across]) for n in there[picked]]
 
 
-def _shared(grid: Lattice, pair: Pair, geobox: GeoBox) -> IntArray:
+def _in_both(grid: Lattice, pair: Pair, geobox: GeoBox) -> IntArray:
     """Return the numbers of the blocks whose middles lie in images before and after."""
     rows, cols = (
         np.array([(span.start + span.stop) / 2 for span in spans])
@@ -197,34 +177,32 @@ def _shared(grid: Lattice, pair: Pair, geobox: GeoBox) -> IntArray:
     return np.flatnonzero(both)
 
 
-def _held(grid: Lattice, buildings: Buildings) -> IntArray:
+def _with(grid: Lattice, buildings: Buildings) -> IntArray:
     """Return the numbers of the blocks that hold buildings."""
-    rows, cols = (
-        np.minimum(np.maximum(at // BLOCK_PX, 0).astype(np.int64), len(spans) - 1)
-        for at, spans in zip(buildings.middles.T, (grid.rows, grid.cols), strict=True)
-    )
-    return np.unique(rows * len(grid.cols) + cols)
+    shape = len(grid.rows), len(grid.cols)
+    block = np.clip(buildings.middles // BLOCK_PX, 0, np.array(shape) - 1).astype(np.int64)
+    return np.unique(block[:, 0] * shape[1] + block[:, 1])
 
 
-def _require_pair(field: ShiftField, *, checked: bool) -> None:
-    # Where no block was seen twice, each building says itself what is missing.
+def _require_comparable(field: ShiftField, *, checked: bool) -> None:
+    # Where no block is observed in both, each building says itself what is missing.
     if not field.blocks or field.is_translation or (not field.is_sure and not checked):
         return
     cure = "give images of one angle of view, or orthorectified ones"
     if field.is_sure:
         raise NotAligned(
-            f"the images before and after lie on each other nowhere near the same way: of "
-            f"{len(field.trusted)} blocks that could be matched only {int(field.agreeing.sum())} "
-            f"agree with their neighbours to {TOLERANCE_M:g} m, which no shift can mend; {cure}"
+            f"the images before and after are not co-registered: of {len(field.trusted)} blocks "
+            f"that could be matched only {int(field.agreeing.sum())} agree with their neighbours "
+            f"to {TOLERANCE_M:g} m, which no shift can mend; {cure}"
         )
     raise NotAligned(
-        f"whether the images before and after lie on each other cannot be told: "
-        f"{_counted(field)} within {REACH_M:g} m; {cure}, or --no-domain-check to compare them "
+        f"whether the images before and after are co-registered cannot be measured: "
+        f"{_matched(field)} within {REACH_M:g} m; {cure}, or --no-domain-check to compare them "
         "as they lie"
     )
 
 
-def _counted(field: ShiftField) -> str:
+def _matched(field: ShiftField) -> str:
     return f"{len(field.trusted)} of {len(field.blocks)} blocks could be matched"
 
 
@@ -240,20 +218,13 @@ LARGEST_PX = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """Buildings that are graded together, and the window that holds them."""
+class BlockView:
+    """Buildings that are graded together, in both images."""
 
     own: IntArray
-    slices: tuple[slice, slice]
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """A block in both images; its neighbours are drawn, so that no ring meets them."""
-
-    own: IntArray
-    beside: IntArray
-    """All buildings of the window, ascending; the k-th has the number k."""
+    drawn: IntArray
+    """All buildings of the window, ascending: those beside `own` too, so that no ring meets them.
+    The k-th has the number k."""
     numbers: Int32Array
     """(rows, cols), 0 none."""
     before: Raster
@@ -261,78 +232,69 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """Buildings where a placement says that they are."""
+class PlacedBuildings:
+    """Buildings where a placement locates them."""
 
-    there: Buildings
+    buildings: Buildings
     """In the image before."""
-    lying: Float64Array
-    """(buildings, 2): how far (down, right) each lies off in the image after, pixels; NaN where
+    shifts: Float64Array
+    """(buildings, 2): how far (down, right) each is shifted in the image after, pixels; NaN where
     the blocks of the images contradict each other."""
 
     @classmethod
-    def of(cls, buildings: Buildings, placement: Placement) -> "Placed":
+    def of(cls, buildings: Buildings, placement: Placement) -> "PlacedBuildings":
         """Return the buildings where they are.
 
         A building where the footprints' blocks contradict each other stays where it lies.
         """
-        there = buildings
-        if placement.footprints_follow:
+        if placement.moves_footprints:
             off = placement.footprints.at(*buildings.middles.T)
-            there = buildings.moved(-np.nan_to_num(off))
+            buildings = buildings.moved(-np.nan_to_num(off))
         if not placement.after.is_translation:
-            return cls(there, np.zeros((len(buildings), 2)))
-        return cls(there, placement.after.at(*there.middles.T))
+            return cls(buildings, np.zeros((len(buildings), 2)))
+        return cls(buildings, placement.after.at(*buildings.middles.T))
 
     @property
     def too_large(self) -> BoolArray:
         """(buildings,)."""
-        return np.asarray(self.there.sides > LARGEST_PX)
+        return np.asarray(self.buildings.sides > LARGEST_PX)
 
     @property
-    def adrift(self) -> BoolArray:
-        """(buildings,); True where nobody knows where the image after shows it."""
-        return np.asarray(~np.isfinite(self.lying).all(axis=1))
+    def not_aligned(self) -> BoolArray:
+        """(buildings,); True where the shift in the image after is not known."""
+        return np.asarray(~np.isfinite(self.shifts).all(axis=1))
 
-    @property
-    def comparable(self) -> BoolArray:
-        """(buildings,); True where a building can be read in both images."""
-        return np.asarray(~self.too_large & ~self.adrift)
+    def blocks(self, card: ModelCard) -> list[IntArray]:
+        """Return the buildings of each square that can be read in both images.
 
-    def blocks(self, card: ModelCard) -> Iterator[Block]:
-        """Yield the comparable buildings of each square, with a window that holds all of each.
-
-        Squares are of the card's window less its overlap, and half the overlap lies around
-        their buildings. So memory follows the window, not the city.
+        Squares are of the card's window less its overlap, so memory follows the window, not the
+        city.
         """
-        core_px, around_px = card.window_px - card.overlap_px, -(-card.overlap_px // 2)
-        which = np.flatnonzero(self.comparable)
-        squares = (self.there.middles[which] // core_px).astype(np.int64)
+        which = np.flatnonzero(~self.too_large & ~self.not_aligned)
+        core_px = card.window_px - card.overlap_px
+        squares = (self.buildings.middles[which] // core_px).astype(np.int64)
         _, square = np.unique(squares, axis=0, return_inverse=True)
         order = np.argsort(square.ravel(), kind="stable")
         cuts = np.flatnonzero(np.diff(square.ravel()[order])) + 1
-        bounds = self.there.bounds
-        for own in np.split(which[order], cuts) if len(which) else ():
-            left, top = np.floor(bounds[own, :2].min(axis=0)).astype(int) - around_px
-            right, bottom = np.ceil(bounds[own, 2:].max(axis=0)).astype(int) + around_px
-            yield Block(own, (slice(top, bottom), slice(left, right)))
+        return list(np.split(which[order], cuts)) if len(which) else []
 
-    def view_around(self, index: int, card: ModelCard, pair: Pair, geobox: GeoBox) -> View | None:
-        """Read the block of a building; None where it cannot be compared."""
-        blocks = (block for block in self.blocks(card) if index in block.own)
-        block = next(blocks, None)
-        return None if block is None else self.view(block, pair, geobox)
+    def view(self, own: IntArray, card: ModelCard, pair: Pair, geobox: GeoBox) -> BlockView:
+        """Read a block in both images, the one after where it shows these buildings.
 
-    def view(self, block: Block, pair: Pair, geobox: GeoBox) -> View:
-        """Read a block in both images, the one after where it shows these buildings."""
-        beside = self.there.within(block.slices)
-        off = np.median(self.lying[block.own], axis=0)
-        return View(
-            own=block.own,
-            beside=beside,
-            numbers=self.there.drawn(block.slices, beside),
-            before=pair.before.read(window_of(geobox, block.slices, (0.0, 0.0))),
-            after=pair.after.read(window_of(geobox, block.slices, (off[0], off[1]))),
+        The window holds all of each building, and half the card's overlap around them.
+        """
+        around_px, bounds = -(-card.overlap_px // 2), self.buildings.bounds[own]
+        left, top = np.floor(bounds[:, :2].min(axis=0)).astype(int) - around_px
+        right, bottom = np.ceil(bounds[:, 2:].max(axis=0)).astype(int) + around_px
+        slices = slice(top, bottom), slice(left, right)
+        drawn = self.buildings.within(slices)
+        down, right_px = np.median(self.shifts[own], axis=0)
+        return BlockView(
+            own=own,
+            drawn=drawn,
+            numbers=self.buildings.drawn(slices, drawn),
+            before=pair.before.read(window_of(geobox, slices, (0.0, 0.0))),
+            after=pair.after.read(window_of(geobox, slices, (down, right_px))),
         )
 
 

@@ -40,8 +40,7 @@ from geo.vector.buildings import FoundBuildings
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.alignment import Placement
 from models.damage.buildings import Pair
-from models.damage.grader import Finder
-from models.damage.grades import DAMAGED_FROM
+from models.damage.grader import DAMAGED_FROM, Finder
 from models.inference.scene_inputs import CoverageOnly, Prediction, WindowInputs
 from models.inference.windows import ProgressReceiver, row_bands
 from models.networks.tensors import SceneStatistics

@@ -27,7 +27,7 @@ from geo.types import CodeArray
 from geo.vector.area_of_interest import AreaOfInterest, parse_area
 from geo.vector.buildings import read_footprints
 from models.cards.inputs import UNCLASSIFIED
-from models.damage.alignment import Placed, place, window_of
+from models.damage.alignment import PlacedBuildings, place, window_of
 from models.damage.buildings import Buildings, Pair
 from models.datasets.vocabulary import DAMAGE
 from models.datasets.xbd import BANDS, DamageTile, DamageTiles, draw_polygons
@@ -74,7 +74,7 @@ def open_footprints(
         placement = place(pair, geobox, given, checked=False, progress=NoProgress())
     except GeoError as error:
         raise DataInvalid(f"{root} cannot be read as labelled footprints: {error}") from error
-    placed = Placed.of(given, placement)
+    placed = PlacedBuildings.of(given, placement)
     codes = np.ones(len(given), np.uint8) if without_event else _codes(footprints.own, file)
     paths = {path for scene in (*before, *after) for path in scene.paths}
     rows, cols = (_cuts(side) for side in (geobox.height, geobox.width))
@@ -95,16 +95,16 @@ class _Scene:
 
     pair: Pair
     geobox: GeoBox
-    placed: Placed
+    placed: PlacedBuildings
     codes: CodeArray
     """(buildings,): 1 to 4, 255 where not graded."""
 
     def tile(self, name: str, event: str, slices: tuple[slice, slice]) -> DamageTile:
         """Read a tile; a building belongs to the tile that its middle is in."""
         rows, cols = slices
-        buildings = self.placed.there
+        buildings = self.placed.buildings
         met = buildings.within(slices)
-        off = np.median(self.placed.lying[met], axis=0) if len(met) else np.zeros(2)
+        off = np.median(self.placed.shifts[met], axis=0) if len(met) else np.zeros(2)
         try:
             before = self.pair.before.read(window_of(self.geobox, slices, (0.0, 0.0)))
             after = self.pair.after.read(window_of(self.geobox, slices, tuple(np.nan_to_num(off))))

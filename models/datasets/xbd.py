@@ -21,7 +21,7 @@ from rasterio.features import rasterize
 from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
 from models.cards.inputs import UNCLASSIFIED
-from models.damage.grades import GRADES
+from models.damage.grader import GRADES
 from models.datasets.base import ImageKind, LabelledSet, Sample
 from models.datasets.image_files import read_codes, read_pixels, require_one_shape
 from models.errors import DataInvalid

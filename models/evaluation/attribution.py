@@ -22,7 +22,7 @@ from captum.attr import IntegratedGradients
 
 from geo.raster.classify import Finding
 from geo.types import BoolArray, FloatArray
-from models.damage.alignment import View
+from models.damage.alignment import BlockView
 from models.damage.grader import Grader
 from models.damage.network_grader import NetworkGrader
 from models.errors import InputsMismatch
@@ -172,7 +172,7 @@ def occlude(polygon: ExplainedPolygon, window: CentredWindow) -> tuple[Occlusion
 
 
 def of_building(
-    grader: Grader, view: View, own: BoolArray, part: Rectangle, progress: ProgressReceiver
+    grader: Grader, view: BlockView, own: BoolArray, part: Rectangle, progress: ProgressReceiver
 ) -> tuple[tuple[Attribution, ...], Completeness]:
     """Share out the log odds that a building has major damage or worse among images and bands.
 

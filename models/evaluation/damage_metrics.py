@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray
 from models.cards.inputs import UNCLASSIFIED
-from models.damage.grades import DAMAGED_FROM, GRADES
+from models.damage.grader import DAMAGED_FROM, GRADES
 from models.evaluation.metrics import Counts, Reliability, f1_scores, mean_of_known
 
 _CODES = len(GRADES) + 2

@@ -13,8 +13,7 @@ from geo.types import BoolArray, CodeArray, Float64Array, FloatArray
 from models.cards.card import ModelCard
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.detection import damaged_ground, labelled_ground
-from models.damage.grader import Finder, Grader
-from models.damage.grades import GRADES, graded_mask
+from models.damage.grader import GRADES, Finder, Grader, graded_mask
 from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.datasets.xbd import PIXEL_M, DamageTile, DamageTiles
 from models.errors import DataInvalid, InputsMismatch

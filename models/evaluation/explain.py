@@ -13,10 +13,9 @@ from odc.geo.geobox import GeoBox
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import DetectorArchitecture, IndexChange
 from models.cards.card import ModelCard
-from models.damage.alignment import Placed, place
+from models.damage.alignment import PlacedBuildings, place
 from models.damage.buildings import Buildings, Pair
-from models.damage.grader import Grader
-from models.damage.grades import GRADES
+from models.damage.grader import GRADES, Grader
 from models.damage.regression import FeatureContribution, GradeContributions, RegressionGrader
 from models.errors import InputsMismatch
 from models.evaluation.explained_polygon import ExplainedPolygon, MapWindow, PolygonWindow
@@ -267,13 +266,14 @@ def explain_building(
         placement = place(pair, geobox, outlines, checked=checked, progress=progress)
     finally:
         progress.finish()
-    placed = Placed.of(buildings, placement)
-    view = placed.view_around(index, grader.card, pair, geobox)
-    if view is None:
+    placed = PlacedBuildings.of(buildings, placement)
+    own_block = next((own for own in placed.blocks(grader.card) if index in own), None)
+    if own_block is None:
         raise _no_grade(grader)
-    k = int(np.searchsorted(view.beside, index))
+    view = placed.view(own_block, grader.card, pair, geobox)
+    k = int(np.searchsorted(view.drawn, index))
     given_to_grader = view.before.pixels, view.after.pixels, view.numbers
-    probabilities = grader.grade(*given_to_grader, count=len(view.beside))[k]
+    probabilities = grader.grade(*given_to_grader, count=len(view.drawn))[k]
     if not np.isfinite(probabilities).all():
         raise _no_grade(grader)
     own = view.numbers == k + 1
@@ -286,7 +286,7 @@ def explain_building(
         outline=own[rows, cols],
     )
     if isinstance(grader, RegressionGrader):
-        terms = grader.explain(*given_to_grader, count=len(view.beside), index=k)
+        terms = grader.explain(*given_to_grader, count=len(view.drawn), index=k)
         return replace(found, contributions=terms)
     from models.evaluation import attribution  # noqa: PLC0415 - torch takes seconds to import
 

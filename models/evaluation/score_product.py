@@ -16,7 +16,7 @@ from geo.errors import NotOverlapping
 from geo.raster.classify import Label
 from geo.types import BoolArray, CodeArray, Float64Array, IntArray, ObjectArray
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES
-from models.damage.grades import GRADES
+from models.damage.grader import GRADES
 from models.errors import ReferenceInvalid
 from models.evaluation.damage_metrics import BuildingPredictions
 from models.evaluation.metrics import Counts, count

@@ -26,7 +26,7 @@ from models.cards.card import (
 )
 from models.cards.inputs import UNCLASSIFIED, CardInput, InputPhase, Physical, Task
 from models.damage.features import FeatureTable, QuantityPair, measure
-from models.damage.grades import DAMAGED_FROM
+from models.damage.grader import DAMAGED_FROM
 from models.damage.regression import (
     balanced,
     fit_logistic,

@@ -6,7 +6,7 @@ import pytest
 
 from flows.cli.app import run
 from models.cards.registry import find
-from models.damage.grades import GRADES
+from models.damage.grader import GRADES
 from tests.models.damage.made import plan, town, write_xbd
 from tests.models.datasets.made import write_ombria
 

@@ -69,7 +69,7 @@ def test_pairs_that_cannot_be_compared(refused: Refused, town: Town, tmp_path: P
     assert "has pixels of 4 m" in (said := refused(after=coarse)) and "at most 1 m" in said
     noise = np.random.default_rng(1).integers(1, 255, seen.shape)
     other = image(tmp_path / "other.tif", noise)
-    assert "whether the images before and after lie on each other cannot be told" in refused(
+    assert "whether the images before and after are co-registered cannot be measured" in refused(
         after=other
     )
 

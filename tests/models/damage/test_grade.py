@@ -75,7 +75,7 @@ def test_a_shifted_image_and_shifted_footprints_change_no_grade(
     found = graded(town)
     assert found.placement.after.median == pytest.approx(after, abs=0.3)
     assert found.placement.footprints.median == pytest.approx(footprints, abs=0.5)
-    assert found.placement.footprints_follow
+    assert found.placement.moves_footprints
     assert answers(found) == expected(town)
     down, right = (0.5 * shift for shift in after)
     record = found.placement.as_json()["after"]
@@ -111,7 +111,7 @@ def test_buildings_that_no_image_before_shows_are_no_fault_of_the_pair(tmp_path:
     found = graded(Town(away, town.after, town.buildings, town.destroyed))
     assert set(found.grades.reasons) == {"no imagery before the event"}
     assert found.placement.notes() == (
-        "no building lies where both images were seen, so none could be compared",
+        "no building lies where both images were observed, so none could be compared",
     )
 
 

@@ -8,8 +8,7 @@ from scipy.ndimage import mean
 
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
-from models.damage.grader import Finder, Grader
-from models.damage.grades import GRADES, graded_mask
+from models.damage.grader import GRADES, Finder, Grader, graded_mask
 from models.damage.network_grader import LEAST_PX, NetworkGrader, within
 from models.errors import CardInvalid, InputsMismatch
 from models.inference.model import load_model

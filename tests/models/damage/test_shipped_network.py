@@ -17,7 +17,7 @@ from geo.scenes.scene import Phase
 from geo.scenes.source import Source
 from geo.vector.area_of_interest import parse_area
 from models.cards.registry import find
-from models.damage.grades import graded_mask
+from models.damage.grader import graded_mask
 from models.datasets.xbd import open_xbd
 from models.evaluation.evaluate import evaluate_damage
 from models.inference.model import load_model
