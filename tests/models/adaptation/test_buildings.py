@@ -78,7 +78,7 @@ def test_labels_that_contradict_the_parent_improve_it(
     # The rest of the town, as a map grades it.
     grades = grade_all(
         load_model(CardRef(found.card, parent.folder), "grades"), there.pair, GRID,
-        buildings=there.placed.there, checked=True, progress=QuietProgress(),
+        buildings=there.placed.buildings, checked=True, progress=QuietProgress(),
     )  # fmt: skip
     damaged = np.array([word == "destroyed" for word in grades.grades.columns()["damage_xbd"]])
     assert (damaged == made.destroyed)[LABELLED:].mean() > 0.9
@@ -105,7 +105,7 @@ def test_labels_that_no_image_shows_are_counted(
     words: list[str | None] = ["Destroyed", "Damaged", *[None] * (len(made.destroyed) - 2)]
     there = town(made, parent, tmp_path / "l.gpkg", words)
     there.labels.codes[5] = 1
-    there.placed.lying[5] = np.nan
+    there.placed.shifts[5] = np.nan
     assert (there.labels.codes != NONE).sum() == 3
     with pytest.raises(
         LabelsInvalid, match=r"has 2 usable labels .* \(.*1 too small, or not observed"
