@@ -19,18 +19,17 @@ class Label(IntEnum):
     OUTSIDE = 0
     """Outside the area of interest; nodata of the file."""
     UNAFFECTED = 1
-    """Seen, and nothing found."""
+    """Observed, and nothing found."""
     EVENT = 2
     """Flooded, burnt or damaged, as the product's event says."""
     UNDATED_WATER = 3
-    """Water after, nothing seen before: flood and standing water cannot be told apart."""
+    """Water after, nothing observed before: flood and standing water cannot be told apart."""
     REFERENCE_WATER = 4
     """Water before and after."""
     RECEDED_WATER = 5
     """Water before, none after."""
     COMPARED = 6
-    """Seen before and after; the buildings in it were graded. Ground that is not called damaged
-    is not called sound either."""
+    """Observed before and after; the buildings in it were graded, the ground was not judged."""
     NO_IMAGERY = 10
     """No scene covers the pixel."""
     NO_DATA = 11
@@ -40,9 +39,9 @@ class Label(IntEnum):
     RADAR_SHADOW = 14
     """Radar shadow or layover."""
     OUT_OF_DOMAIN = 15
-    """Seen, and unlike anything that the model learned from."""
+    """Observed, and unlike anything that the model was trained on."""
     NO_MODEL = 16
-    """Seen, and no model was run on it."""
+    """Observed, and no model was run on it."""
 
 
 REASONS: dict[Label, str] = {
@@ -66,7 +65,7 @@ NOTATION: dict[int, str] = {
 
 
 NODATA_PERCENT = 255
-"""Value of a probability raster where nothing was seen."""
+"""Value of a probability raster where nothing was observed."""
 
 
 class Finding(StrEnum):
@@ -92,14 +91,14 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What was seen of a block of pixels, and where it lies in the request."""
+    """What was observed of a block of pixels, and where it is in the request."""
 
     inside: BoolArray
     """(rows, cols); True inside the area of interest."""
     valid: BoolArray
     """(rows, cols); True where the model had what it needs."""
     valid_before: BoolArray
-    """(rows, cols); True where a before image saw the pixel."""
+    """(rows, cols); True where a before image observed the pixel."""
     reason: CodeArray
     """(rows, cols); a `Label` from 10 on where not valid."""
 
@@ -112,12 +111,12 @@ class Classified:
     """(rows, cols), a `Label`."""
     hydrography: CodeArray
     """(rows, cols); where there was water before, what became of it: `REFERENCE_WATER`,
-    `RECEDED_WATER`, or why it was not seen after; 0 elsewhere."""
+    `RECEDED_WATER`, or why it was not observed after; 0 elsewhere."""
     event_percent: CodeArray
     """(rows, cols), 0 to 100; 255 where not valid or outside. Probability of the event, or
     of water where that could not be dated."""
     reference_percent: CodeArray
-    """(rows, cols), 0 to 100; 255 where no before image saw the pixel or outside."""
+    """(rows, cols), 0 to 100; 255 where no before image observed the pixel or outside."""
 
 
 def classify(
@@ -129,7 +128,7 @@ def classify(
 ) -> Classified:
     """Decide each pixel from the probabilities of one model.
 
-    Water is flood only where a before image saw dry ground: its probability is then the
+    Water is flood only where a before image shows dry ground: its probability is then the
     lesser of "water now" and "dry before", which is right whatever the two share.
 
     Args:
@@ -190,8 +189,8 @@ def _from_event(
     finding = next(name for name in _EVENTS if name in probabilities)
     event = probabilities[finding]
     struck = event >= thresholds[finding]
-    # What was water before is not flooded, whatever the network says of it; and what nobody
-    # saw before cannot be told from standing water.
+    # What was water before is not flooded, whatever the network answers; and what was not
+    # observed before cannot be told from standing water.
     undated = struck & ~seen.valid_before & (finding is Finding.FLOOD)
     label = np.select(
         [was_wet, undated, struck],

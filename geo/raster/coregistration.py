@@ -1,12 +1,11 @@
-"""How far one image lies from another: translations of blocks, and which of them to believe.
+"""Co-registration of two images: translations of blocks, and which of them are reliable.
 
 Of a pair of dates the light, the season and the damage differ, and edges stay. So the blocks are
 compared by the logarithm of their gradients, from which the neighbourhood's mean is taken, with
 the normalised cross-correlation of masked images (Padfield 2012, doi:10.1109/TIP.2011.2181402):
-what was not seen in one of them takes no part.
+what was not observed in one of them takes no part.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,29 +17,29 @@ from scipy.spatial import KDTree
 from geo.types import BoolArray, Float64Array, FloatArray, Int32Array, IntArray
 
 TRUSTED = 5.0
-"""Strength from which a block is believed. Of 130 pairs of blocks of joplin_vhr and joplin_xbd
-that show different places, 256 px of 0.5 m, none reached 4.7; of 100 that show the same place,
-two thirds did."""
+"""Strength from which the shift of a block is reliable. Of 130 pairs of blocks of joplin_vhr and
+joplin_xbd that show different places, 256 px of 0.5 m, none reached 4.7; of 100 that show the same
+place, two thirds did."""
 FEWEST_TRUSTED = 3
-"""Blocks that must be believed, or all where there are fewer: one alone may be wrong."""
+"""Reliable blocks that are needed, or all where there are fewer: one alone may be wrong."""
 NEIGHBOURS = 5
-"""Believed blocks around a place that say how far it is shifted."""
+"""Reliable blocks around a place from which its shift is taken."""
 
 _EDGE_PX = 1.0
 _AROUND_PX = 8.0
 _LEAST_SHARED = 0.5
-"""Share of the smaller image that must lie on the other for a shift to be looked at."""
+"""Share of the smaller image that must overlap the other at a shift."""
 
 
 @dataclass(frozen=True)
 class BlockShift:
-    """How far a block of one image lies from the same block of another."""
+    """The shift between a block of one image and the same block of another."""
 
     row: float
     """Of the middle of the block, pixels of the grid."""
     col: float
     down: float
-    """What the block shows lies so many pixels further down in the second image."""
+    """What the block shows is so many pixels further down in the second image."""
     right: float
     strength: float
     """Height of the correlation's peak above its mean, in its standard deviations."""
@@ -62,12 +61,12 @@ class ShiftField:
 
     @cached_property
     def trusted(self) -> tuple[BlockShift, ...]:
-        """The blocks that are believed."""
+        """The blocks that are reliable."""
         return tuple(block for block in self.blocks if block.trusted)
 
     @cached_property
     def agreeing(self) -> BoolArray:
-        """(trusted,); True where a block lies within the tolerance of its neighbours' median."""
+        """(trusted,); True where a block is within the tolerance of its neighbours' median."""
         if not self.trusted:
             return np.zeros(0, np.bool_)
         around = np.median(self._shifts[self._nearest(self._places)], axis=1)
@@ -76,12 +75,12 @@ class ShiftField:
 
     @property
     def is_sure(self) -> bool:
-        """Whether enough blocks are believed to say anything."""
+        """Whether enough blocks are reliable."""
         return len(self.trusted) >= min(FEWEST_TRUSTED, max(len(self.blocks), 1))
 
     @property
     def is_translation(self) -> bool:
-        """Whether most of the believed blocks agree with their neighbours."""
+        """Whether most of the reliable blocks agree with their neighbours."""
         return self.is_sure and bool(self.agreeing.mean() > 0.5)
 
     @property
@@ -103,7 +102,7 @@ class ShiftField:
     def at(self, rows: Float64Array, cols: Float64Array) -> Float64Array:
         """Return (places, 2): down and right at each place, pixels.
 
-        The median of the agreeing blocks among the nearest believed ones; NaN where most of
+        The median of the agreeing blocks among the nearest reliable ones; NaN where most of
         these contradict each other. Meaningful only where `is_translation`.
         """
         nearest = self._nearest(np.column_stack([rows, cols]))
@@ -123,24 +122,24 @@ class ShiftField:
         return np.array([(block.down, block.right) for block in self.trusted])
 
     def _nearest(self, places: Float64Array) -> IntArray:
-        """Return (places, neighbours): the numbers of the nearest believed blocks."""
+        """Return (places, neighbours): the numbers of the nearest reliable blocks."""
         count = min(NEIGHBOURS, len(self.trusted))
         _, found = KDTree(self._places).query(places, k=np.arange(1, count + 1))
         return np.asarray(found, np.int64)
 
 
 def edges(pixels: FloatArray) -> FloatArray:
-    """Return where a picture has edges, (rows, cols), NaN where it was not seen or nearly so.
+    """Return where a picture has edges, (rows, cols), NaN at and beside pixels not observed.
 
     Args:
-        pixels: (bands, rows, cols), NaN where not seen.
+        pixels: (bands, rows, cols), NaN where not observed.
     """
     grey = pixels.mean(axis=0, dtype=np.float64)
     seen = np.isfinite(grey)
     if not seen.any():
         return np.full(seen.shape, np.nan, np.float32)
     steep = ndimage.gaussian_gradient_magnitude(np.where(seen, grey, grey[seen].mean()), _EDGE_PX)
-    # The edge of what was seen is no edge of the ground.
+    # The edge of what was observed is no edge of the ground.
     inner = ndimage.binary_erosion(seen, iterations=int(4 * _EDGE_PX), border_value=1)
     return _flattened(np.log1p(steep), inner)
 
@@ -151,14 +150,13 @@ def outlines(buildings: Int32Array) -> FloatArray:
     Args:
         buildings: (rows, cols); 0 none, k the k-th building.
     """
-    size = 3
-    border = ndimage.maximum_filter(buildings, size) != ndimage.minimum_filter(buildings, size)
+    border = ndimage.maximum_filter(buildings, 3) != ndimage.minimum_filter(buildings, 3)
     soft = ndimage.gaussian_filter(border.astype(np.float64), _EDGE_PX)
     return _flattened(soft, np.ones(border.shape, np.bool_))
 
 
 def _flattened(values: Float64Array, seen: BoolArray) -> FloatArray:
-    """Return values less the mean of their neighbourhood, NaN where not seen."""
+    """Return values less the mean of their neighbourhood, NaN where not observed."""
     weight = ndimage.gaussian_filter(seen.astype(np.float64), _AROUND_PX)
     around = ndimage.gaussian_filter(np.where(seen, values, 0), _AROUND_PX)
     flat = values - around / np.maximum(weight, 1e-6)
@@ -168,12 +166,12 @@ def _flattened(values: Float64Array, seen: BoolArray) -> FloatArray:
 def block_shift(
     fixed: FloatArray, moving: FloatArray, *, reach_px: int, middle: tuple[float, float]
 ) -> BlockShift:
-    """Return how far a block of one image lies from that of another.
+    """Return the shift between a block of one image and that of another.
 
     Args:
-        fixed: (rows, cols), as `edges` or `outlines` return it, NaN where not seen.
+        fixed: (rows, cols), as `edges` or `outlines` return it, NaN where not observed.
         moving: the same of the other image, of the same shape.
-        reach_px: the longest shift that is looked for, down or right.
+        reach_px: the longest shift that is searched, down or right.
         middle: (row, col) of the block in the grid.
     """
     surface = _correlation(fixed, moving, reach_px)
@@ -191,18 +189,18 @@ def block_shift(
 
 
 def _vertex(line: Float64Array, peak: int) -> float:
-    """Return how far the top of the parabola through a peak lies from it, -0.5 to 0.5."""
+    """Return the offset of the top of the parabola through a peak, -0.5 to 0.5."""
     if peak in (0, len(line) - 1):
         return 0.0
     left, top, right = line[peak - 1 : peak + 2]
-    bend = left - 2 * top + right
-    return float(0.5 * (left - right) / bend) if np.isfinite(bend) and bend < 0 else 0.0
+    curvature = left - 2 * top + right
+    return float(0.5 * (left - right) / curvature) if curvature < 0 else 0.0
 
 
 def _correlation(fixed: FloatArray, moving: FloatArray, reach_px: int) -> Float64Array:
     """Return the masked normalised cross-correlation, (2 reach + 1, 2 reach + 1).
 
-    NaN where too little of the two images would lie on each other.
+    NaN where the two images would overlap too little.
     """
     seen = np.isfinite(fixed), np.isfinite(moving)
     shape = [fft.next_fast_len(side + reach_px, real=True) for side in fixed.shape]
@@ -215,7 +213,8 @@ def _correlation(fixed: FloatArray, moving: FloatArray, reach_px: int) -> Float6
         shifts = np.arange(-reach_px, reach_px + 1)
         return np.asarray(whole[np.ix_(shifts, shifts)])
 
-    (a, b), (ma, mb) = _filled(fixed, moving), map(spectrum, seen)
+    a, b = (np.where(np.isfinite(image), image, 0).astype(float) for image in (fixed, moving))
+    ma, mb = map(spectrum, seen)
     sa, sb = spectrum(a), spectrum(b)
     shared = product(ma, mb)
     n = np.maximum(shared, 1)
@@ -227,7 +226,3 @@ def _correlation(fixed: FloatArray, moving: FloatArray, reach_px: int) -> Float6
     usable = enough & (variance > 1e-9)
     cross = product(sa, sb) - sum_a * sum_b / n
     return np.where(usable, cross / np.sqrt(np.where(usable, variance, 1)), np.nan)
-
-
-def _filled(*images: FloatArray) -> Sequence[Float64Array]:
-    return [np.where(np.isfinite(image), image, 0).astype(np.float64) for image in images]

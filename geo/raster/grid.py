@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
@@ -19,14 +20,14 @@ MAX_PIXELS = 2_500_000_000
 
 @dataclass(frozen=True)
 class GridChoice:
-    """What the user or the model asks of the grid."""
+    """What the user or the model requests of the grid."""
 
     crs: str | None = None
     """A projected CRS in metres; None lets the imagery decide."""
     resolution_m: float | None = None
     """Side of a pixel, metres; None keeps the imagery's own."""
     block_px: int = 1
-    """The edges of the grid lie at multiples of so many pixels. A network that answers in blocks
+    """The edges of the grid are at multiples of so many pixels. A network that answers in blocks
     then has the same blocks on the same ground, wherever the area ends."""
 
 
@@ -141,15 +142,11 @@ def _snapped(
     slack = 0.49
     west, south, east, north = bounds
     x0, y0 = anchor
-    left = _floor((west - x0) / resolution + slack)
-    bottom = _floor((south - y0) / resolution + slack)
-    right = max(-_floor(-((east - x0) / resolution - slack)), left + 1)
-    top = max(-_floor(-((north - y0) / resolution - slack)), bottom + 1)
+    left = floor((west - x0) / resolution + slack)
+    bottom = floor((south - y0) / resolution + slack)
+    right = max(ceil((east - x0) / resolution - slack), left + 1)
+    top = max(ceil((north - y0) / resolution - slack), bottom + 1)
     left, bottom = left // block * block, bottom // block * block
     right, top = -(-right // block) * block, -(-top // block) * block
     transform = Affine(resolution, 0, x0 + left * resolution, 0, -resolution, y0 + top * resolution)
     return GeoBox((top - bottom, right - left), transform, crs.to_wkt())
-
-
-def _floor(value: float) -> int:
-    return int(value // 1)

@@ -1,17 +1,12 @@
-"""Indices of optical bands: normalised differences that stand for water, plants and fire.
+"""What detectors compute of bands: indices, radar without speckle, thresholds of histograms.
 
 Bands are float32 of any one shape, in reflectance (or brightness, for pictures), NaN where
-not valid. An index lies in [-1, 1]. Atmospheric correction leaves slightly negative
+not valid. An index is in [-1, 1]. Atmospheric correction leaves slightly negative
 reflectances over dark water; they count as 0. Where both bands are 0 the index is NaN.
-
-Speckle, the grain of radar images.
-
-Histograms with two modes: thresholds, and whether there are two modes at all.
-
 A histogram is `counts (..., bins)` over `edges (bins + 1,)` of equal width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -99,7 +94,7 @@ class GaussianPair:
         """Return the log odds of the higher mode, never falling as the value grows.
 
         The quadratic that two unequal variances give turns back beyond its vertex, where it
-        would give the far side of the narrow mode to the wide one; there it is held.
+        would give the far side of the narrow mode to the wide one; beyond it, it is constant.
         """
         low, high = 1 / self.low_std**2, 1 / self.high_std**2
         if low != high:
@@ -138,11 +133,7 @@ class Modes:
     def pair(self) -> GaussianPair:
         """Return the two modes of a single histogram."""
         return GaussianPair(
-            low_mean=float(self.low_mean),
-            low_std=float(self.low_std),
-            low_share=float(self.low_share),
-            high_mean=float(self.high_mean),
-            high_std=float(self.high_std),
+            **{field.name: float(getattr(self, field.name)) for field in fields(self)}
         )
 
 
@@ -208,7 +199,7 @@ def two_modes(counts: Float64Array, edges: Float64Array, *, steps: int = 100) ->
     """Fit a mixture of two normal distributions to each histogram.
 
     By expectation maximisation (Dempster, Laird and Rubin 1977), from the two halves around
-    the mean. The two sides of a threshold would overstate how far the modes lie apart: the
+    the mean. The two sides of a threshold would overstate how far the modes are apart: the
     halves of a single normal distribution have an Ashman's D of 2.65.
 
     Args:

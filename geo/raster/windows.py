@@ -1,9 +1,8 @@
 """Windows with overlap over a grid, and blending weights that sum to one.
 
 The windows of a grid form a lattice, so everything is known per axis: a span of pixels,
-the core that the span owns, and its weight at every pixel.
-
-Blend windows into row bands, in memory that depends on the width and not on the height.
+the core that the span owns, and its weight at every pixel. Windows are blended into row bands,
+in memory that depends on the width and not on the height.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,4 @@
-"""Building footprints as the user has them: read, put into lon-lat, kept inside the area.
-
-Buildings that a network found: from their probability, pixel by pixel, to outlines.
-
-Grades of buildings: probabilities and the reasons of those without a grade, as columns.
-"""
+"""Buildings: footprints of a file, outlines traced from a probability, and their grades."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -24,7 +19,7 @@ from geo.errors import FootprintsInvalid
 from geo.export.cog import row_bands
 from geo.raster.classify import NODATA_PERCENT
 from geo.raster.grid import crs_of
-from geo.types import BoolArray, CodeArray, Float64Array, FloatArray, IntArray, ObjectArray
+from geo.types import BoolArray, CodeArray, Float64Array, FloatArray, ObjectArray
 from geo.vector.area_files import polygons_only
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, swap_hint
 from geo.vector.footprint_files import Features, read_features
@@ -32,7 +27,6 @@ from geo.vector.polygonize import simplify, to_lonlat, to_shapely, trace
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES, NO_GRADER
 from geo.vector.zonal_stats import MeasuredBand, zonal_statistics
 
-_BLOCK = 2**20
 _BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
 
 
@@ -68,7 +62,7 @@ def read_footprints(path: Path, area: AreaOfInterest, *, once: bool = True) -> F
     _check_units(path, frame.crs, frame.total_bounds if extent is None else np.array(extent))
     if frame.empty and extent is not None:
         whole = gpd.GeoSeries([shapely.box(*extent)], crs=frame.crs).to_crs("EPSG:4326")
-        raise FootprintsInvalid(_nowhere(path, area, whole.to_numpy()))
+        raise FootprintsInvalid(_outside(path, area, whole.to_numpy()))
     frame = frame.to_crs("EPSG:4326")
     polygons = frame.geometry.geom_type.isin(["Polygon", "MultiPolygon"]).to_numpy()
     if not polygons.any():
@@ -78,11 +72,15 @@ def read_footprints(path: Path, area: AreaOfInterest, *, once: bool = True) -> F
     geometries[broken] = [polygons_only(shapely.make_valid(g)) for g in geometries[broken]]
     meets = polygons & shapely.intersects(geometries, area.geometry)
     if not meets.any():
-        raise FootprintsInvalid(_nowhere(path, area, geometries[polygons]))
+        raise FootprintsInvalid(_outside(path, area, geometries[polygons]))
     again = meets & repeats(geometries) if once else np.zeros_like(meets)
-    notes = _notes(
-        path.name, polygons=polygons, broken=broken, meets=meets, again=again, passed=found.passed
-    )
+    counts = {
+        "are no polygons and were left out": (~polygons).sum(),
+        "crossed themselves and were mended": broken.sum(),
+        "lie outside the area and were left out": (polygons & ~meets).sum() + found.passed,
+        "repeat others and were counted once, with the columns of the first": again.sum(),
+    }
+    notes = tuple(f"{n} footprints of {path.name} {what}" for what, n in counts.items() if n)
     kept = meets & ~again
     own = pd.DataFrame(frame.drop(columns=frame.geometry.name))[kept]
     return Footprints(geometries[kept], own.reset_index(drop=True), _sha256(path), notes)
@@ -128,7 +126,7 @@ def _check_units(path: Path, crs: CRS, bounds: Float64Array) -> None:
         )
 
 
-def _nowhere(path: Path, area: AreaOfInterest, geometries: ObjectArray) -> str:
+def _outside(path: Path, area: AreaOfInterest, geometries: ObjectArray) -> str:
     extent = shapely.box(*shapely.total_bounds(geometries))
     swapped = swap_hint(area, extent) is not None
     cure = "swap longitude and latitude in one of them" if swapped else "give those of the area"
@@ -136,31 +134,6 @@ def _nowhere(path: Path, area: AreaOfInterest, geometries: ObjectArray) -> str:
         f"no footprint of {path.name} ({extent_text(geometries)}) lies in the area "
         f"({extent_text(area.geometry)}); {cure}"
     )
-
-
-def _notes(
-    name: str,
-    *,
-    polygons: BoolArray,
-    broken: BoolArray,
-    meets: BoolArray,
-    again: BoolArray,
-    passed: int,
-) -> tuple[str, ...]:
-    told = (
-        ((~polygons).sum(), "{} features of {} are no polygons and were left out"),
-        (broken.sum(), "{} footprints of {} crossed themselves and were mended"),
-        (
-            (polygons & ~meets).sum() + passed,
-            "{} footprints of {} lie outside the area and were left out",
-        ),
-        (
-            again.sum(),
-            "{} footprints of {} repeat others and were counted once, with the columns of the "
-            "first",
-        ),
-    )
-    return tuple(text.format(count, name) for count, text in told if count)
 
 
 def _sha256(path: Path) -> str:
@@ -171,15 +144,13 @@ def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     for part in parts:
         with part.open("rb") as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(2**20):
                 digest.update(block)
     return digest.hexdigest()
 
 
 GRADES = DAMAGE_XBD[3::-1]
 """From no-damage to destroyed, the order of the probabilities."""
-_GRA = DAMAGE_GRA[3::-1]
-"""The same in the words of Copernicus EMS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,15 +171,15 @@ class BuildingGrades:
         so that whoever reads the layer sees how unsure it was.
         """
         graded = np.array([reason is None for reason in self.reasons], np.bool_)
-        best = np.argmax(np.where(graded[:, None], self.probabilities, 0), axis=1)
-        top = np.max(np.where(graded[:, None], self.probabilities, 0), axis=1)
+        probabilities = np.where(graded[:, None], self.probabilities, 0)
+        # The likeliest grade, or the last entry of the value lists: not analysed.
+        best = np.where(graded, np.argmax(probabilities, axis=1), len(GRADES))
+        top = np.rint(100 * np.max(probabilities, axis=1)).astype(int)
         percent = np.round(100.0 * self.probabilities.astype(np.float64), 1)
         return {
-            "damage_gra": _words(_GRA, best, graded, otherwise=DAMAGE_GRA[-1]),
-            "damage_xbd": _words(GRADES, best, graded, otherwise=DAMAGE_XBD[-1]),
-            "confidence": [
-                int(np.rint(100 * p)) if g else None for p, g in zip(top, graded, strict=True)
-            ],
+            "damage_gra": [(*DAMAGE_GRA[3::-1], DAMAGE_GRA[-1])[k] for k in best],
+            "damage_xbd": [(*GRADES, DAMAGE_XBD[-1])[k] for k in best],
+            "confidence": [int(p) if g else None for p, g in zip(top, graded, strict=True)],
             "reason": list(self.reasons),
             **{
                 name: [None if np.isnan(value) else float(value) for value in column]
@@ -223,16 +194,6 @@ def ungraded(count: int) -> BuildingGrades:
     return BuildingGrades(
         np.full((count, len(GRADES)), np.nan, np.float32), (NO_GRADER,) * count, (nobody,) * count
     )
-
-
-def _words(
-    names: tuple[str, ...],
-    best: IntArray,
-    graded: BoolArray,
-    *,
-    otherwise: str,
-) -> list[str | float | int | None]:
-    return [names[k] if g else otherwise for k, g in zip(best, graded, strict=True)]
 
 
 SIMPLIFY_M = 1.0

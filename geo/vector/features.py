@@ -1,7 +1,4 @@
-"""From the rasters of a run to the layers of its product.
-
-Patches: polygons of one class with their probability and the scenes that saw them.
-"""
+"""From the rasters of a run to the layers of its product."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,7 +7,6 @@ from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 from odc.geo.geobox import GeoBox
 
 from geo.export.cog import ScratchRasters, row_bands
@@ -22,14 +18,7 @@ from geo.vector.area_of_interest import AreaOfInterest
 from geo.vector.buildings import BuildingGrades, Footprints, ungraded
 from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.layers import Column, Provenance, build_layer, empty_layer, rename_clashes
-from geo.vector.polygonize import (
-    Traced,
-    area_ha,
-    simplify,
-    to_lonlat,
-    to_shapely,
-    trace,
-)
+from geo.vector.polygonize import area_ha, simplify, to_lonlat, to_shapely, trace
 from geo.vector.schema import OUTLINE_FOUND, OUTLINE_GIVEN
 from geo.vector.zonal_stats import ZonalStatistics, zonal_statistics
 
@@ -40,11 +29,12 @@ _NO_PATCHES = (Label.OUTSIDE, Label.UNAFFECTED, Label.COMPARED)
 """Labels of which there is nothing to draw."""
 _BEFORE = (Label.REFERENCE_WATER, Label.RECEDED_WATER)
 """Labels whose probability is that of the before image."""
+_EVENT_PHASE = {Phase.BEFORE: "Pre-event", Phase.AFTER: "Post-event"}
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Polygons in lon-lat, all arrays in the same order."""
+    """Polygons of one class each, in lon-lat; all arrays in the same order."""
 
     geometries: ObjectArray
     """(patches,) Polygon or MultiPolygon, WGS 84, outlines simplified."""
@@ -58,11 +48,16 @@ class Patches:
     def only(self, labels: Collection[int]) -> "Patches":
         """Return the patches of some labels."""
         which = np.flatnonzero(np.isin(self.labels, list(labels)))
+        scenes = tuple(self.scenes[index] for index in which)
+        return Patches(self.geometries[which], self.labels[which], self.percent[which], scenes)
+
+    def __add__(self, other: "Patches") -> "Patches":
+        """Return the patches of both."""
         return Patches(
-            self.geometries[which],
-            self.labels[which],
-            self.percent[which],
-            tuple(self.scenes[index] for index in which),
+            np.concatenate([self.geometries, other.geometries]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.percent, other.percent]),
+            self.scenes + other.scenes,
         )
 
 
@@ -74,110 +69,6 @@ class Outlines:
     """Minimum mapping unit: smaller patches are left out, save those not analysed."""
     simplify_m: float
     """Tolerance of the simplification, metres; 0 keeps the edges of the pixels."""
-
-
-def class_patches(
-    rasters: ScratchRasters, geobox: GeoBox, outlines: Outlines
-) -> tuple[Patches, Counter[int]]:
-    """Return what was found, what was water before, and what was not analysed.
-
-    They are one coverage: neighbours keep their common edges, whatever layer they go to.
-    Beside them, the pixels by label in patches below the minimum mapping unit.
-    """
-    keep = [label for label in Label if label not in _NO_PATCHES]
-    return _patches(lambda: _labels(rasters), rasters, geobox, keep=keep, outlines=outlines)
-
-
-def hidden_water(
-    rasters: ScratchRasters, geobox: GeoBox, outlines: Outlines
-) -> tuple[Patches, Counter[int]]:
-    """Return the water before that could not be seen after; it lies under "not analysed"."""
-    keep = [Label.REFERENCE_WATER]
-    return _patches(lambda: _hidden(rasters), rasters, geobox, keep=keep, outlines=outlines)
-
-
-def together(one: Patches, other: Patches) -> Patches:
-    """Return the patches of both."""
-    return Patches(
-        np.concatenate([one.geometries, other.geometries]),
-        np.concatenate([one.labels, other.labels]),
-        np.concatenate([one.percent, other.percent]),
-        one.scenes + other.scenes,
-    )
-
-
-def _patches(
-    bands: Callable[[], Iterator[CodeArray]],
-    rasters: ScratchRasters,
-    geobox: GeoBox,
-    *,
-    keep: Collection[int],
-    outlines: Outlines,
-) -> tuple[Patches, Counter[int]]:
-    width = geobox.shape[1]
-    traced = trace(bands(), width=width, keep=keep, min_pixels=_smallest(geobox, keep, outlines))
-    zones = zonal_statistics(traced, _measured(rasters), width=width)
-    polygons = to_shapely(traced, geobox.affine)
-    if outlines.simplify_m > 0:
-        polygons = simplify(polygons, tolerance_m=outlines.simplify_m)
-    patches = Patches(
-        geometries=to_lonlat(polygons, crs_of(geobox)),
-        labels=traced.values,
-        percent=zones.percent,
-        scenes=_scenes(zones, rasters),
-    )
-    return patches, _left_out(bands(), traced, keep)
-
-
-def _smallest(geobox: GeoBox, keep: Collection[int], outlines: Outlines) -> dict[int, int]:
-    """Return by label the fewest pixels of a patch that is kept.
-
-    A patch that was not seen is kept however small: leaving it out would call it dry.
-    """
-    pixel_m2 = abs(geobox.resolution.x * geobox.resolution.y)
-    fewest = int(np.ceil(outlines.min_area_m2 / pixel_m2 - 1e-9))
-    return {label: fewest for label in keep if label < Label.NO_IMAGERY}
-
-
-def _left_out(bands: Iterator[CodeArray], traced: Traced, keep: Collection[int]) -> Counter[int]:
-    """Return the pixels of each label that are in no polygon."""
-    total = sum((np.bincount(band.ravel(), minlength=256) for band in bands), np.zeros(256, int))
-    inside = np.bincount(traced.values, weights=traced.pixels, minlength=256).astype(int)
-    return Counter({label: int(total[label] - inside[label]) for label in keep if total[label]})
-
-
-def _measured(rasters: ScratchRasters) -> Iterator[tuple[CodeArray, CodeArray]]:
-    """Yield for each row band the probability of its labels, and the scenes of its pixels."""
-    files = (rasters.classes, rasters.probability, rasters.observed)
-    for labels, percent, observed in zip(*map(row_bands, files), strict=True):
-        before = np.isin(labels[0], _BEFORE)
-        yield np.where(before, percent[1], percent[0]).astype(np.uint8), observed
-
-
-def _scenes(zones: ZonalStatistics, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
-    """Return the ids of the scenes before and after of each patch."""
-
-    def ids(numbers: Sequence[frozenset[int]], phase: Phase) -> tuple[str, ...]:
-        found = {
-            names[number - 1]
-            for (of_phase, names), seen in zip(rasters.inputs, numbers, strict=True)
-            if of_phase is phase
-            for number in seen
-        }
-        return tuple(sorted(found))
-
-    return tuple((ids(n, Phase.BEFORE), ids(n, Phase.AFTER)) for n in zones.sources)
-
-
-def _labels(rasters: ScratchRasters) -> Iterator[CodeArray]:
-    return (band[0] for band in row_bands(rasters.classes))
-
-
-def _hidden(rasters: ScratchRasters) -> Iterator[CodeArray]:
-    """Yield REFERENCE_WATER where there was water before and nothing was seen after."""
-    for band in row_bands(rasters.hydrography):
-        unseen = band[0] >= Label.NO_IMAGERY
-        yield np.where(unseen, Label.REFERENCE_WATER, 0).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +84,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class LayersRecord:
-    """The same of layers that lie in files."""
+    """The same of layers in files."""
 
     names: tuple[str, ...]
     below_mmu_pixels: Mapping[int, int]
@@ -223,61 +114,126 @@ def vectorise(
         event: the `notation` of what the event left, see `geo.vector.hazards.event_class`.
         common: what every feature says of its product.
     """
-    told = _Told({scene.id: scene for scene in scenes}, common, event)
-    classes, below = class_patches(rasters, geobox, outlines)
-    # Water that was there before and could not be seen after lies under "not analysed".
-    hidden, below_hidden = hidden_water(rasters, geobox, outlines)
-    water = together(classes.only([Label.REFERENCE_WATER, Label.RECEDED_WATER]), hidden)
-    built_up, notes = _built_up(footprints, grades, certainty, told)
+    # One coverage: neighbours keep their common edges, whatever layer they go to.
+    keep = [label for label in Label if label not in _NO_PATCHES]
+    classes, below = _patches(
+        lambda: (band[0] for band in row_bands(rasters.classes)), rasters, geobox,
+        keep=keep, outlines=outlines,
+    )  # fmt: skip
+    # Water that was there before and could not be observed after lies under "not analysed".
+    hidden, below_hidden = _patches(
+        lambda: _hidden_water(rasters), rasters, geobox,
+        keep=[Label.REFERENCE_WATER], outlines=outlines,
+    )  # fmt: skip
+    water = classes.only([Label.REFERENCE_WATER, Label.RECEDED_WATER]) + hidden
+    maker = _LayerMaker({scene.id: scene for scene in scenes}, common)
+    built_up, notes = maker.built_up(footprints, grades, certainty)
     frames = {
-        "observed_event": told.event(classes.only([Label.EVENT, Label.UNDATED_WATER])),
+        "observed_event": maker.observed_event(
+            classes.only([Label.EVENT, Label.UNDATED_WATER]), event
+        ),
         "built_up": built_up,
-        "hydrography": told.hydrography(water),
-        "not_analysed": told.not_analysed(classes.only(REASONS)),
-        "image_footprint": told.footprints(scenes),
+        "hydrography": maker.hydrography(water),
+        "not_analysed": maker.not_analysed(classes.only(REASONS)),
+        "image_footprint": maker.image_footprint(scenes),
         "area_of_interest": build_layer(
             "area_of_interest",
             geometries=[area.geometry],
             common=common,
-            columns={"notation": "Area of interest", "area_ha": area.area_km2 * 100},
+            columns={"area_ha": area.area_km2 * 100},
         ),
     }
     return Layers(frames, below + below_hidden, notes)
 
 
+def _patches(
+    bands: Callable[[], Iterator[CodeArray]],
+    rasters: ScratchRasters,
+    geobox: GeoBox,
+    *,
+    keep: Collection[int],
+    outlines: Outlines,
+) -> tuple[Patches, Counter[int]]:
+    """Return polygons, and the pixels by label in those below the minimum mapping unit.
+
+    A patch that was not observed is kept however small: leaving it out would call it dry.
+    """
+    width = geobox.shape[1]
+    pixel_m2 = abs(geobox.resolution.x * geobox.resolution.y)
+    fewest = int(np.ceil(outlines.min_area_m2 / pixel_m2 - 1e-9))
+    smallest = {label: fewest for label in keep if label < Label.NO_IMAGERY}
+    traced = trace(bands(), width=width, keep=keep, min_pixels=smallest)
+    zones = zonal_statistics(traced, _measured(rasters), width=width)
+    polygons = to_shapely(traced, geobox.affine)
+    if outlines.simplify_m > 0:
+        polygons = simplify(polygons, tolerance_m=outlines.simplify_m)
+    patches = Patches(
+        geometries=to_lonlat(polygons, crs_of(geobox)),
+        labels=traced.values,
+        percent=zones.percent,
+        scenes=_scenes(zones, rasters),
+    )
+    total = sum((np.bincount(band.ravel(), minlength=256) for band in bands()), np.zeros(256, int))
+    inside = np.bincount(traced.values, weights=traced.pixels, minlength=256).astype(int)
+    below = {label: int(total[label] - inside[label]) for label in keep if total[label]}
+    return patches, Counter(below)
+
+
+def _hidden_water(rasters: ScratchRasters) -> Iterator[CodeArray]:
+    """Yield REFERENCE_WATER where there was water before and nothing was observed after."""
+    for band in row_bands(rasters.hydrography):
+        unseen = band[0] >= Label.NO_IMAGERY
+        yield np.where(unseen, Label.REFERENCE_WATER, 0).astype(np.uint8)
+
+
+def _measured(rasters: ScratchRasters) -> Iterator[tuple[CodeArray, CodeArray]]:
+    """Yield for each row band the probability of its labels, and the scenes of its pixels."""
+    files = (rasters.classes, rasters.probability, rasters.observed)
+    for labels, percent, observed in zip(*map(row_bands, files), strict=True):
+        before = np.isin(labels[0], _BEFORE)
+        yield np.where(before, percent[1], percent[0]).astype(np.uint8), observed
+
+
+def _scenes(zones: ZonalStatistics, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
+    """Return the ids of the scenes before and after of each patch."""
+
+    def ids(numbers: Sequence[frozenset[int]], phase: Phase) -> tuple[str, ...]:
+        found = {
+            names[number - 1]
+            for (of_phase, names), seen in zip(rasters.inputs, numbers, strict=True)
+            if of_phase is phase
+            for number in seen
+        }
+        return tuple(sorted(found))
+
+    return tuple((ids(n, Phase.BEFORE), ids(n, Phase.AFTER)) for n in zones.sources)
+
+
 @dataclass(frozen=True)
-class _Told:
+class _LayerMaker:
     """Turns patches into layers: knows the scenes by id and what all features share."""
 
     by_id: Mapping[str, Scene]
     common: Provenance
-    notation: str
-    """Of what the event left."""
 
-    def event(self, patches: Patches) -> gpd.GeoDataFrame:
+    def observed_event(self, patches: Patches, event: str) -> gpd.GeoDataFrame:
         """Return `observed_event`; the water class is empty where the event is no water."""
-        names = {**NOTATION, Label.EVENT: self.notation}
+        names = {**NOTATION, Label.EVENT: event}
         notations = [names[label] for label in patches.labels]
-        columns: dict[str, Column] = {
-            "notation": notations,
-            "water_class": [EVENT_CLASSES[name].water_class for name in notations],
-        }
-        return self._layer("observed_event", patches, {**columns, **self._seen_in(patches)})
+        water = [EVENT_CLASSES[name].water_class for name in notations]
+        return self._layer("observed_event", patches, notation=notations, water_class=water)
 
     def hydrography(self, patches: Patches) -> gpd.GeoDataFrame:
         """Return `hydrography`."""
-        columns: dict[str, Column] = {
-            "notation": [NOTATION[label] for label in patches.labels],
-        }
-        return self._layer("hydrography", patches, {**columns, **self._seen_in(patches)})
+        notations = [NOTATION[label] for label in patches.labels]
+        return self._layer("hydrography", patches, notation=notations)
 
     def not_analysed(self, patches: Patches) -> gpd.GeoDataFrame:
-        """Return `not_analysed`; it has the scenes that saw the place without being usable."""
-        reasons: Column = [REASONS[Label(label)] for label in patches.labels]
-        columns = {**self._seen_in(patches), "confidence": None, "reason": reasons}
-        return self._layer("not_analysed", patches, columns)
+        """Return `not_analysed`; its scenes show the place without being usable there."""
+        reasons = [REASONS[Label(label)] for label in patches.labels]
+        return self._layer("not_analysed", patches, confidence=None, reason=reasons)
 
-    def footprints(self, scenes: Sequence[Scene]) -> gpd.GeoDataFrame:
+    def image_footprint(self, scenes: Sequence[Scene]) -> gpd.GeoDataFrame:
         """Return `image_footprint`."""
         shapes = np.array([scene.footprint for scene in scenes], dtype=object)
         columns: dict[str, Column] = {
@@ -292,51 +248,55 @@ class _Told:
             "image_footprint", geometries=shapes, common=self.common, columns=columns
         )
 
-    def buildings(
+    def built_up(
         self,
-        footprints: Footprints,
-        grades: BuildingGrades,
+        footprints: Footprints | None,
+        grades: BuildingGrades | None,
         certainty: Float64Array | None,
-        own: pd.DataFrame,
-    ) -> gpd.GeoDataFrame:
-        """Return `built_up`: the buildings and their grades, with the user's columns."""
+    ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
+        """Return `built_up`: buildings, grades, the user's columns; and notes on the latter."""
+        if footprints is None:
+            return empty_layer("built_up"), ()
+        own, renamed = rename_clashes("built_up", footprints.own)
+        notes = tuple(
+            f"the column {old} of the footprints is named {new}, because {old} is ours"
+            for old, new in renamed.items()
+        )
+        graded = ungraded(len(footprints.geometries)) if grades is None else grades
         columns: dict[str, Column] = {
-            **self._scenes(grades.scenes),
-            **grades.columns(),
-            **_outline(certainty),
+            **self._sources(graded.scenes),
+            **graded.columns(),
+            "outline_src": OUTLINE_GIVEN if certainty is None else OUTLINE_FOUND,
+            "p_building": certainty,
             "area_ha": area_ha(footprints.geometries),
         }
-        return build_layer(
+        frame = build_layer(
             "built_up",
             geometries=footprints.geometries,
             common=self.common,
             columns=columns,
             own=own,
         )
+        return frame, (*footprints.notes, *notes)
 
-    def _layer(
-        self, name: str, patches: Patches, columns: Mapping[str, Column]
-    ) -> gpd.GeoDataFrame:
-        return build_layer(
-            name,
-            geometries=patches.geometries,
-            common=self.common,
-            columns={"area_ha": area_ha(patches.geometries), **columns},
-        )
+    def _layer(self, name: str, patches: Patches, **columns: Column) -> gpd.GeoDataFrame:
+        """Return a layer of patches, with their probability, scenes and area."""
+        percent = [None if np.isnan(value) else round(value) for value in patches.percent]
+        given: dict[str, Column] = {
+            **self._sources(patches.scenes),
+            "confidence": percent,
+            "area_ha": area_ha(patches.geometries),
+            **columns,
+        }
+        return build_layer(name, geometries=patches.geometries, common=self.common, columns=given)
 
-    def _seen_in(self, patches: Patches) -> dict[str, Column]:
-        """Return the columns that say which scenes a patch came from."""
-        percent: list[int | None] = [
-            None if np.isnan(value) else int(np.rint(value)) for value in patches.percent
-        ]
-        return {**self._scenes(patches.scenes), "confidence": percent}
-
-    def _scenes(self, ids: Sequence[SceneIds]) -> dict[str, Column]:
-        sources = [self._sources(before, after) for before, after in ids]
+    def _sources(self, ids: Sequence[SceneIds]) -> dict[str, Column]:
+        """Return the columns that say which scenes the features came from."""
+        columns = [self._source(before, after) for before, after in ids]
         names = ("or_src_id", "dmg_src_id", "observed_at", "sensor", "sensor_gsd")
-        return {name: [s[name] for s in sources] for name in names}
+        return {name: [values[name] for values in columns] for name in names}
 
-    def _sources(self, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
+    def _source(self, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
         scenes = [self.by_id[name] for name in (*before, *after)]
         shown = [self.by_id[name] for name in after or before]
         times = [scene.taken_text for scene in shown if scene.taken_text is not None]
@@ -347,31 +307,3 @@ class _Told:
             "sensor": ", ".join(sorted({scene.sensor.title for scene in scenes})) or None,
             "sensor_gsd": min((scene.gsd_m for scene in scenes), default=None),
         }
-
-
-_EVENT_PHASE = {Phase.BEFORE: "Pre-event", Phase.AFTER: "Post-event"}
-
-
-def _outline(certainty: Float64Array | None) -> dict[str, Column]:
-    """Return the columns that say whose outlines the buildings have."""
-    if certainty is None:
-        return {"outline_src": OUTLINE_GIVEN, "p_building": None}
-    return {"outline_src": OUTLINE_FOUND, "p_building": certainty}
-
-
-def _built_up(
-    footprints: Footprints | None,
-    grades: BuildingGrades | None,
-    certainty: Float64Array | None,
-    told: _Told,
-) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-    """Return `built_up`, and notes on the user's columns."""
-    if footprints is None:
-        return empty_layer("built_up"), ()
-    own, renamed = rename_clashes("built_up", footprints.own)
-    notes = tuple(
-        f"the column {old} of the footprints is named {new}, because {old} is ours"
-        for old, new in renamed.items()
-    )
-    graded = ungraded(len(footprints.geometries)) if grades is None else grades
-    return told.buildings(footprints, graded, certainty, own), (*footprints.notes, *notes)

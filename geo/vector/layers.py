@@ -1,6 +1,6 @@
 """Features of a layer: checked against the schema, named and ordered the same every time.
 
-The user's own columns: carried beside ours, under names that meet nothing.
+The user's own columns are carried beside ours.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[st
     A name that is taken gets `_src` behind it. Case is ignored, as GeoPackage ignores it.
 
     Args:
-        layer: name of the layer that they will stand in.
+        layer: name of the layer that gets them.
         own: the user's columns, without the geometry.
 
     Returns:
@@ -289,10 +289,10 @@ def _described(field: Field) -> str:
 
 def _ids(layer: Layer, frame: pd.DataFrame, polygons: ObjectArray) -> list[str]:
     """Return ids made of what the features are; equal ones are counted apart."""
-    told = zip(*(frame[name] for name in ("product_id", *layer.identity)), strict=True)
+    identities = zip(*(frame[name] for name in ("product_id", *layer.identity)), strict=True)
     digests = [
         hashlib.sha256("\x1f".join((layer.name, *texts)).encode() + wkb).hexdigest()[:12]
-        for texts, wkb in zip(told, shapely.to_wkb(polygons), strict=True)
+        for texts, wkb in zip(identities, shapely.to_wkb(polygons), strict=True)
     ]
     again = pd.Series(digests, dtype=object).groupby(digests).cumcount()
     return [

@@ -36,15 +36,15 @@ DAMAGE_XBD = ("destroyed", "major-damage", "minor-damage", "no-damage", "un-clas
 
 OUTLINE_GIVEN = "footprint given"
 OUTLINE_FOUND = "found in the images"
-"""Whose outline a building has: of a file, or of the network that saw it; no cadastre."""
+"""Where the outline of a building is from: a file, or the network that found it."""
 GRADE_PROBABILITIES = ("p_no_damage", "p_minor_damage", "p_major_damage", "p_destroyed")
 """Fields of the probabilities of the grades, from the lightest on."""
 NO_GRADER = "no model for buildings"
 TOO_SMALL = "too small in the image"
 TOO_LARGE = "too large for one building"
-COVERED = "under another footprint"
-NOT_ALIGNED = "images do not lie on each other"
-UNSURE = "grade unsure"
+COVERED = "covered by another footprint"
+NOT_ALIGNED = "images not co-registered"
+UNSURE = "grade uncertain"
 NOT_GRADED = (
     NO_GRADER, TOO_SMALL, TOO_LARGE, COVERED, NOT_ALIGNED, UNSURE, REASONS[Label.OUT_OF_DOMAIN],
     *(f"{why} {phase} the event" for phase in ("before", "after") for why in REASONS.values()),
@@ -124,10 +124,10 @@ FIELDS: tuple[Field, ...] = (
         "Automatic extraction", "Semi-automatic extraction", "Photo-interpretation", "Modelling",
     ),
     Field("confidence", Kind.INTEGER, "Mean probability that the polygon is what `notation` "
-          "says, per cent; null where nothing was decided", limits=(0, 100), nullable=True),
+          "says, per cent; null where nothing was classified", limits=(0, 100), nullable=True),
     Field("area_ha", Kind.REAL, "Area on the ground, hectares", limits=(0, float("inf")),
           decimals=6),
-    Field("observed_at", Kind.TEXT, "Time of the newest image that shows it, ISO 8601 UTC, or "
+    Field("observed_at", Kind.TEXT, "Time of the newest image of it, ISO 8601 UTC, or "
           "its date where that is all that is known; null where nothing is", nullable=True,
           pattern=r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"),
     _text("or_src_id", "Scenes before the event, by id, comma-separated", nullable=True),
@@ -168,7 +168,7 @@ LAYERS: dict[str, Layer] = {
                "p_building": None}),
         Layer("hydrography", "Reference water", "Water that was there before the event",
               ("Reference water", "Reference water, receded"), (_WATER_CLASS,), {"water_class": 0}),
-        Layer("not_analysed", "Not analysed", "Inside the area, and not seen or not trusted",
+        Layer("not_analysed", "Not analysed", "Inside the area, not observed or not reliable",
               ("Not analysed",), (_text("reason", "Why", *REASONS.values()),),
               {"notation": "Not analysed", "confidence": None}, ("notation", "reason")),
         Layer("image_footprint", "Image footprints", "Each scene that was used",
@@ -178,7 +178,7 @@ LAYERS: dict[str, Layer] = {
                      "Post-event")),
               {"notation": "Image footprint", "confidence": None, "or_src_id": None,
                "dmg_src_id": None}, ("notation", "src_id")),
-        Layer("area_of_interest", "Area of interest", "The area that was asked for",
+        Layer("area_of_interest", "Area of interest", "The area of the request",
               ("Area of interest",), (),
               {"notation": "Area of interest", "confidence": None, "observed_at": None,
                "or_src_id": None, "dmg_src_id": None, "sensor": None, "sensor_gsd": None}),

@@ -14,8 +14,8 @@ Numbers: TypeAlias = frozenset[int]
 """Numbers of scenes, from 1."""
 
 MeasuredBand: TypeAlias = tuple[CodeArray, CodeArray]
-"""Probability (rows, cols), per cent, 255 where there is none; and for each reading the
-number of the scene that each pixel came from, (readings, rows, cols), 0 for none."""
+"""Probability (rows, cols), per cent, 255 where there is none; and for each model input the
+number of the scene that each pixel came from, (inputs, rows, cols), 0 for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class ZonalStatistics:
     percent: Float64Array
     """(polygons,), mean probability over the pixels that have one, NaN where none has."""
     sources: tuple[tuple[Numbers, ...], ...]
-    """For each polygon and each reading, the scenes that its pixels came from."""
+    """For each polygon and each model input, the scenes that its pixels came from."""
 
 
 def zonal_statistics(
@@ -35,7 +35,7 @@ def zonal_statistics(
 
     Args:
         traced: polygons in pixel coordinates; may be a selection.
-        bands: from the top, of any number of rows; all have the same number of readings.
+        bands: from the top, of any number of rows; all have the same number of inputs.
         width: columns of the rasters.
 
     Raises:
@@ -58,11 +58,11 @@ def zonal_statistics(
         has_value = value != 255
         known += np.bincount(polygon[has_value], minlength=len(traced))
         total += np.bincount(polygon[has_value], value[has_value], minlength=len(traced))
-        for reading, numbers in enumerate(sources):
+        for layer, numbers in enumerate(sources):
             code = np.unique(polygon * 256 + numbers.ravel()[pixels])
             number = code % 256
             bit = (1 << (number % 8)).astype(np.uint8)
-            place = (code // 256 * len(sources) + reading) * 32 + number // 8
+            place = (code // 256 * len(sources) + layer) * 32 + number // 8
             np.bitwise_or.at(flags.reshape(-1), place, bit)
         row += len(percent)
     _check_extent("row", int(edges.bottom.max(initial=0)), row)
@@ -128,12 +128,12 @@ def _check_extent(axis: str, reached: int, available: int) -> None:
 
 def _scene_numbers(flags: CodeArray) -> tuple[tuple[Numbers, ...], ...]:
     """Return the set bits; polygons with the same scenes share the same sets."""
-    polygons, readings, size = flags.shape
+    polygons, inputs, size = flags.shape
     kinds, kind_of = np.unique(flags.reshape(-1, size), axis=0, return_inverse=True)
     bits = np.unpackbits(kinds, axis=1, bitorder="little")
     bits[:, 0] = 0  # number 0 is no scene
     sets = [frozenset(np.flatnonzero(row).tolist()) for row in bits]
     return tuple(
         tuple(sets[kind] for kind in kinds_of_polygon)
-        for kinds_of_polygon in kind_of.reshape(polygons, readings).tolist()
+        for kinds_of_polygon in kind_of.reshape(polygons, inputs).tolist()
     )

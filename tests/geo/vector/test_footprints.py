@@ -62,7 +62,7 @@ def test_columns_stay_in_the_order_of_their_buildings(tmp_path: Path) -> None:
     assert found.own.index.tolist() == [0, 1, 2]
     assert found.geometries[0].equals(HOUSES[0]) and found.geometries[1].equals(HOUSES[1])
     assert found.notes == (
-        "2 features of x.geojson are no polygons and were left out",
+        "2 footprints of x.geojson are no polygons and were left out",
         "1 footprints of x.geojson crossed themselves and were mended",
         "1 footprints of x.geojson lie outside the area and were left out",
     )

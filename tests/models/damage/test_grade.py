@@ -123,7 +123,7 @@ def test_an_unsure_grade_is_none_and_keeps_its_probabilities(
 
     monkeypatch.setattr(Double, "grade", torn)
     found = graded(make_town(tmp_path))
-    assert set(found.grades.reasons) == {"grade unsure"}
+    assert set(found.grades.reasons) == {"grade uncertain"}
     columns = found.grades.columns()
     assert set(columns["damage_gra"]) == {"Not Analysed"}
     assert set(columns["confidence"]) == {None}
