@@ -250,12 +250,12 @@ class AdaptRequest(BaseModel):
     device: str = _OF_MAP["device"]
 
     def as_map(self, card: ModelCard) -> MapRequest:
-        """Return the map whose imagery, grid and buildings are learned from."""
+        """Return the map whose imagery, grid and buildings the labels are of."""
         hazard = next(hazard for hazard, tasks in TASKS_OF.items() if card.task in tasks)
-        said: dict[str, Any] = self.model_dump(exclude={"labels", "out", "name", "buildings"})
+        fields: dict[str, Any] = self.model_dump(exclude={"labels", "out", "name", "buildings"})
         if card.task is Task.DAMAGE:
-            said["buildings"] = self.buildings or self.labels
-        return make_request(event="adapt", hazard=hazard, **said)
+            fields["buildings"] = self.buildings or self.labels
+        return make_request(event="adapt", hazard=hazard, **fields)
 
 
 @dataclass(frozen=True)
@@ -276,15 +276,15 @@ def adapt_model(request: AdaptRequest, progress: ProgressReceiver) -> Adapted:
     """
     settings = Settings()
     ref = find_parent(request, settings)
-    asked = request.as_map(ref.card)
-    plan = make_plan(asked, find_scenes(asked), settings)
+    as_map = request.as_map(ref.card)
+    plan = make_plan(as_map, find_scenes(as_map), settings)
     labels = find_labels(request, plan, ref)
     outcome = learn_labels(plan, ref, labels, progress)
     return write_model(request, plan, ref, labels, outcome)
 
 
 def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
-    """Return the model that learns on, once its name and folder are known to be free.
+    """Return the model that is adapted, once its name and folder are known to be free.
 
     Raises:
         ModelUnknown, CardInvalid, NameTaken: see `models.cards.registry.find`, `require_free`.
@@ -317,7 +317,7 @@ def learn_labels(
 
     Raises:
         NotAligned: where the images before and after cannot be compared.
-        LabelsInvalid, InputsMismatch: where nothing can be learned.
+        LabelsInvalid, InputsMismatch: where the model cannot be adapted to them.
     """
     learn = _learn_grades if ref.card.task is Task.DAMAGE else _learn_floods
     try:
@@ -363,8 +363,8 @@ def _learn_floods(
     from models.adaptation.last_layer import adapt_last_layer  # noqa: PLC0415 (torch takes seconds)
 
     request = plan.request
-    asked = ref if request.domain_check else replace(ref, card=ref.card.unchecked)
-    model = load_model(asked, device=request.device)
+    used = ref if request.domain_check else replace(ref, card=ref.card.unchecked)
+    model = load_model(used, device=request.device)
     masked = maskings(plan.scenes, plan.clouds)
     reader = reader_for(model, plan.scenes, request.prefer, masked)
     tiles = flood_tiles(ref.card, reader, plan.geobox, labels, progress)

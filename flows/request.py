@@ -211,12 +211,12 @@ class MapRequest(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _note_slug(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
-        made = handler(data)
+        request = handler(data)
         given = data.get("event") if isinstance(data, dict) else None
-        if isinstance(given, str) and given != made.event:
-            made._notes = (f"the event {given!r} is filed as {made.event}",)
-            return made if made.name else made.model_copy(update={"name": given[:200]})
-        return made
+        if not isinstance(given, str) or given == request.event:
+            return request
+        request._notes = (f"the event {given!r} is filed as {request.event}",)
+        return request if request.name else request.model_copy(update={"name": given[:200]})
 
     @model_validator(mode="after")
     def _check_buildings(self) -> Self:
@@ -280,10 +280,10 @@ def read_request(path: Path, **changes: Any) -> MapRequest:
     if not changes:
         return request.model_copy(update=_rooted(request, path.parent))
     fields = {**dict(request), **_rooted(request, path.parent), **changes}
-    made = checked(lambda: MapRequest.model_validate(fields), str(path))
+    changed = checked(lambda: MapRequest.model_validate(fields), str(path))
     if "event" not in changes:
-        made._notes = request._notes
-    return made
+        changed._notes = request._notes
+    return changed
 
 
 def make_request(**fields: Any) -> MapRequest:
@@ -310,8 +310,8 @@ def checked(make: Callable[[], Request], what: str = "the request") -> Request:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = _unknown_field(str(first["loc"][-1]), nested=len(first["loc"]) > 1)
-        said = f"{place}: {message}" if place else message
-        raise RequestInvalid(f"{what} is not valid: {said}{more}") from error
+        where = f"{place}: " if place else ""
+        raise RequestInvalid(f"{what} is not valid: {where}{message}{more}") from error
 
 
 def _unknown_field(name: str, *, nested: bool) -> str:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.app import print_json
-from flows.cli.options import Direct, Json, Quiet, RequestCommand, StoreAt, made, request_options
+from flows.cli.options import (
+    Direct,
+    Json,
+    Quiet,
+    RequestCommand,
+    StoreAt,
+    make_from,
+    request_options,
+)
 from flows.config import Settings, quiet_prefect
 from flows.request import MapRequest, read_request
 
@@ -37,7 +45,7 @@ def map_(
     if request_file is not None:
         request = read_request(request_file, **given)
     else:
-        request = made(MapRequest, given, otherwise=", or a REQUEST.json that says it")
+        request = make_from(MapRequest, given, otherwise=", or a REQUEST.json that says it")
     for note in request.notes:
         print(f"aftermap: {note}", file=sys.stderr)
     print_product(run_map(request, direct=direct, quiet=quiet), as_json=as_json)

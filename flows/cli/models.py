@@ -14,7 +14,7 @@ from flows.cli.options import (
     Json,
     Quiet,
     RequestCommand,
-    made,
+    make_from,
     request_options,
 )
 from flows.config import Settings, quiet_prefect
@@ -93,7 +93,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a model on labelled imagery; several are pooled, with mean and spread."""
-    request = made(EvaluateRequest, given)
+    request = make_from(EvaluateRequest, given)
     scores = _run(evaluate_model, request, direct=direct, quiet=quiet)
     if as_json:
         print_json(scores)
@@ -105,7 +105,7 @@ def evaluate(
 @request_options(PageRequest)
 def page(*, given: dict[str, Any], quiet: Quiet = False) -> None:
     """Measure a model on the data of its page.toml; write its card's scores and its page."""
-    print(f"page: {write_model_page(made(PageRequest, given), progress_on(quiet=quiet))}")
+    print(f"page: {write_model_page(make_from(PageRequest, given), progress_on(quiet=quiet))}")
 
 
 @app.command(cls=RequestCommand)
@@ -118,7 +118,7 @@ def adapt(
     quiet: Quiet = False,
 ) -> None:
     """Adapt a model to a new event, from 3 to 200 labelled buildings or flood polygons."""
-    adapted = _run(adapt_model, made(AdaptRequest, given), direct=direct, quiet=quiet)
+    adapted = _run(adapt_model, make_from(AdaptRequest, given), direct=direct, quiet=quiet)
     _print_adapted(adapted, as_json=as_json)
 
 

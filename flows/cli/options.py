@@ -82,8 +82,8 @@ def request_options(
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
 
         def run(**values: Any) -> None:
-            said = {key: values.pop(name) for name, key in keys.items()}
-            command(given=_fields({k: v for k, v in said.items() if v is not None}), **values)
+            every = {key: values.pop(name) for name, key in keys.items()}
+            command(given=_fields({k: v for k, v in every.items() if v is not None}), **values)
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         parameters = [*own[:1], *(option for _, option in options), *own[1:]]
@@ -95,7 +95,7 @@ def request_options(
     return decorate
 
 
-def made(model: type[Request], given: Mapping[str, Any], *, otherwise: str = "") -> Request:
+def make_from(model: type[Request], given: Mapping[str, Any], *, otherwise: str = "") -> Request:
     """Return a request of what was given on the command line.
 
     Raises:
@@ -103,7 +103,7 @@ def made(model: type[Request], given: Mapping[str, Any], *, otherwise: str = "")
     """
     fields = model.model_fields.items()
     if missing := [name for name, field in fields if field.is_required() and name not in given]:
-        options = " and ".join(f"--{name}" for name in missing)
+        options = " and ".join(f"--{_called(name, model.model_fields[name])}" for name in missing)
         raise RequestInvalid(f"{options} must be given{otherwise}")
     return checked(lambda: model.model_validate(given))
 
@@ -144,8 +144,8 @@ def _option(
     """Return an option as a parameter of a function, which is None where it is not given."""
     kind = kind or (str if _extra(field, "one_value") else _kind(field.annotation))
     switch = f"--{called}/--no-{called}" if field.default is True else f"--{called}"
-    told = field.description or ""
-    help_text = f"{about}{told[0].lower()}{told[1:]}." if about else f"{told}."
+    text = field.description or ""
+    help_text = f"{about}{text[0].lower()}{text[1:]}." if about else f"{text}."
     option = typer.Option(switch, help=help_text, rich_help_panel=group, show_default=False)
     return inspect.Parameter(
         name.replace("-", "_"),
@@ -182,7 +182,7 @@ def _extra(field: FieldInfo, key: str) -> str | None:
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of a request, the sources with what was said of them."""
+    """Return fields of a request, the sources with what was given of them."""
     fields = {key: value for key, value in given.items() if not key.startswith(_SOURCE)}
     of_sources = {k.removeprefix(_SOURCE): v for k, v in given.items() if k not in fields}
     for phase in (phase for phase in PHASES if phase in fields):

@@ -58,15 +58,15 @@ def read_found(path: Path) -> FoundBuildings:
 def write_grades(grades: BuildingGrades, folder: Path) -> Path:
     """Write the grades of buildings; return the file."""
     path = folder / "grades.npz"
-    said = json.dumps({"reasons": grades.reasons, "scenes": grades.scenes})
-    np.savez(path, probabilities=grades.probabilities, said=np.array(said))
+    texts = json.dumps({"reasons": grades.reasons, "scenes": grades.scenes})
+    np.savez(path, probabilities=grades.probabilities, texts=np.array(texts))
     return path
 
 
 def read_grades(path: Path) -> BuildingGrades:
     """Return the grades of a file that `write_grades` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        said = json.loads(str(file["said"]))
+        texts = json.loads(str(file["texts"]))
         probabilities = file["probabilities"]
-    scenes = tuple((tuple(before), tuple(after)) for before, after in said["scenes"])
-    return BuildingGrades(probabilities, tuple(said["reasons"]), scenes)
+    scenes = tuple((tuple(before), tuple(after)) for before, after in texts["scenes"])
+    return BuildingGrades(probabilities, tuple(texts["reasons"]), scenes)

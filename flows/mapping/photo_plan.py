@@ -63,9 +63,9 @@ def plan_photos(request: MapRequest, photos: Sequence[Path], settings: Settings)
         NoModelFits, ModelUnknown, InputsMismatch: where no model answers for photos.
     """
     fields = MapRequest.model_fields
-    if said := [name for name in _OF_MAPS if getattr(request, name) != fields[name].default]:
+    if given := [name for name in _OF_MAPS if getattr(request, name) != fields[name].default]:
         raise RequestInvalid(
-            f"{photos[0].name} is a photo without georeference, and {', '.join(said)} needs one; "
+            f"{photos[0].name} is a photo without georeference, and {', '.join(given)} needs one; "
             "leave it out, or georeference the photo"
         )
     choice = _choose(request, settings)

@@ -98,7 +98,7 @@ def make_plan(request: MapRequest, scenes: Sequence[Scene], settings: Settings) 
         AreaInvalid: where the area cannot be used.
         NotOverlapping: where the area and the scenes of a phase do not meet.
         NoModelFits: where no model can map what there is.
-        ModelUnknown, InputsMismatch: where the model that was asked for is not there, or
+        ModelUnknown, InputsMismatch: where the named model is not there, or
             wants other imagery.
     """
     area = _area(request, scenes)
@@ -252,7 +252,7 @@ def _lead(request: MapRequest, scenes: Sequence[Scene]) -> tuple[Scene, ...]:
 
 
 def _scale_note(request: MapRequest, scenes: Sequence[Scene], choice: Choice) -> tuple[str, ...]:
-    """Return a sentence where the pixel of the map is neither the image's nor what was asked."""
+    """Return a sentence where the pixel of the map is neither the image's nor the requested one."""
     if choice.ref is None or request.resolution_m is not None:
         return ()
     note = pixel_note(choice.ref.card, _lead(request, scenes)[0])
@@ -262,7 +262,7 @@ def _scale_note(request: MapRequest, scenes: Sequence[Scene], choice: Choice) ->
 def _notes(
     scenes: Sequence[Scene], *, meeting: Sequence[Scene], used: Sequence[Scene], choice: Choice
 ) -> tuple[str, ...]:
-    """Return what was concluded rather than told, and which scenes play no part."""
+    """Return what was concluded rather than given, and which scenes play no part."""
     notes = [note for scene in used for note in scene.notes]
     if outside := [scene.id for scene in scenes if scene not in meeting]:
         notes.append(f"{', '.join(outside)} lie outside the area and were not used")

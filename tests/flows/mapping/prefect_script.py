@@ -6,9 +6,11 @@ cannot be read, then asks Prefect's own API, over the database in that folder.
 
 import json
 import sys
+import time
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
@@ -28,7 +30,7 @@ README = {
 
 def runs(client: SyncPrefectClient) -> list[dict[str, Any]]:
     """Return the flow runs with their tasks, in the order that they began."""
-    every = sorted(client.read_task_runs(), key=lambda task: task.start_time)
+    every = sorted(_ended(client), key=lambda task: task.start_time)
     logs = client.read_logs()
     return [
         {
@@ -51,6 +53,16 @@ def runs(client: SyncPrefectClient) -> list[dict[str, Any]]:
         }
         for run in sorted(client.read_flow_runs(), key=lambda run: run.start_time)
     ]
+
+
+def _ended(client: SyncPrefectClient) -> list[TaskRun]:
+    """Return the task runs, once the server has taken in how each of them ended."""
+    for _ in range(60):
+        every = client.read_task_runs()
+        if not any(task.state_name == "Running" for task in every):
+            break
+        time.sleep(0.5)
+    return every
 
 
 def refusal() -> str:

@@ -1,4 +1,4 @@
-"""A real pair without footprints, through the command line, held against the labels."""
+"""A real pair without footprints, through the command line, compared with the labels."""
 
 from dataclasses import replace
 from pathlib import Path
