@@ -1,7 +1,4 @@
-"""How a model computes, as data: a network, or a detector with every number it uses.
-
-How the transparent grader of buildings computes: every number that it uses, as data.
-"""
+"""How a model computes, as data: a network, a detector or a regression with every number."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -23,13 +20,13 @@ from pydantic import (
 Coefficient = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Numbers(BaseModel):
-    """Base of the parts of this architecture: frozen, finite, without unknown fields."""
+class Part(BaseModel):
+    """Base of every part of a card: frozen, finite, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class FeatureScale(Numbers):
+class FeatureScale(Part):
     """A feature, and what it was in training."""
 
     name: str = Field(description="Of `models.damage.features.FEATURES`.")
@@ -37,14 +34,14 @@ class FeatureScale(Numbers):
     std: PositiveFloat
 
 
-class Logit(Numbers):
+class Logit(Part):
     """One question of the grader: its log odds are a sum over the features."""
 
     intercept: float
     coefficients: tuple[Coefficient, ...] = Field(description="By feature, in the card's order.")
 
 
-class RegressionArchitecture(Numbers):
+class RegressionArchitecture(Part):
     """Three logistic regressions, one below the other (nested dichotomies, Fox 1997, ch. 15).
 
     `damaged` parts major damage and destroyed from the rest, `minor` parts minor from no damage
@@ -87,12 +84,6 @@ class RegressionArchitecture(Numbers):
 
 
 OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
-
-
-class Part(BaseModel):
-    """Base of every part of a card: frozen, finite, and without unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ThresholdRule(Part):

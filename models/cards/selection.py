@@ -21,21 +21,10 @@ TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
 found."""
 
 PREFERENCE = (
-    "damage-features",
-    "damage-vhr",
-    "flood-s1s2",
-    "water-multispectral",
-    "sar-change",
-    "sar-change-vv",
-    "mndwi-water",
-    "ndwi-water",
-    "sar-water",
-    "sar-water-vv",
-    "ndwi-picture-water",
-    "flood-rgb",
-    "nbr-change",
-    "ndvi-change",
-)
+    "damage-features", "damage-vhr", "flood-s1s2", "water-multispectral", "sar-change",
+    "sar-change-vv", "mndwi-water", "ndwi-water", "sar-water", "sar-water-vv",
+    "ndwi-picture-water", "flood-rgb", "nbr-change", "ndvi-change",
+)  # fmt: skip
 """Shipped models, the first choice first.
 
 Who gives footprints wants them graded, where the imagery shows them; of the two graders

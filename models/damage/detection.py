@@ -42,7 +42,7 @@ from models.damage.alignment import Placement
 from models.damage.buildings import Pair
 from models.damage.grader import DAMAGED_FROM, Finder
 from models.inference.scene_inputs import CoverageOnly, Prediction, WindowInputs
-from models.inference.windows import ProgressReceiver, row_bands
+from models.inference.windows import ProgressReceiver, WindowSource, row_bands
 from models.networks.tensors import SceneStatistics
 
 
@@ -91,7 +91,7 @@ def search(
         StoreError: where the disk has no room.
     """
     require_room(path.parent, scratch_bytes(geobox, len(SEARCHED.descriptions)))
-    windows = _PairWindows(finder, pair, geobox, after)
+    windows = _windows(finder, pair, geobox, after)
     with RowBandWriter(path, geobox=geobox, kind=SEARCHED, bands=2) as file:
         for band in row_bands(windows, geobox, title="finding buildings", progress=progress):
             percent = np.rint(100 * np.clip(band.values, 0, 1))
@@ -107,40 +107,24 @@ class _PairWindow(NamedTuple):
     """(2, rows, cols): where a building, and where its damage can be predicted."""
 
 
-@dataclass(frozen=True)
-class _PairWindows:
-    """A pair and a finder as the loop over windows wants them."""
+def _windows(
+    finder: Finder, pair: Pair, grid: GeoBox, field: ShiftField
+) -> WindowSource[_PairWindow]:
+    """Return a pair and a finder as the loop over windows wants them."""
+    damaged = finder.card.class_names.index(Finding.DAMAGED)
 
-    finder: Finder
-    pair: Pair
-    grid: GeoBox
-    field: ShiftField
-
-    batch = 1
-    layers = 2, 2
-
-    @property
-    def window_px(self) -> int:
-        return self.finder.card.window_px
-
-    @property
-    def overlap_px(self) -> int:
-        return self.finder.card.overlap_px
-
-    def read(self, box: GeoBox) -> _PairWindow:
-        (down, right), sure = self._shift(box)
+    def read(box: GeoBox) -> _PairWindow:
+        (down, right), sure = _shift(field, grid, box)
         moved = GeoBox(box.shape, box.affine @ Affine.translation(right, down), crs_of(box))
-        before, after = self.pair.before.read(box), self.pair.after.read(moved)
+        before, after = pair.before.read(box), pair.after.read(moved)
         seen: BoolArray = before.valid & after.valid
-        return _PairWindow(
-            before.pixels, after.pixels, np.stack([seen, seen & sure]).astype(np.uint8)
-        )
+        known = np.stack([seen, seen & sure]).astype(np.uint8)
+        return _PairWindow(before.pixels, after.pixels, known)
 
-    def predict(self, batch: Sequence[_PairWindow]) -> list[tuple[FloatArray, CodeArray]]:
-        damaged = self.finder.card.class_names.index(Finding.DAMAGED)
+    def predict(batch: Sequence[_PairWindow]) -> list[tuple[FloatArray, CodeArray]]:
         return [
             (
-                self.finder.probabilities(window.before, window.after)[[0, damaged]]
+                finder.probabilities(window.before, window.after)[[0, damaged]]
                 if window.known.any()
                 else np.zeros(window.known.shape, np.float32),
                 window.known,
@@ -148,16 +132,26 @@ class _PairWindows:
             for window in batch
         ]
 
-    def _shift(self, box: GeoBox) -> tuple[tuple[float, float], bool]:
-        """Return how far down and right the image after lies, and whether that is sure."""
-        if not self.field.is_translation:
-            return (0.0, 0.0), True
-        row, col = _corner(self.grid, box)
-        rows, cols = box.shape
-        down, right = self.field.at(np.array([row + rows / 2]), np.array([col + cols / 2]))[0]
-        if np.isfinite(down):
-            return (float(down), float(right)), True
-        return self.field.median, False
+    card = finder.card
+    return WindowSource(
+        window_px=card.window_px,
+        overlap_px=card.overlap_px,
+        layers=(2, 2),
+        read=read,
+        predict=predict,
+    )
+
+
+def _shift(field: ShiftField, grid: GeoBox, box: GeoBox) -> tuple[tuple[float, float], bool]:
+    """Return how far down and right the image after lies, and whether that is sure."""
+    if not field.is_translation:
+        return (0.0, 0.0), True
+    row, col = _corner(grid, box)
+    rows, cols = box.shape
+    down, right = field.at(np.array([row + rows / 2]), np.array([col + cols / 2]))[0]
+    if np.isfinite(down):
+        return (float(down), float(right)), True
+    return field.median, False
 
 
 def _corner(grid: GeoBox, box: GeoBox) -> tuple[int, int]:

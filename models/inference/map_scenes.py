@@ -3,11 +3,11 @@
 Memory follows the width of the grid and the window, never its height.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -28,8 +28,8 @@ from geo.raster.classify import REASONS, Classified, Label, Observation, classif
 from geo.raster.windows import Lattice, RowBand, Window, lattice
 from geo.store.atomic_io import require_room
 from geo.types import BoolArray, CodeArray, FloatArray
-from models.inference.scene_inputs import CrossCheck, Reader, SceneInput, WindowInputs, read
-from models.inference.windows import ProgressReceiver, row_bands
+from models.inference.scene_inputs import CrossCheck, Reader, WindowInputs, read
+from models.inference.windows import ProgressReceiver, WindowSource, row_bands
 from models.networks.tensors import SceneStatistics
 
 STRIP_ROWS = 64
@@ -81,12 +81,14 @@ def map_scenes(
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=reader.window_px, overlap=reader.overlap_px)
     statistics = reader.scene_statistics(spread(grid, geobox, reader.window_px))
-    out = ScratchRasters.in_folder(folder, [(r.phase, _ids(r)) for r in reader.inputs])
-    count = _Count(reader.inputs)
-    bands = row_bands(
-        _SceneWindows(reader, statistics), geobox, title=_title(reader), progress=progress
-    )
-    with _Writers(out, geobox, notation) as write:
+    ids = [tuple(scene.id for scene in part.mosaic.scenes) for part in reader.inputs]
+    phases = [part.phase for part in reader.inputs]
+    out = ScratchRasters.in_folder(folder, list(zip(phases, ids, strict=True)))
+    count = _Count(ids)
+    first, *others = (name for names in ids for name in names)
+    title = f"{first} and {len(others)} more" if others else first
+    bands = row_bands(_windows(reader, statistics), geobox, title=title, progress=progress)
+    with _writer(out, geobox, notation) as write:
         for strip, inside in _strips(bands, area, geobox):
             done = classify(
                 dict(zip(reader.thresholds, strip.values, strict=True)),
@@ -110,88 +112,53 @@ def map_scenes(
     )
 
 
-class _Writers:
-    """The scratch rasters, open side by side."""
-
-    def __init__(self, out: ScratchRasters, geobox: GeoBox, notation: str) -> None:
-        self._stack = ExitStack()
-        self._kinds = (
-            (out.classes, class_kind(notation), 1),
-            (out.hydrography, CODES, 1),
-            (out.probability, PROBABILITY, 2),
-            (out.observed, observed_kind(out.inputs), len(out.inputs)),
-        )
-        self._geobox = geobox
-        self._files: list[RowBandWriter] = []
-
-    def __enter__(self) -> Self:
-        bands = sum(n for _, _, n in self._kinds)
-        require_room(self._kinds[0][0].parent, scratch_bytes(self._geobox, bands))
-        self._files = [
-            self._stack.enter_context(RowBandWriter(path, geobox=self._geobox, kind=kind, bands=n))
-            for path, kind, n in self._kinds
+@contextmanager
+def _writer(
+    out: ScratchRasters, geobox: GeoBox, notation: str
+) -> Iterator[Callable[[Classified, CodeArray], None]]:
+    """Open the scratch rasters side by side, and return what writes rows of them."""
+    kinds = (
+        (out.classes, class_kind(notation), 1),
+        (out.hydrography, CODES, 1),
+        (out.probability, PROBABILITY, 2),
+        (out.observed, observed_kind(out.inputs), len(out.inputs)),
+    )
+    require_room(out.classes.parent, scratch_bytes(geobox, sum(n for _, _, n in kinds)))
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(RowBandWriter(path, geobox=geobox, kind=kind, bands=n))
+            for path, kind, n in kinds
         ]
-        return self
 
-    def __call__(self, done: Classified, observed: CodeArray) -> None:
-        percent = np.stack([done.event_percent, done.reference_percent])
-        for file, rows in zip(
-            self._files, (done.label, done.hydrography, percent, observed), strict=True
-        ):
-            file.write(rows)
+        def write(done: Classified, observed: CodeArray) -> None:
+            percent = np.stack([done.event_percent, done.reference_percent])
+            rows = (done.label, done.hydrography, percent, observed)
+            for file, part in zip(files, rows, strict=True):
+                file.write(part)
 
-    def __exit__(self, *failure: Any) -> bool | None:
-        return self._stack.__exit__(*failure)
+        yield write
 
 
-def _ids(reading: SceneInput) -> tuple[str, ...]:
-    return tuple(scene.id for scene in reading.mosaic.scenes)
+def _windows(
+    reader: Reader, statistics: Mapping[str, SceneStatistics]
+) -> WindowSource[WindowInputs]:
+    """Return a reader as the loop over windows wants it, once the scenes are measured."""
 
+    def predict(batch: Sequence[WindowInputs]) -> list[tuple[FloatArray, CodeArray]]:
+        found = []
+        for part in reader.predict(batch, statistics):
+            codes = [part.valid, part.valid_before, part.reason, part.cross_check, *part.origins]
+            found.append((part.probabilities, np.stack(codes).astype(np.uint8)))
+        return found
 
-def _title(reader: Reader) -> str:
-    """Return which scenes are being mapped, the first by name."""
-    names = [name for reading in reader.inputs for name in _ids(reading)]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more}"
-
-
-@dataclass(frozen=True)
-class _SceneWindows:
-    """A reader as the loop over windows wants it, once the scenes are measured."""
-
-    reader: Reader
-    statistics: Mapping[str, SceneStatistics]
-
-    @property
-    def window_px(self) -> int:
-        return self.reader.window_px
-
-    @property
-    def overlap_px(self) -> int:
-        return self.reader.overlap_px
-
-    @property
-    def batch(self) -> int:
-        return self.reader.batch
-
-    @property
-    def layers(self) -> tuple[int, int]:
-        return len(self.reader.thresholds), 4 + len(self.reader.inputs)
-
-    def read(self, geobox: GeoBox) -> WindowInputs:
-        return read(self.reader, geobox)
-
-    def predict(self, batch: Sequence[WindowInputs]) -> list[tuple[FloatArray, CodeArray]]:
-        """Return probabilities; and valid, valid before, reason, cross-check, origins."""
-        return [
-            (
-                part.probabilities,
-                np.stack(
-                    [part.valid, part.valid_before, part.reason, part.cross_check, *part.origins]
-                ).astype(np.uint8),
-            )
-            for part in self.reader.predict(batch, self.statistics)
-        ]
+    return WindowSource(
+        window_px=reader.window_px,
+        overlap_px=reader.overlap_px,
+        layers=(len(reader.thresholds), 4 + len(reader.inputs)),
+        read=partial(read, reader),
+        predict=predict,
+        batch=reader.batch,
+    )
 
 
 def _strips(
@@ -199,17 +166,11 @@ def _strips(
 ) -> Iterator[tuple[RowBand, BoolArray]]:
     """Yield strips of row bands, and which of their pixel centres lie in the area."""
     for band in bands:
-        inside = _inside(area, geobox, band)
+        part = geobox[band.start : band.stop, :]
+        inside = ~geometry_mask([area], out_shape=tuple(part.shape), transform=part.affine)
         for strip in band.strips(STRIP_ROWS):
             yield strip, inside[strip.start - band.start : strip.stop - band.start]
         del band  # before the next one comes together
-
-
-def _inside(area: BaseGeometry, geobox: GeoBox, band: RowBand) -> BoolArray:
-    """Return which pixel centres of a row band lie in the area."""
-    part = geobox[band.start : band.stop, :]
-    outside = geometry_mask([area], out_shape=tuple(part.shape), transform=part.affine)
-    return np.asarray(~outside)
 
 
 def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
@@ -223,11 +184,11 @@ def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
 class _Count:
     """Counts labels and scenes while row bands go by."""
 
-    def __init__(self, readings: Sequence[SceneInput]) -> None:
-        self._ids = [_ids(reading) for reading in readings]
+    def __init__(self, ids: Sequence[tuple[str, ...]]) -> None:
+        self._ids = ids
         self._labels = np.zeros(256, np.int64)
         self._compared = np.zeros(len(CrossCheck), np.int64)
-        self._origins = np.zeros((len(readings), 256), np.int64)
+        self._origins = np.zeros((len(ids), 256), np.int64)
 
     def add(self, label: CodeArray, origins: CodeArray, compared: CodeArray) -> None:
         self._labels += np.bincount(label.ravel(), minlength=256)

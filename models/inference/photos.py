@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from odc.geo.geobox import GeoBox
 from PIL import Image
 
-from geo.errors import GridMismatch
 from geo.imagery.photo import Photo
 from geo.raster.classify import REASONS, Label
 from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.card import ModelCard
 from models.errors import InputsMismatch
 from models.inference.model import Model
-from models.inference.windows import NoProgress, row_bands
-from models.networks.tensors import SceneStatistics, in_domain, raster_without_location
+from models.inference.windows import NoProgress, WindowSource, row_bands
+from models.networks.tensors import in_domain, raster_without_location
 
 SENSOR = "drone-rgb"
 BANDS = ("red", "green", "blue")
@@ -92,37 +90,6 @@ def require_photos(card: ModelCard) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _PhotoWindows:
-    """A photo, reduced, as the loop over windows wants it."""
-
-    model: Model
-    photo: Raster
-    statistics: SceneStatistics
-
-    batch = 1
-    layers = 1, 1
-
-    @property
-    def window_px(self) -> int:
-        return self.model.card.window_px
-
-    @property
-    def overlap_px(self) -> int:
-        return self.model.card.overlap_px
-
-    def read(self, geobox: GeoBox) -> Raster:
-        if geobox != self.photo.geobox:
-            raise GridMismatch(f"a photo is read whole, {self.photo.geobox.shape}, not in windows")
-        return self.photo
-
-    def predict(self, batch: Sequence[Raster]) -> list[tuple[FloatArray, CodeArray]]:
-        """Return the probability of water, and where there is one."""
-        name = self.model.card.inputs[0].name
-        values = self.model.predict([{name: raster} for raster in batch], self.statistics)
-        return [(part[:1], np.isfinite(part[:1]).astype(np.uint8)) for part in values]
-
-
 def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str | None]:
     """Return the probability of each pixel, NaN without an answer, and why all of it is so."""
     nothing = np.full(photo.valid.shape, np.nan, np.float32)
@@ -138,7 +105,19 @@ def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str
     raster = in_domain(raster, statistics.out_of_domain.get(entry, ()))
     if not raster.valid.any():
         return nothing, "; ".join(statistics.notes)
-    windows = _PhotoWindows(model, raster, statistics)
+
+    def predict(batch: Sequence[Raster]) -> list[tuple[FloatArray, CodeArray]]:
+        planes = model.predict([{entry: part} for part in batch], statistics)[:, :1]
+        return [(plane, np.isfinite(plane).astype(np.uint8)) for plane in planes]
+
+    # It is no larger than one window.
+    windows = WindowSource(
+        window_px=model.card.window_px,
+        overlap_px=model.card.overlap_px,
+        layers=(1, 1),
+        read=lambda _: raster,
+        predict=predict,
+    )
     [band] = row_bands(windows, raster.geobox, title=name, progress=NoProgress())
     plane = np.where(band.codes[0] > 0, band.values[0], np.float32(np.nan))
     return _enlarged(plane, photo.valid), None

@@ -5,11 +5,12 @@ window, never the height.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from odc.geo.geobox import GeoBox
 
@@ -53,36 +54,22 @@ class NoProgress:
         """Say nothing."""
 
 
-class WindowSource(Protocol[Seen]):
-    """What the loop needs to know of whoever reads and predicts."""
+@dataclass(frozen=True)
+class WindowSource(Generic[Seen]):
+    """Whoever reads windows, and predicts there."""
 
-    @property
-    def window_px(self) -> int:
-        """Side of a window."""
-        ...
-
-    @property
-    def overlap_px(self) -> int:
-        """Pixels that neighbouring windows share."""
-        ...
-
-    @property
-    def batch(self) -> int:
-        """Windows that are predicted at once."""
-        ...
-
-    @property
-    def layers(self) -> tuple[int, int]:
-        """How many layers of probabilities, and how many of codes, a prediction has."""
-        ...
-
-    def read(self, geobox: GeoBox, /) -> Seen:
-        """Read one window; safe in several threads."""
-        ...
-
-    def predict(self, batch: Sequence[Seen], /) -> Sequence[tuple[FloatArray, CodeArray]]:
-        """Return probabilities and codes of windows of one shape, (layers, rows, cols) each."""
-        ...
+    window_px: int
+    """Side of a window."""
+    overlap_px: int
+    """Pixels that neighbouring windows share."""
+    layers: tuple[int, int]
+    """How many layers of probabilities, and how many of codes, a prediction has."""
+    read: Callable[[GeoBox], Seen]
+    """Reads one window; safe in several threads."""
+    predict: Callable[[Sequence[Seen]], Sequence[tuple[FloatArray, CodeArray]]]
+    """Returns probabilities and codes of windows of one shape, (layers, rows, cols) each."""
+    batch: int = 1
+    """Windows that are predicted at once."""
 
 
 def row_bands(
@@ -127,9 +114,10 @@ def windows_ahead(
         for side, window in _in_turns(grid):
             waiting.append((window, sides[side].submit(source.read, geobox[window.slices])))
             if len(waiting) > IN_FLIGHT:
-                yield _done(waiting)
-        while waiting:
-            yield _done(waiting)
+                done, future = waiting.popleft()
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
 
 
 def _in_turns(grid: Lattice) -> Iterator[tuple[int, Window]]:
@@ -141,8 +129,3 @@ def _in_turns(grid: Lattice) -> Iterator[tuple[int, Window]]:
             for side, cols in enumerate(turn):
                 if cols is not None:
                     yield side, Window(rows, cols)
-
-
-def _done(waiting: deque[tuple[Window, Future[Seen]]]) -> tuple[Window, Seen]:
-    window, future = waiting.popleft()
-    return window, future.result()

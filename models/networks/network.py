@@ -39,7 +39,8 @@ class Siamese(torch.nn.Module):
     """Joins the features of one encoder on two dates, scale by scale, and decodes them.
 
     At every scale a convolution of 1 x 1 joins the features of the image before with how those of
-    the image after differ, as the best of the xView2 challenge did (Durnov 2020, github.com/vdurnov/xview2_1st_place_solution;
+    the image after differ, as the best of the xView2 challenge did (Durnov 2020,
+    github.com/vdurnov/xview2_1st_place_solution;
     Khvedchenya 2020, github.com/BloodAxe/xView2-Solution; Daudt et al. 2018, arXiv:1810.08462).
     """
 

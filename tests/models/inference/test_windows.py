@@ -13,19 +13,28 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from geo.raster.windows import lattice
-from models.inference.windows import READERS, NoProgress, row_bands, windows_ahead
+from models.inference.windows import (
+    READERS,
+    NoProgress,
+    WindowSource,
+    row_bands,
+    windows_ahead,
+)
 
 
 @dataclass(frozen=True)
 class Places:
     """Windows whose values are the column and the row of their pixels; notes who read them."""
 
-    window_px: int = 16
     overlap_px: int = 0
     batch: int = 1
-    layers = 2, 1
     readers: dict[tuple[float, float], int] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
+
+    @property
+    def source(self) -> WindowSource[Any]:
+        """It as the loop wants it, in windows of 16 pixels."""
+        return WindowSource(16, self.overlap_px, (2, 1), self.read, self.predict, self.batch)
 
     def read(self, geobox: GeoBox) -> Any:
         """Return (2, rows, cols)."""
@@ -54,7 +63,7 @@ def test_every_window_comes_once_with_its_own_pixels_and_rows_stay_in_order(
     rows: int, cols: int, overlap: int
 ) -> None:
     grid = lattice((rows, cols), size=16, overlap=overlap)
-    came = list(windows_ahead(Places(), grid, grid_of(rows, cols)))
+    came = list(windows_ahead(Places().source, grid, grid_of(rows, cols)))
     places = [(window.rows.start, window.cols.start) for window, _ in came]
     assert sorted(places) == [(w.rows.start, w.cols.start) for w in grid]
     assert [row for row, _ in places] == sorted(row for row, _ in places)
@@ -68,7 +77,7 @@ def test_bands_cover_the_grid_and_overlaps_leave_no_trace(
     rows: int, cols: int, overlap: int, batch: int
 ) -> None:
     source = Places(overlap_px=overlap, batch=batch)
-    bands = list(row_bands(source, grid_of(rows, cols), title="x", progress=NoProgress()))
+    bands = list(row_bands(source.source, grid_of(rows, cols), title="x", progress=NoProgress()))
     assert [band.start for band in bands] == [0, *(band.stop for band in bands[:-1])]
     values = np.concatenate([band.values for band in bands], axis=1)
     codes = np.concatenate([band.codes for band in bands], axis=1)
@@ -81,7 +90,7 @@ def test_bands_cover_the_grid_and_overlaps_leave_no_trace(
 def test_a_thread_reads_windows_that_lie_beside_each_other() -> None:
     source = Places()
     grid = lattice((64, 160), size=16, overlap=0)
-    list(windows_ahead(source, grid, grid_of(64, 160)))
+    list(windows_ahead(source.source, grid, grid_of(64, 160)))
     columns: dict[int, set[float]] = {}
     for (left, _), thread in source.readers.items():
         columns.setdefault(thread, set()).add(left)
@@ -98,4 +107,4 @@ def test_a_failure_to_read_reaches_the_loop() -> None:
             raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        list(windows_ahead(Broken(), lattice((40, 40), size=16, overlap=0), grid_of(40, 40)))
+        list(windows_ahead(Broken().source, lattice((40, 40), size=16, overlap=0), grid_of(40, 40)))
