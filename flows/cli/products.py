@@ -173,7 +173,7 @@ def validate(  # noqa: PLR0917 (typer reads options from parameters)
     from flows.review.product_inputs import input_paths  # noqa: PLC0415 (the same)
     from flows.review.sample import SampleRequest, draw_sample, sample_rows  # noqa: PLC0415 (the same)
     from flows.review.sample_page import PAGE  # noqa: PLC0415 (the same)
-    from models.evaluation.sample_design import Design  # noqa: PLC0415 (the same)
+    from models.evaluation.sampling import Design  # noqa: PLC0415 (the same)
 
     folder = out or Path()
     record = draw_sample(

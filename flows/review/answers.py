@@ -17,7 +17,7 @@ from geo.store.manifest import Product
 from geo.vector.schema import DAMAGE_GRA
 from models.errors import SampleInvalid
 from models.evaluation.accuracy import CountEstimate, Estimate, ShareEstimate, estimate, tabulate
-from models.evaluation.sample_design import GRADES, Design, Stratum, digest_of, parse_grade
+from models.evaluation.sampling import GRADES, Design, Stratum, digest_of, parse_grade
 
 RECORD, TABLE, RESULT = "sample.json", "sample.csv", "validation.json"
 COLUMNS = ("number", "id", "lon", "lat", "observed_grade")

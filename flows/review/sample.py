@@ -29,7 +29,7 @@ from geo.scenes.source import Preference
 from geo.store.atomic_io import make_folder, replace_file, write_file, writing
 from geo.store.manifest import Product
 from geo.types import Raster
-from models.evaluation.sample_design import Design, digest_of, draw
+from models.evaluation.sampling import Design, digest_of, draw
 from models.inference.windows import ProgressReceiver
 
 PICTURES = "pictures"

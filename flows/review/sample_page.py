@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
-from models.evaluation.sample_design import GRADES
+from models.evaluation.sampling import GRADES
 
 PAGE = "sample.html"
 

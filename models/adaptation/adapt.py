@@ -42,7 +42,7 @@ from models.damage.regression import (
     temperature,
 )
 from models.errors import InputsMismatch, NameTaken
-from models.evaluation.damage_metrics import BuildingPredictions, auc
+from models.evaluation.metrics import BuildingPredictions, auc
 from models.inference.windows import ProgressReceiver
 from models.training.train_regression import logit_answers, with_ones
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from geo.types import BoolArray, Float64Array, IntArray
 from geo.vector.schema import DAMAGE_GRA
-from models.evaluation.interval import StratumCount, count_interval
 from models.evaluation.metrics import f1_scores, mean_of_known, ratio
-from models.evaluation.sample_design import DAMAGED, GRADES, Design
+from models.evaluation.sampling import DAMAGED, GRADES, Design, StratumCount, count_interval
 
 
 @dataclass(frozen=True, eq=False)

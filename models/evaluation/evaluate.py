@@ -4,7 +4,7 @@ Several models of pixels are scored together: their pixels are pooled.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,19 +17,108 @@ from models.damage.grader import GRADES, Finder, Grader, graded_mask
 from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.datasets.xbd import PIXEL_M, DamageTile, DamageTiles
 from models.errors import DataInvalid, InputsMismatch
-from models.evaluation.damage_metrics import BuildingPredictions, PixelGrades, auc
 from models.evaluation.metrics import (
+    BuildingPredictions,
+    Counts,
     Detail,
     Number,
-    PixelScores,
+    PixelGrades,
     Reliability,
-    TileCounts,
+    auc,
     count,
     mean_of_known,
+    ratio,
     sample_deviation,
 )
 from models.inference.model import Model
 from models.inference.windows import ProgressReceiver
+
+
+@dataclass(frozen=True)
+class TileCounts:
+    """The counts of one labelled tile."""
+
+    name: str
+    group: str
+    """Neighbouring tiles share it: a flood event, a photo."""
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class PixelScores:
+    """Predictions compared with labels, tile by tile; adds up over sets and models."""
+
+    tiles: tuple[TileCounts, ...] = ()
+    """One a sample; a pixel without a prediction counts as not found."""
+    predicted_pixels: int = 0
+    """Labelled pixels that have a prediction."""
+    reliability: Reliability = field(default_factory=Reliability.empty)
+    """Of the pixels that have a prediction."""
+
+    def __add__(self, other: "PixelScores") -> "PixelScores":
+        """Return the tiles of both."""
+        return PixelScores(
+            self.tiles + other.tiles,
+            self.predicted_pixels + other.predicted_pixels,
+            self.reliability + other.reliability,
+        )
+
+    @property
+    def pooled(self) -> Counts:
+        """The pixels of all tiles together."""
+        return pooled(self.tiles)
+
+    @property
+    def ece(self) -> float | None:
+        """Expected calibration error; None where nothing was predicted."""
+        return self.reliability.ece if self.predicted_pixels else None
+
+    @property
+    def by_group(self) -> Mapping[str, Sequence[TileCounts]]:
+        """Tiles by their group, groups in order of name."""
+        names = sorted({tile.group for tile in self.tiles})
+        return {name: [tile for tile in self.tiles if tile.group == name] for name in names}
+
+    def as_json(self) -> dict[str, Number]:
+        """Return the scores as plain numbers."""
+        counts = self.pooled
+        return {
+            "n": len(self.tiles),
+            "pixels": counts.n,
+            "answered_share": ratio(self.predicted_pixels, counts.n),
+            "iou": counts.iou,
+            "precision": counts.precision,
+            "recall": counts.recall,
+            "f1": counts.f1,
+            "iou_per_tile_mean": mean_of_known([tile.counts.iou for tile in self.tiles]),
+            "ece": self.ece,
+        }
+
+    def rows(self, by: Detail) -> list[dict[str, Number]]:
+        """Return counts and scores of each group or tile as plain numbers."""
+        if by == "tile":
+            return [{"tile": t.name, "group": t.group, **_row([t])} for t in self.tiles]
+        return [{"group": name, **_row(tiles)} for name, tiles in self.by_group.items()]
+
+
+def pooled(tiles: Sequence[TileCounts]) -> Counts:
+    """Return the pixels of tiles together."""
+    return sum((tile.counts for tile in tiles), Counts())
+
+
+def _row(tiles: Sequence[TileCounts]) -> dict[str, Number]:
+    counts = pooled(tiles)
+    return {
+        "n": len(tiles),
+        "true_positive": counts.true_positive,
+        "false_positive": counts.false_positive,
+        "false_negative": counts.false_negative,
+        "true_negative": counts.true_negative,
+        "iou": counts.iou,
+        "precision": counts.precision,
+        "recall": counts.recall,
+    }
+
 
 LEFT_OUT = "left-out"
 """The split that a model's card names as not used in its training."""

@@ -1,12 +1,12 @@
-"""Scores of pixels against labels: count once, score many.
+"""Scores of pixels and of damage grades against labels: count once, score many.
 
 Counts add up over tiles, sets and models, so every score is of pooled pixels; a set of any size
 takes a few kilobytes. The formulas are the usual ones (`tests` compare them with scikit-learn);
 they are written here because listing or scoring a product must not import torch.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,7 +14,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from geo.types import BoolArray, Float64Array, FloatArray, IntArray
+from geo.types import BoolArray, CodeArray, Float64Array, FloatArray, IntArray
+from models.cards.inputs import UNCLASSIFIED
+from models.damage.grader import DAMAGED_FROM, GRADES
 
 Number: TypeAlias = float | int | str | list[str] | None
 Detail: TypeAlias = Literal["group", "tile"]
@@ -223,87 +225,150 @@ class LogitTally:
         return float(total / max(1, self.pixels.sum()))
 
 
-@dataclass(frozen=True)
-class TileCounts:
-    """The counts of one labelled tile."""
-
-    name: str
-    group: str
-    """Neighbouring tiles share it: a flood event, a photo."""
-    counts: Counts
+_CODES = len(GRADES) + 2
+"""Background, four grades, un-classified."""
+_EPSILON = 1e-6
+"""Added to an F1 in the harmonic mean of the xView2 score, as in its scoring program."""
 
 
-@dataclass(frozen=True)
-class PixelScores:
-    """Predictions compared with labels, tile by tile; adds up over sets and models."""
+@dataclass(frozen=True, eq=False)
+class PixelGrades:
+    """Pixels by label (rows) and prediction (columns): 0 none, 1 to 4 a grade, 5 un-classified."""
 
-    tiles: tuple[TileCounts, ...] = ()
-    """One a sample; a pixel without a prediction counts as not found."""
-    predicted_pixels: int = 0
-    """Labelled pixels that have a prediction."""
-    reliability: Reliability = field(default_factory=Reliability.empty)
-    """Of the pixels that have a prediction."""
+    table: IntArray
 
-    def __add__(self, other: "PixelScores") -> "PixelScores":
-        """Return the tiles of both."""
-        return PixelScores(
-            self.tiles + other.tiles,
-            self.predicted_pixels + other.predicted_pixels,
-            self.reliability + other.reliability,
+    @classmethod
+    def empty(cls) -> "PixelGrades":
+        """Return one without a pixel."""
+        return cls(np.zeros((_CODES, _CODES), np.int64))
+
+    @classmethod
+    def of(cls, prediction: CodeArray, labels: CodeArray) -> "PixelGrades":
+        """Count two masks of xBD of one shape."""
+        rows, cols = (np.where(m == UNCLASSIFIED, _CODES - 1, m) for m in (labels, prediction))
+        return cls(_confusion(rows, cols, _CODES))
+
+    def __add__(self, other: "PixelGrades") -> "PixelGrades":
+        """Return the pixels of both."""
+        return PixelGrades(self.table + other.table)
+
+    @property
+    def localisation(self) -> Counts:
+        """Building against none; an un-classified building is a building."""
+        both, missed = self.table[1:, 1:].sum(), self.table[1:, 0].sum()
+        extra, neither = self.table[0, 1:].sum(), self.table[0, 0]
+        return Counts(int(both), int(extra), int(missed), int(neither))
+
+    @property
+    def f1_per_grade(self) -> tuple[float | None, ...]:
+        """By grade, on pixels whose building has a grade in the labels, as xView2 scores them."""
+        graded = self.table.copy()
+        graded[[0, -1]] = 0
+        return tuple(f1_scores(graded)[1:-1])
+
+    @property
+    def xview2(self) -> float | None:
+        """0.3 F1 of localisation and 0.7 harmonic mean of the grades' F1.
+
+        github.com/DIUx-xView/xView2_scoring. None where there is no building, or labels and
+        prediction both lack a grade.
+        """
+        found, each = self.localisation.f1, self.f1_per_grade
+        known = [f1 for f1 in each if f1 is not None]
+        if found is None or len(known) < len(each):
+            return None
+        harmonic = len(known) / sum(1 / (f1 + _EPSILON) for f1 in known)
+        return 0.3 * found + 0.7 * harmonic
+
+
+@dataclass(frozen=True, eq=False)
+class BuildingPredictions:
+    """Buildings that the labels grade, and the probabilities that a model gives them."""
+
+    labels: CodeArray
+    """(buildings,) 1 to 4."""
+    probabilities: Float64Array
+    """(buildings, 4); NaN where the model gives none."""
+
+    @classmethod
+    def together(cls, parts: Sequence["BuildingPredictions"]) -> "BuildingPredictions":
+        """Return the buildings of several tiles."""
+        return cls(
+            np.concatenate([np.zeros(0, np.uint8), *(part.labels for part in parts)]),
+            np.concatenate([np.zeros((0, 4)), *(part.probabilities for part in parts)]),
         )
 
     @property
-    def pooled(self) -> Counts:
-        """The pixels of all tiles together."""
-        return pooled(self.tiles)
+    def has_grade(self) -> BoolArray:
+        """(buildings,); True where the model gives a grade."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
+
+    @property
+    def graded(self) -> "BuildingPredictions":
+        """Those with a grade of the model."""
+        return BuildingPredictions(self.labels[self.has_grade], self.probabilities[self.has_grade])
+
+    @property
+    def grades(self) -> CodeArray:
+        """The likeliest grade of each, 1 to 4; 0 where there is none."""
+        likeliest = np.nan_to_num(self.probabilities).argmax(axis=1) + 1
+        return np.where(self.has_grade, likeliest, 0).astype(np.uint8)
+
+    @property
+    def damaged(self) -> Float64Array:
+        """Probability of major damage or destroyed."""
+        return np.asarray(self.probabilities[:, DAMAGED_FROM - 1 :].sum(axis=1))
+
+    @property
+    def confusion(self) -> IntArray:
+        """(5, 5): buildings by label and by likeliest grade, 0 being none."""
+        return _confusion(self.labels, self.grades, len(GRADES) + 1)
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Scores per building, by the names of `aftermap evaluate`.
+
+        `auc_damaged` is of the buildings with a grade. In the others a building without a grade
+        counts as wrong: `macro_f1_two` is the mean F1 of damaged, from a probability of one half
+        on, and of the rest; `macro_f1_four` that of the four grades.
+        """
+        graded, damaged = self.graded, np.nan_to_num(self.damaged) >= 0.5
+        two = np.where(self.has_grade, 1 + damaged, 0)
+        pairs = _confusion(1 + (self.labels >= DAMAGED_FROM), two, 3)
+        right = (self.grades == self.labels).mean() if len(self.labels) else None
+        return {
+            "auc_damaged": auc(graded.damaged, graded.labels >= DAMAGED_FROM),
+            "macro_f1_two": mean_of_known(f1_scores(pairs)[1:]),
+            "macro_f1_four": mean_of_known(f1_scores(self.confusion)[1:]),
+            "accuracy_buildings": None if right is None else float(right),
+        }
 
     @property
     def ece(self) -> float | None:
-        """Expected calibration error; None where nothing was predicted."""
-        return self.reliability.ece if self.predicted_pixels else None
-
-    @property
-    def by_group(self) -> Mapping[str, Sequence[TileCounts]]:
-        """Tiles by their group, groups in order of name."""
-        names = sorted({tile.group for tile in self.tiles})
-        return {name: [tile for tile in self.tiles if tile.group == name] for name in names}
-
-    def as_json(self) -> dict[str, Number]:
-        """Return the scores as plain numbers."""
-        counts = self.pooled
-        return {
-            "n": len(self.tiles),
-            "pixels": counts.n,
-            "answered_share": ratio(self.predicted_pixels, counts.n),
-            "iou": counts.iou,
-            "precision": counts.precision,
-            "recall": counts.recall,
-            "f1": counts.f1,
-            "iou_per_tile_mean": mean_of_known([tile.counts.iou for tile in self.tiles]),
-            "ece": self.ece,
-        }
-
-    def rows(self, by: Detail) -> list[dict[str, Number]]:
-        """Return counts and scores of each group or tile as plain numbers."""
-        if by == "tile":
-            return [{"tile": t.name, "group": t.group, **_row([t])} for t in self.tiles]
-        return [{"group": name, **_row(tiles)} for name, tiles in self.by_group.items()]
+        """Expected calibration error of the probability of damaged; None without a grade."""
+        graded = self.graded
+        if not len(graded.labels):
+            return None
+        return Reliability.of(graded.damaged, graded.labels >= DAMAGED_FROM).ece
 
 
-def pooled(tiles: Sequence[TileCounts]) -> Counts:
-    """Return the pixels of tiles together."""
-    return sum((tile.counts for tile in tiles), Counts())
+def auc(scores: Float64Array, positive: BoolArray) -> float | None:
+    """Return how often a positive scores above a negative, ties by half (Mann and Whitney 1947).
+
+    None where all are of one class.
+    """
+    from scipy.stats import rankdata  # noqa: PLC0415 - half a second that only this function needs
+
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if not ones or not zeros:
+        return None
+    above = rankdata(scores)[positive].sum() - ones * (ones + 1) / 2
+    return float(above / (ones * zeros))
 
 
-def _row(tiles: Sequence[TileCounts]) -> dict[str, Number]:
-    counts = pooled(tiles)
-    return {
-        "n": len(tiles),
-        "true_positive": counts.true_positive,
-        "false_positive": counts.false_positive,
-        "false_negative": counts.false_negative,
-        "true_negative": counts.true_negative,
-        "iou": counts.iou,
-        "precision": counts.precision,
-        "recall": counts.recall,
-    }
+def _confusion(
+    labels: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int
+) -> IntArray:
+    """Return counts by label (rows) and prediction (columns), (classes, classes)."""
+    pairs = labels.astype(np.int64).ravel() * classes + prediction.ravel()
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)

@@ -31,19 +31,15 @@ from models.errors import PageInvalid
 from models.evaluation.evaluate import (
     LEFT_OUT,
     Evaluation,
+    PixelScores,
+    TileCounts,
     evaluate,
     images_for,
+    pooled,
     predict_sample,
     split_for,
 )
-from models.evaluation.metrics import (
-    ECE_BINS,
-    PixelScores,
-    TileCounts,
-    pooled,
-    ratio,
-    sample_deviation,
-)
+from models.evaluation.metrics import ECE_BINS, ratio, sample_deviation
 from models.inference.model import Model, load_model
 from models.inference.windows import ProgressReceiver
 

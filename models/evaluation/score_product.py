@@ -18,8 +18,7 @@ from geo.types import BoolArray, CodeArray, Float64Array, IntArray, ObjectArray
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES
 from models.damage.grader import GRADES
 from models.errors import ReferenceInvalid
-from models.evaluation.damage_metrics import BuildingPredictions
-from models.evaluation.metrics import Counts, count
+from models.evaluation.metrics import BuildingPredictions, Counts, count
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -39,8 +39,7 @@ from models.damage.regression import (
 from models.datasets.base import band_statistics, data_digest
 from models.datasets.xbd import BANDS, DamageTile, DamageTiles, building_pixels, open_xbd
 from models.errors import DataInvalid, TrainingInvalid
-from models.evaluation.damage_metrics import BuildingPredictions
-from models.evaluation.metrics import Reliability
+from models.evaluation.metrics import BuildingPredictions, Reliability
 from models.inference.windows import ProgressReceiver
 from models.training.config import RegressionConfig
 

@@ -17,7 +17,7 @@ from models.cards.inputs import UNCLASSIFIED
 from models.cards.registry import find
 from models.damage.grader import Grader
 from models.datasets.xbd import DamageTile, open_xbd
-from models.evaluation.damage_metrics import BuildingPredictions
+from models.evaluation.metrics import BuildingPredictions
 from models.inference.model import load_model
 from models.training.config import RegressionConfig, read_regression_config
 from models.training.train_regression import fit_card, measure_tile, predict_tile

@@ -13,8 +13,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.interval import StratumCount, count_interval
-from models.evaluation.sample_design import allocate
+from models.evaluation.sampling import StratumCount, allocate, count_interval
 from tests.benchmarks.table import table
 
 Numbers = npt.NDArray[np.int64]

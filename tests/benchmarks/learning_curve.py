@@ -18,7 +18,7 @@ from models.cards.card import ModelCard
 from models.damage.regression import grades_of, logits, regression_of
 from models.datasets.xbd import open_xbd
 from models.errors import DataInvalid
-from models.evaluation.damage_metrics import BuildingPredictions
+from models.evaluation.metrics import BuildingPredictions
 from models.inference.windows import NoProgress
 from models.training.config import RegressionConfig, read_regression_config
 from models.training.train_regression import (

@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.evaluation.metrics import (
-    Counts,
-    PixelScores,
-    Reliability,
-    TileCounts,
-    pooled,
-    sample_deviation,
-)
+from models.evaluation.evaluate import PixelScores, TileCounts, pooled
+from models.evaluation.metrics import Counts, Reliability, sample_deviation
 
 COUNTS = st.builds(Counts, *(st.integers(0, 50) for _ in range(4)))
 TILES = st.lists(st.builds(TileCounts, st.text("ab", max_size=2), st.sampled_from("xyz"), COUNTS))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from models.evaluation.damage_metrics import BuildingPredictions, PixelGrades, auc
+from models.evaluation.metrics import BuildingPredictions, PixelGrades, auc
 
 RNG = np.random.default_rng(4)
 TRUTH = RNG.integers(1, 5, 60).astype(np.uint8)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import SampleInvalid
-from models.evaluation.sample_design import Design, allocate, draw
+from models.evaluation.sampling import Design, allocate, draw
 
 GRADED = {
     f"b{i:04d}": "Destroyed" if i < 6 else "Damaged" if i < 40 else "No visible damage"

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 
 from geo.vector.schema import DAMAGE_GRA
 from models.evaluation.accuracy import Estimate, estimate, tabulate
-from models.evaluation.sample_design import DAMAGED, GRADES, NOT_ANALYSED, Design, draw
+from models.evaluation.sampling import DAMAGED, GRADES, NOT_ANALYSED, Design, draw
 
 SHARES = (0.05, 0.1, 0.15, 0.6, 0.1)
 

@@ -4,7 +4,7 @@ import pytest
 
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD
 from models.errors import SampleInvalid
-from models.evaluation.sample_design import parse_grade
+from models.evaluation.sampling import parse_grade
 
 
 def test_both_scales_say_the_same() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from models.evaluation import interval
-from models.evaluation.interval import StratumCount, count_interval
+from models.evaluation import sampling
+from models.evaluation.sampling import StratumCount, count_interval
 from tests.benchmarks.coverage import Event, events, simulate
 
 
@@ -103,7 +103,7 @@ def test_a_stratum_that_nobody_looked_at_may_hold_none_or_all() -> None:
 def test_rounding_to_steps_only_widens(strata: list[StratumCount]) -> None:
     low, high = count_interval(strata)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interval, "MAX_STEPS", 50)
+        patch.setattr(sampling, "MAX_STEPS", 50)
         coarse_low, coarse_high = count_interval(strata)
     step = -(-sum(each.not_drawn for each in strata) // 50)
     assert low - step * len(strata) <= coarse_low <= low
