@@ -73,6 +73,7 @@ HEAVY = {
 LIGHT = (
     "geo.types", "geo.errors", "geo.scenes.scene", "geo.scenes.metadata", "geo.scenes.radiometry",
     "geo.store.store", "geo.store.stac", "geo.export.formats", "geo.vector.hazards",
+    "models.cards.registry", "flows.request", "flows.cli.app",
 )  # fmt: skip
 """Modules that every command needs to start, or to refuse a request."""
 

@@ -87,8 +87,8 @@ def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...
         return tuple(newest)
     if unknown := [scene.id for scene in scenes if scene.cloud_cover is None]:
         raise SourceInvalid(
-            f"the cloud cover of {', '.join(unknown)} is not known; state cloud_cover for each "
-            "source in the request, or take the newest first"
+            f"the cloud cover of {', '.join(unknown)} is not known; give --after-cloud-cover, or "
+            "cloud_cover of each source in a request file, or take the newest first"
         )
     return tuple(sorted(newest, key=lambda scene: scene.cloud_cover or 0.0))
 

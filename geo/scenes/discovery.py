@@ -34,6 +34,7 @@ from geo.scenes.metadata import (
     backscatter_of,
     band_in_name,
     band_names,
+    cloud_cover_of,
     names_of,
     product_folder,
     sensor_of,
@@ -291,7 +292,7 @@ def _scene(source: Source, phase: Phase, files: list[_File], notes: Sequence[str
         gsd_m=header.gsd_m,
         crs=first.crs,
         offset=offset,
-        cloud_cover=source.cloud_cover,
+        cloud_cover=cloud_cover_of(source, header),
         nodata=sensor.nodata,
         backscatter=backscatter_of(source, sensor, [file.header for file in used]),
         colours=colours,
@@ -385,14 +386,8 @@ def _one(tiles: Sequence[Scene], name: str) -> Scene:
         footprint=polygons_only(shapely.union_all([tile.footprint for tile in tiles])),
         assets=tuple(assets),
         colours=Counter(tile.colours for tile in tiles).most_common(1)[0][0],
-        notes=(f"{len(tiles)} tiles of {name} were taken as one image", *_shared_notes(tiles)),
+        notes=(
+            f"{len(tiles)} tiles of {name} were taken as one image",
+            *(note for note in tiles[0].notes if all(note in tile.notes for tile in tiles)),
+        ),
     )
-
-
-def _shared_notes(tiles: Sequence[Scene]) -> Iterator[str]:
-    """Yield the notes that all tiles have, and of the others how many have any."""
-    counts = Counter(note for tile in tiles for note in set(tile.notes))
-    yield from (note for note, count in counts.items() if count == len(tiles))
-    own = [[n for n in tile.notes if counts[n] < len(tiles)] for tile in tiles]
-    if some := [notes for notes in own if notes]:
-        yield f"{len(some)} of the tiles have notes of their own, such as: {some[0][0]}"

@@ -347,6 +347,20 @@ def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | Non
     )
 
 
+_CLOUD_TAGS = (
+    "CLOUDY_PIXEL_PERCENTAGE", "CLOUD_COVERAGE_ASSESSMENT", "CLOUD_COVER", "eo:cloud_cover"
+)  # fmt: skip
+
+
+def cloud_cover_of(source: Source, header: Header) -> float | None:
+    """Return the share of cloud, per cent, by the user or the provider's tags; None: not known."""
+    if source.cloud_cover is not None:
+        return source.cloud_cover
+    numbers = (re.fullmatch(r"\d+(\.\d*)?", header.tags.get(tag, "")) for tag in _CLOUD_TAGS)
+    covers = [float(number[0]) for number in numbers if number]
+    return covers[0] if covers and covers[0] <= 100 else None
+
+
 def _in_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 

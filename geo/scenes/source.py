@@ -106,11 +106,9 @@ def files_of(source: Source) -> tuple[Path, ...]:
     Raises:
         SourceInvalid: where there is no such file, or none with an ending that is read.
     """
-    path = expanded(Path(source.path))
-    if path.is_file():
-        return (path,)
-    if found := _matching(path, _is_image):
+    if found := _images_of(source):
         return found
+    path = expanded(Path(source.path))
     if path.is_dir():
         raise SourceInvalid(
             f"the folder {path} holds no image file ({', '.join(SUFFIXES)}); name the folder that "
@@ -121,18 +119,19 @@ def files_of(source: Source) -> tuple[Path, ...]:
 
 def placed_of(source: Source) -> tuple[Path, ...]:
     """Return the georeferenced images of a source, sorted by name; maybe none."""
-    path = expanded(Path(source.path))
-    if path.is_file():
-        return () if _is_photo(path) else (path,)
-    return _matching(path, _is_image)
+    return tuple(path for path in _images_of(source) if not _is_photo(path))
 
 
 def photos_of(source: Source) -> tuple[Path, ...]:
     """Return the photos of a source, pictures without a world file, sorted by name."""
     path = expanded(Path(source.path))
-    if path.is_file():
-        return (path,) if _is_photo(path) else ()
-    return _matching(path, _is_photo)
+    found = (path,) if path.is_file() else _matching(path, _is_photo)
+    return tuple(photo for photo in found if _is_photo(photo))
+
+
+def _images_of(source: Source) -> tuple[Path, ...]:
+    path = expanded(Path(source.path))
+    return (path,) if path.is_file() else _matching(path, _is_image)
 
 
 def world_file(image: Path) -> Path | None:

@@ -14,6 +14,7 @@ from geo.scenes.metadata import (
     acquisition_key,
     band_in_name,
     band_names,
+    cloud_cover_of,
     parse_time,
     product_folder,
     sensor_of,
@@ -380,6 +381,24 @@ def test_the_user_goes_before_names_and_tags() -> None:
     east = naive.replace(tzinfo=timezone(timedelta(hours=2)))
     assert taken_at(Source("x", taken=naive), file)[0] == naive.replace(tzinfo=UTC)
     assert taken_at(Source("x", taken=east), file)[0] == datetime(2016, 7, 24, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"CLOUDY_PIXEL_PERCENTAGE": "12.5"}, 12.5),
+        ({"CLOUD_COVER": "0"}, 0.0),
+        ({"CLOUD_COVER": "-1"}, None),  # Landsat: not computed
+        ({"CLOUD_COVER": "200"}, None),
+        ({"eo:cloud_cover": "n/a"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cloud_cover_is_the_users_or_the_providers(
+    tags: dict[str, str], expected: float | None
+) -> None:
+    assert cloud_cover_of(ANYWHERE, header(**tags)) == expected
+    assert cloud_cover_of(Source("x", cloud_cover=3.0), header(**tags)) == 3.0
 
 
 def test_products_are_known_by_their_whole_name() -> None:
