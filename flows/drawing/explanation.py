@@ -1,76 +1,90 @@
-"""Pictures of explanations: why a polygon is there, and why a building has its grade."""
+"""Pictures of explanations: why a polygon is there, and why a building has its grade.
 
-from collections.abc import Callable, Iterator, Sequence
+Small maps and charts in rows, under a head and with notes below.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import geopandas as gpd
+import matplotlib.style
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from flows.drawing.frame import View, ground_width_m
-from flows.drawing.panels import (
-    Panel,
-    bars,
-    draw_field,
-    draw_ground,
-    draw_histograms,
-    draw_panels,
-    signed,
+from flows.drawing.layout import (
+    BODY,
+    DPI,
+    HATCH,
+    INK,
+    MARGIN_PX,
+    SMALL,
+    SUBTITLE,
+    TITLE,
+    Column,
+    draw_polygons,
+    new_figure,
+    style,
 )
+from flows.drawing.map import UNSEEN
 from flows.reports.text import dates_text
-from geo.export.styles import PERCENT_RAMP
+from geo.export.styles import PERCENT_RAMP, Symbol
 from geo.imagery.mosaic import as_picture, quicklook, shown_bands
 from geo.raster.grid import crs_of
 from geo.scenes.sensors import Family
-from models.cards.inputs import Physical
-from models.evaluation.explain import (
-    Attribution,
-    BuildingExplanation,
-    DetectorFeature,
-    Explanation,
-    Occlusion,
-)
+from geo.types import BoolArray, FloatArray
+from models.evaluation.explain import Attribution, BuildingExplanation, Explanation
 from models.evaluation.explained_polygon import ExplainedPolygon
 from models.inference.scene_inputs import SceneInput
 
+Panel: TypeAlias = tuple[str, Callable[[Axes], None]]
+"""A small map or chart: its title, of one or two lines, and what draws it into empty axes."""
+Bar: TypeAlias = tuple[str, float, str]
+"""Label, value, and the value as it is written beside the bar."""
+
+MOST_FEATURES = 12
+"""Features of a building that are shown, the largest contribution first."""
+_FOR, _AGAINST, _NEUTRAL = "#2166ac", "#b2182b", "#7f7f7f"
+"""Of what raises the probability that is explained, of what lowers it, and of neither."""
+_ADDED = colormaps["RdBu"]
 _PERCENT = LinearSegmentedColormap.from_list(
     "percent", [(value / 100, colour) for value, colour in sorted(PERCENT_RAMP.items())]
 )
 _CUT = 99.5
 """Percentile of the attributions at which their colours end: a few pixels stand out by far."""
+_OUTLINES = (
+    Symbol("Outline", None, "#000000", width_mm=0.9),
+    Symbol("Outline", None, "#ffd400", width_mm=0.45),
+)
+_PANEL_PX, _PANEL_HEIGHT_PX = 440.0, 470.0
 
+_NOT_TRUTH = "This shows what the model used, not what is true on the ground."
 _OF_A_NETWORK = (
-    "Beside each image: what every pixel of it added to the log odds of the polygon, by integrated "
-    "gradients from a baseline without any image (0 in every channel, the mean of the training "
-    "data). Blue raises the probability of the polygon, red lowers it; the images share one scale.",
+    "Beside each image: what every pixel of it added to the log odds, by integrated gradients from "
+    "a baseline without any image (0 in every channel, the mean of the training data). Blue raises "
+    "the probability, red lowers it; the images share one scale.",
     "Left out: the change of the mean probability over the polygon, in percentage points, when an "
     "image or a band is set to that baseline; blue where the polygon depends on it. The effects do "
     "not add up: two images may replace each other.",
-    "Both are computed in one window with the polygon in its middle; the map blends several. They "
-    "show what the network used, not what is true on the ground: a wrong polygon has reasons, too.",
+    _NOT_TRUTH,
 )
 _OF_A_DETECTOR = (
-    "The model is a detector: it compares these features, and nothing else, with thresholds. "
-    "Histograms are of the pixels of this picture, each of the same area.",
+    "The model is a detector: it compares these features, and nothing else, with thresholds.",
+    _NOT_TRUTH,
 )
-_OF_A_REGRESSION = (
-    "The grade is a regression on features of the building before and after. Each bar is what one "
-    "feature adds to the log odds of major damage or worse, compared with the mean building of the "
-    "training data: blue raises them, red lowers them. The other features add less.",
-    "They show what the model used, not what is true on the ground.",
+_OF_A_GRADE = (
+    "Each bar, or each pixel, is what a feature or an image adds to the log odds of major damage "
+    "or worse, compared with the mean of the training data: blue raises them, red lowers them.",
+    _NOT_TRUTH,
 )
-_OF_A_GRADING_NETWORK = (
-    "Beside each image: what every pixel of it added to the log odds of major damage or worse, by "
-    "integrated gradients from a baseline without any image. Blue raises them, red lowers them.",
-    "They show what the network used, not what is true on the ground.",
-)
-MOST_FEATURES = 12
-"""Features that are shown, the largest contribution first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,29 +101,6 @@ class PolygonPicture:
     explanation: Explanation
 
 
-def draw_polygon_picture(explained: PolygonPicture, out_png: Path) -> None:
-    """Draw the picture of an explanation and write it as PNG."""
-    explanation, case = explained.explanation, explained.case
-    card, region = case.model.card, explanation.window
-    box = region.geobox.boundingbox
-    view = View(box.left, box.bottom, box.right, box.top)
-    width_km = ground_width_m(view, CRS(crs_of(region.geobox))) / 1000
-    part = int(region.pixels.sum()) / region.polygon_pixels
-    draw_panels(
-        out_png,
-        title=f"Why {explained.feature}: {explained.notation}",
-        subtitle=(
-            f"Mean probability {explanation.mean:.3f} over {region.pixels.sum():,} pixels; "
-            f"{region.mean_percent / 100:.3f} in the product; at a pixel they differ by at most "
-            f"{explanation.largest_difference:.3f}. {card.name} {card.version}, digest "
-            f"{card.digest[:12]}; product {explained.product_id}. The picture is {width_km:.3g} "
-            "km wide" + ("." if part == 1 else f" and shows {part:.0%} of the polygon.")
-        ),
-        rows=_rows(explained),
-        notes=_OF_A_DETECTOR if explanation.features else _OF_A_NETWORK,
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class BuildingPicture:
     """A building, and why it has its grade."""
@@ -124,154 +115,220 @@ class BuildingPicture:
     explanation: BuildingExplanation
 
 
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """What all maps of a picture share."""
+
+    geobox: GeoBox
+    outline: BaseGeometry
+    """In the CRS of the geobox."""
+
+    def image(self, title: str, pixels: FloatArray, observed: BoolArray) -> Panel:
+        """Return a map of (3, rows, cols), 0 to 1; what was not observed is hatched."""
+
+        def draw(axes: Axes) -> None:
+            box = self.geobox.boundingbox
+            axes.set_facecolor(UNSEEN)
+            axes.patch.set(hatch=HATCH, edgecolor="#9a9a9a")
+            axes.imshow(
+                np.concatenate([pixels, observed[None]]).transpose(1, 2, 0).astype(np.float32),
+                extent=(box.left, box.right, box.bottom, box.top),
+                interpolation="nearest",
+            )
+            outline = gpd.GeoDataFrame(geometry=[self.outline])
+            for symbol in _OUTLINES:
+                draw_polygons(axes, outline, symbol, name="polygon")
+            axes.set(xlim=(box.left, box.right), ylim=(box.bottom, box.top), xticks=[], yticks=[])
+            axes.set_box_aspect(self.geobox.shape[0] / self.geobox.shape[1])
+
+        return title, draw
+
+    def field(self, title: str, values: FloatArray, scale: ScalarMappable) -> Panel:
+        """Return a map of one number, (rows, cols), NaN where there is none, with its scale."""
+
+        def draw(axes: Axes) -> None:
+            colours = scale.to_rgba(np.nan_to_num(values))[..., :3].transpose(2, 0, 1)
+            self.image(title, colours, np.isfinite(values))[1](axes)
+            bar = axes.figure.colorbar(
+                scale, ax=axes, orientation="horizontal", pad=0.02, aspect=30
+            )
+            bar.ax.tick_params(labelsize=SMALL, length=2, width=0.5, pad=1, labelcolor=INK)
+            bar.outline.set_linewidth(0.5)
+
+        return title, draw
+
+    def added(self, attributions: Sequence[Attribution]) -> dict[str, Panel]:
+        """Return by image what each of its pixels added to the log odds, on one scale."""
+        everything = np.concatenate([np.abs(each.pixels).ravel() for each in attributions])
+        limit = float(max(np.percentile(everything, _CUT), 1e-12))
+        scale = ScalarMappable(Normalize(-limit, limit), _ADDED)
+        return {
+            each.image: self.field(
+                f"What {each.image} added:\n{each.total:+.2f} log odds in all", each.pixels, scale
+            )
+            for each in attributions
+        }
+
+
+def draw_polygon_picture(explained: PolygonPicture, out_png: Path) -> None:
+    """Draw why a polygon is there, and write it as PNG."""
+    explanation, card = explained.explanation, explained.case.model.card
+    window = explanation.window
+    box = window.geobox.boundingbox
+    view = View(box.left, box.bottom, box.right, box.top)
+    width_km = ground_width_m(view, CRS(crs_of(window.geobox))) / 1000
+    part = int(window.pixels.sum()) / window.polygon_pixels
+    subtitle = (
+        f"Mean probability {explanation.mean:.3f} over {window.pixels.sum():,} pixels; "
+        f"{window.mean_percent / 100:.3f} in the product; at a pixel they differ by at most "
+        f"{explanation.largest_difference:.3f}. {card.name} {card.version}, digest "
+        f"{card.digest[:12]}; product {explained.product_id}. The picture is {width_km:.3g} km wide"
+        + ("." if part == 1 else f" and shows {part:.0%} of the polygon.")
+    )
+    notes = _OF_A_DETECTOR if explanation.features else _OF_A_NETWORK
+    title = f"Why {explained.feature}: {explained.notation}"
+    _draw(out_png, (title, subtitle), _polygon_rows(explained), notes)
+
+
 def draw_building_picture(building: BuildingPicture, out_png: Path) -> None:
     """Draw why a building has its grade, and write it as PNG."""
     explanation = building.explanation
-    card, features = explanation.card, explanation.features
+    card, before, after = explanation.card, explanation.before, explanation.after
+    ground = _Ground(before.geobox, building.outline)
     percent = [(name, 100 * share) for name, share in explanation.probabilities.items()]
-    grades = bars("Probability of each grade,\nper cent", [(n, v, f"{v:.0f}") for n, v in percent])
-    images = [_cut_out(building, phase) for phase in ("before", "after")]
-    if features:
-        rows = [
-            (one.feature, added, signed(added, decimals=2))
-            for one in features[:MOST_FEATURES]
-            for added in [one.contributions["damaged"]]
-        ]
+    rows: list[list[Panel]] = [[
+        ground.image("Before the event", as_picture(before), before.valid),
+        ground.image("After the event", as_picture(after), after.valid),
+        _bars("Probability of each grade,\nper cent", [(n, v, f"{v:.0f}") for n, v in percent]),
+    ]]  # fmt: skip
+    added = [(one.feature, one.contributions["damaged"]) for one in explanation.features]
+    if added:
         title = "What each feature adds,\nlog odds of major damage or worse"
-        panels = [[*images, grades, bars(title, rows)]]
-    else:
-        limit = _limit(explanation.attributions)
-        shown = [
-            Panel(f"What {one.image} added:\n{one.total:+.2f} log odds in all", partial(
-                draw_field, ground=_ground_of(building), values=one.pixels,
-                colours=colormaps["RdBu"], limits=(-limit, limit),
-            ))
-            for one in explanation.attributions
-        ]  # fmt: skip
-        panels = [[*images, grades], shown]
-    draw_panels(
-        out_png,
-        title=f"Why {building.feature}: {building.published}",
-        subtitle=(
-            f"Computed again: {explanation.grade}, by {card.name} {card.version}, digest "
-            f"{card.digest[:12]}; product {building.product_id}."
-        ),
-        rows=panels,
-        notes=_OF_A_REGRESSION if features else _OF_A_GRADING_NETWORK,
+        rows[0].append(_bars(title, [(n, v, f"{v:+.2f}") for n, v in added[:MOST_FEATURES]]))
+    if explanation.attributions:
+        rows.append([*ground.added(explanation.attributions).values()])
+    subtitle = (
+        f"Computed again: {explanation.grade}, by {card.name} {card.version}, digest "
+        f"{card.digest[:12]}; product {building.product_id}."
     )
+    title = f"Why {building.feature}: {building.published}"
+    _draw(out_png, (title, subtitle), rows, _OF_A_GRADE)
 
 
-def _ground_of(building: BuildingPicture) -> Callable[..., None]:
-    geobox = building.explanation.before.geobox
-    outline = gpd.GeoDataFrame(geometry=[building.outline], crs=crs_of(geobox))
-    return partial(draw_ground, geobox=geobox, outline=outline)
+def _draw(
+    out_png: Path, head: tuple[str, str], rows: Sequence[Sequence[Panel]], notes: Sequence[str]
+) -> None:
+    """Draw rows of panels under title and subtitle, with notes below."""
+    with matplotlib.style.context(["default", style()]):
+        columns = max(3, *(len(row) for row in rows))
+        width = 2 * MARGIN_PX + columns * _PANEL_PX
+        figure = new_figure()
+        above = Column(figure, width - 2 * MARGIN_PX, name="head")
+        above.write(head[0], size=TITLE, bold=True)
+        above.write(head[1], size=SUBTITLE, gap_px=16)
+        below = Column(figure, width - 2 * MARGIN_PX, name="notes")
+        for note in notes:
+            below.write(note, gap_px=6)
+        bottom = MARGIN_PX + above.used_px + len(rows) * _PANEL_HEIGHT_PX
+        height = bottom + below.used_px + MARGIN_PX
+        figure.set_size_inches(width / DPI, height / DPI)
+        above.place(figure, MARGIN_PX, MARGIN_PX)
+        below.place(figure, MARGIN_PX, bottom)
+        corner = (MARGIN_PX / width, 1 - bottom / height)
+        size = (1 - 2 * MARGIN_PX / width, len(rows) * _PANEL_HEIGHT_PX / height)
+        figure.set_layout_engine("constrained", rect=(*corner, *size), wspace=0.06, hspace=0.06)
+        grid = figure.add_gridspec(len(rows), columns)
+        for number, row in enumerate(rows):
+            for column, (title, draw) in enumerate(row):
+                axes = figure.add_subplot(grid[number, column], box_aspect=1)
+                draw(axes)
+                axes.set_title(title, loc="left", fontsize=BODY, linespacing=1.35)
+        figure.savefig(out_png, dpi=DPI, format="png", metadata={"Software": None})
 
 
-def _cut_out(building: BuildingPicture, phase: str) -> Panel:
-    """Return the image of a phase around the building."""
-    explanation = building.explanation
-    raster = explanation.before if phase == "before" else explanation.after
-    draw = partial(
-        _ground_of(building), pixels=as_picture(raster).transpose(1, 2, 0), observed=raster.valid
-    )
-    return Panel(f"{phase.capitalize()} the event", draw)
+def _bars(title: str, rows: Sequence[Bar], *, falling: bool = False) -> Panel:
+    """Return a bar chart; what raises the probability is blue, what lowers it red.
+
+    Args:
+        falling: whether a negative value raises the probability.
+    """
+
+    def draw(axes: Axes) -> None:
+        labels, values, texts = zip(*rows, strict=True)
+        colours = [_colour(-value if falling else value) for value in values]
+        drawn = axes.barh(range(len(rows)), values, height=0.6, color=colours)
+        axes.bar_label(drawn, texts, padding=3, fontsize=SMALL)
+        axes.axvline(0, color=INK, linewidth=0.6)
+        axes.margins(x=0.25)
+        axes.set(ylim=(max(len(rows), 4) - 0.4, -0.6), xticks=[])
+        axes.set_yticks(range(len(rows)), labels)
+        axes.tick_params(axis="y", labelsize=SMALL, length=0, pad=3, labelcolor=INK)
+        axes.spines[:].set_visible(False)
+
+    return title, draw
 
 
-def _rows(explained: PolygonPicture) -> list[list[Panel]]:
+def _colour(value: float) -> str:
+    return _FOR if value > 0 else _AGAINST if value < 0 else _NEUTRAL
+
+
+def _polygon_rows(explained: PolygonPicture) -> list[list[Panel]]:
     case, explanation = explained.case, explained.explanation
-    outline = gpd.GeoDataFrame(geometry=[explained.outline], crs=crs_of(explanation.window.geobox))
-    ground = partial(draw_ground, geobox=explanation.window.geobox, outline=outline)
-    field = partial(draw_field, ground=ground)
-    inputs = case.reader.inputs
-    ordered = inputs[::-1] if case.model.card.single_date else inputs
-    images = {one.name: _image(explained, one, ground) for one in ordered}
+    ground = _Ground(explanation.window.geobox, explained.outline)
+    inputs = case.reader.inputs[::-1] if case.model.card.single_date else case.reader.inputs
+    images = {one.name: _image(one, ground, explanation.observed[one.name]) for one in inputs}
     percent = np.where(
         case.window.has_probability, explanation.probability * 100, np.float32(np.nan)
     )
-    probability = Panel(
-        f"Probability, per cent\nof {explained.notation.lower()}",
-        partial(field, values=percent, colours=_PERCENT, limits=(0, 100)),
-    )
+    title = f"Probability, per cent\nof {explained.notation.lower()}"
+    probability = ground.field(title, percent, ScalarMappable(Normalize(0, 100), _PERCENT))
     if explanation.features:
-        radar = case.model.card.inputs[0].units is Physical.DECIBEL
-        unit = f", {Physical.DECIBEL}" if radar else ""
-        features = explanation.features
-        maps = [
-            Panel(f"{feature.name}{unit}", partial(
-                field, values=feature.values, colours=colormaps["cividis"], limits=_limits(feature)
-            ))
-            for feature in features
-        ]  # fmt: skip
-        histograms = [_histogram(feature, explanation, unit) for feature in features]
-        return [[*images.values(), probability], maps, histograms]
-    cells: list[Panel] = []
-    limit = _limit(explanation.attributions)
-    added = {each.image: each for each in explanation.attributions}
-    for name, image in images.items():
-        cells.append(image)
-        if name in added:
-            title = f"What {name} added:\n{added[name].total:+.2f} log odds in all"
-            shown = partial(field, values=added[name].pixels, colours=colormaps["RdBu"])
-            cells.append(Panel(title, partial(shown, limits=(-limit, limit))))
-    cells += [probability, _effects(explanation.occlusions), _bands(explanation.attributions)]
+        features = []
+        for each in explanation.features:
+            inside, around = _median(explanation.inside(each)), _median(explanation.around(each))
+            known = each.values[np.isfinite(each.values)]
+            limits = np.percentile(known, [1, 99]) if known.size else (0.0, 1.0)
+            threshold = "none" if each.threshold is None else f"{each.threshold:.3g}"
+            title = (
+                f"{each.name}: threshold {threshold} ({each.method})\n"
+                f"median {inside} in the polygon, {around} around it"
+            )
+            scale = ScalarMappable(Normalize(*limits), colormaps["cividis"])
+            features.append(ground.field(title, each.values, scale))
+        return [[*images.values(), probability], features]
+    added = ground.added(explanation.attributions)
+    cells = [panel for name, image in images.items() for panel in (image, added.get(name)) if panel]
+    occlusions = [
+        (f"{each.image} {each.band or ''}".strip(), each.change, f"{100 * each.change:+.1f}")
+        for each in explanation.occlusions
+    ]
+    bands = [
+        (f"{each.image} {band}", value, f"{value:+.2f}")
+        for each in explanation.attributions
+        for band, value in {**each.bands, "is there": each.presence}.items()
+        if value is not None
+    ]
+    title = "Left out: change of the probability,\npercentage points"
+    cells += [probability, _bars(title, occlusions, falling=True)]
+    cells.append(_bars("By band: what each added, log odds", bands))
     columns = 4 if len(cells) > 6 else 3
     return [cells[start : start + columns] for start in range(0, len(cells), columns)]
 
 
-def _histogram(feature: DetectorFeature, explanation: Explanation, unit: str) -> Panel:
-    method = "no threshold" if feature.threshold is None else f"threshold: {feature.method}"
-    inside, around = explanation.inside(feature), explanation.around(feature)
-    draw = partial(draw_histograms, inside=inside, around=around, threshold=feature.threshold)
-    return Panel(f"{feature.name}{unit}\n{method}", draw)
+def _median(values: FloatArray) -> str:
+    return f"{np.median(values):.3g}" if values.size else "none"
 
 
-def _image(explained: PolygonPicture, source: SceneInput, ground: Callable[..., None]) -> Panel:
+def _image(source: SceneInput, ground: _Ground, observed: BoolArray) -> Panel:
     """Return an image: in the bands that the model reads where they make a picture."""
-    geobox, scenes = explained.explanation.window.geobox, source.mosaic.scenes
-    bands = shown_bands(source.mosaic.bands)
+    scenes, bands = source.mosaic.scenes, shown_bands(source.mosaic.bands)
     if len(bands) == 3 or scenes[0].sensor.family is Family.RADAR:
-        pixels = as_picture(source.mosaic.read(geobox))
+        pixels = as_picture(source.mosaic.read(ground.geobox))
     else:
         bands = shown_bands(scenes[0].bands)
-        pixels, _ = quicklook(scenes, geobox)
+        pixels, _ = quicklook(scenes, ground.geobox)
     sensors = ", ".join(dict.fromkeys(scene.sensor.title for scene in scenes))
-    shown_as = "red, green, blue" if len(bands) == 3 else "grey"
     natural = bands == ("red", "green", "blue")
-    colours = "natural colours" if natural else f"{', '.join(bands)} as {shown_as}"
+    colours = "natural colours" if natural else f"{', '.join(bands)}"
     title = f"{source.name}: {sensors}\n{dates_text([s.taken for s in scenes])}, {colours}"
-    observed = explained.explanation.observed[source.name]
-    return Panel(title, partial(ground, pixels=pixels.transpose(1, 2, 0), observed=observed))
-
-
-def _limits(feature: DetectorFeature) -> tuple[float, float]:
-    known = feature.values[np.isfinite(feature.values)]
-    low, high = np.percentile(known, [1, 99]) if known.size else (0.0, 1.0)
-    return float(low), float(max(high, low + 1e-6))
-
-
-def _limit(attributions: Sequence[Attribution]) -> float:
-    """Return where the colours of the attributions end."""
-    everything = np.concatenate([np.abs(each.pixels).ravel() for each in attributions])
-    return float(max(np.percentile(everything, _CUT), 1e-12))
-
-
-def _effects(effects: Sequence[Occlusion]) -> Panel:
-    rows = [
-        (
-            f"{each.image} {each.band or ''}".strip(),
-            each.change,
-            signed(100 * each.change, decimals=1),
-        )
-        for each in effects
-    ]
-    return bars("Left out: change of the probability,\npercentage points", rows, falling=True)
-
-
-def _bands(attributions: Sequence[Attribution]) -> Panel:
-    def rows() -> Iterator[tuple[str, float, str]]:
-        for each in attributions:
-            present = {} if each.presence is None else {"is there": each.presence}
-            for band, value in {**each.bands, **present}.items():
-                yield f"{each.image} {band}", value, signed(value, decimals=2)
-
-    return bars("By band: what each added, log odds", [*rows()])
+    return ground.image(title, pixels, observed)

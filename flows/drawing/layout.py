@@ -1,22 +1,26 @@
-"""The layout of a picture: fonts, and columns of text that know how much room they take."""
+"""The layout of a picture: fonts, columns of text and legends, and polygons as patches."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import geopandas as gpd
 import matplotlib.font_manager as fonts
+import numpy as np
+import shapely
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextToPath
 
-from flows.drawing.symbols import symbol_patches
-from geo.export.styles import Symbol
+from geo.export.styles import Symbol, Theme
+from geo.types import ObjectArray
 
 DPI = 150
 TITLE, SUBTITLE, HEADING, BODY, SMALL = 15.0, 9.0, 9.0, 8.0, 7.2
@@ -31,6 +35,11 @@ _GROUND = "#a8a8a8"
 """Under a swatch: the brightness of a faded image; on white a surface would look another colour."""
 _BADGE = "#fff6d6"
 _BADGE_PAD_PX = 12.0
+HATCH = "/////"
+_POINTS_PER_MM = 72 / 25.4
+_VEIL = "#ffffff99"
+"""Under a hatch, so that it shows on dark ground as well; #rrggbbaa."""
+_DASHES = (0, (4, 2))
 _DRAFT_PX = 3000.0
 """Side of the figure until the lengths of its columns are known."""
 
@@ -63,11 +72,6 @@ def new_figure() -> Figure:
     figure = Figure(figsize=(_DRAFT_PX / DPI, _DRAFT_PX / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def resize(figure: Figure, width_px: float, height_px: float) -> None:
-    """Give a figure its size."""
-    figure.set_size_inches(width_px / DPI, height_px / DPI)
 
 
 def line_px(size: float) -> float:
@@ -215,3 +219,57 @@ def _swatch(symbol: Symbol | None) -> Patch | tuple[Patch, ...]:
         return Patch(visible=False)
     box = Outline.unit_rectangle()
     return (Patch(facecolor=_GROUND, linewidth=0), *symbol_patches(box, symbol))
+
+
+def draw_theme(axes: Axes, layer: gpd.GeoDataFrame, theme: Theme) -> None:
+    """Draw a layer, symbol by symbol in the order of the theme.
+
+    Args:
+        axes: in the units of the layer's CRS.
+        layer: in the CRS of the map; may hold no feature.
+        theme: how the layer is drawn.
+    """
+    for symbol in theme.symbols:
+        draw_polygons(axes, of_symbol(layer, theme, symbol), symbol, name=theme.layer)
+
+
+def of_symbol(layer: gpd.GeoDataFrame, theme: Theme, symbol: Symbol) -> gpd.GeoDataFrame:
+    """Return the features that a symbol stands for."""
+    if theme.field is None or layer.empty:
+        return layer
+    return layer[layer[theme.field] == symbol.label]
+
+
+def draw_polygons(axes: Axes, layer: gpd.GeoDataFrame, symbol: Symbol, *, name: str) -> None:
+    """Draw every polygon of a layer with one symbol; the patches carry `name` as their gid."""
+    if layer.empty:
+        return
+    for patch in symbol_patches(_outline(layer.geometry.to_numpy()), symbol):
+        patch.set_gid(name)
+        # Not add_patch: it measures every vertex to fit a view that is fixed anyway.
+        axes.add_artist(patch)
+
+
+def symbol_patches(outline: Outline, symbol: Symbol) -> list[PathPatch]:
+    """Return the patches that draw a shape with a symbol, the lowest first."""
+    width = symbol.width_mm * _POINTS_PER_MM
+    line = _DASHES if symbol.dashed else "solid"
+    edge = PathPatch(outline, fill=False, edgecolor=symbol.outline, linewidth=width, linestyle=line)
+    if symbol.fill is None:
+        return [edge]
+    if symbol.hatched:
+        veil = PathPatch(outline, facecolor=_VEIL, linewidth=0)
+        edge.set_hatch(HATCH)
+        return [veil, edge]
+    surface = PathPatch(outline, facecolor=symbol.fill, alpha=symbol.opacity, linewidth=0)
+    return [surface, edge]
+
+
+def _outline(polygons: ObjectArray) -> Outline:
+    """Return one path that holds all the polygons, holes turned against their shells."""
+    _, points, offsets = shapely.to_ragged_array(shapely.orient_polygons(polygons))
+    rings = offsets[0]
+    codes = np.full(len(points), Outline.LINETO, dtype=Outline.code_type)
+    codes[rings[:-1]] = Outline.MOVETO
+    codes[rings[1:] - 1] = Outline.CLOSEPOLY
+    return Outline(points[:, :2], codes)

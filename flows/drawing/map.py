@@ -29,11 +29,12 @@ from flows.drawing.layout import (
     TITLE,
     Column,
     LegendRow,
+    draw_polygons,
+    draw_theme,
     new_figure,
-    resize,
+    of_symbol,
     style,
 )
-from flows.drawing.symbols import draw_polygons, draw_theme, of_symbol
 from flows.reports.summary import SceneUsed, Summary
 from flows.reports.text import (
     NOT_REVIEWED,
@@ -45,7 +46,7 @@ from flows.reports.text import (
     time_text,
 )
 from geo.errors import GridMismatch
-from geo.export.styles import THEMES, Symbol, Theme
+from geo.export.styles import THEMES, Symbol
 from geo.scenes.scene import Phase
 from geo.types import BoolArray, FloatArray
 
@@ -62,7 +63,6 @@ _DRAWN_AFTER = tuple(name for name in THEMES if name not in ("image_footprint", 
 """What is drawn over the image after the event, the lowest first; footprints would hide it."""
 _LEGEND_ORDER = ("observed_event", "hydrography", "built_up", "not_analysed", "area_of_interest")
 """What matters most comes first; the order of drawing is another."""
-_MOST_FACTS = 16
 
 _SIDEBAR_PX, _HEAD_PX, _SCALE_PX = 420.0, 1540.0, 92.0
 _TICKS_PX, _LABEL_PX, _GUTTER_PX = 34.0, 26.0, 26.0
@@ -173,8 +173,11 @@ def _composed(picture: MapPicture) -> Figure:
     scale_px = side.used_px
     side.used_px += _SCALE_PX
     side.badge(one_line(picture.statement), gap_px=14)
-    for fact in _facts(picture):
-        side.write(fact, size=SMALL, gap_px=6)
+    code = crs.to_authority()
+    projection = f"{crs.name} ({':'.join(code)})" if code else crs.name
+    frame = f"Frame: longitude and latitude, WGS 84. Projection: {projection}."
+    for fact in (*picture.facts, frame):
+        side.write(one_line(fact), size=SMALL, gap_px=6)
     maps = _map_axes(figure, head, side, ratio=area.height / area.width, maps=len(picture.panels))
     box = maps[0].get_window_extent()
     view = area.fitted(box.height / box.width)
@@ -204,7 +207,7 @@ def _map_axes(figure: Figure, head: Column, side: Column, *, ratio: float, maps:
     bottom = top + rows * height + (rows - 1) * between
     full_width = right + _GUTTER_PX + _SIDEBAR_PX + MARGIN_PX
     full_height = bottom + _TICKS_PX + MARGIN_PX
-    resize(figure, full_width, full_height)
+    figure.set_size_inches(full_width / DPI, full_height / DPI)
     head.place(figure, MARGIN_PX, MARGIN_PX)
     side.place(figure, right + _GUTTER_PX, top)
     grid = figure.add_gridspec(
@@ -303,7 +306,8 @@ def _legend_rows(picture: MapPicture) -> list[LegendRow]:
         here = [
             LegendRow(symbol.label, numbers.get(symbol.label, ""), symbol)
             for symbol in theme.symbols
-            if symbol.label in numbers or _drawn(layer, theme, symbol)
+            if symbol.label in numbers
+            or (layer is not None and not of_symbol(layer, theme, symbol).empty)
         ]
         if name == "not_analysed" and layer is not None:
             here += [LegendRow(r, numbers.get(r, "")) for r in sorted(set(layer["reason"]))]
@@ -315,21 +319,6 @@ def _legend_rows(picture: MapPicture) -> list[LegendRow]:
     if not all(panel.valid.all() for panel in picture.panels):
         rows.append(LegendRow(_HIDDEN.label, symbol=_HIDDEN))
     return rows
-
-
-def _drawn(layer: gpd.GeoDataFrame | None, theme: Theme, symbol: Symbol) -> bool:
-    return layer is not None and not of_symbol(layer, theme, symbol).empty
-
-
-def _facts(picture: MapPicture) -> list[str]:
-    """Return the facts in one line each, not too many, and the projection."""
-    facts = [one_line(fact) for fact in picture.facts]
-    if len(facts) > _MOST_FACTS:
-        left_out = len(facts) - _MOST_FACTS
-        facts = [*facts[:_MOST_FACTS], f"{left_out} more facts are in summary.json."]
-    crs, code = picture.after.crs, picture.after.crs.to_authority()
-    name = f"{crs.name} ({':'.join(code)})" if code else crs.name
-    return [*facts, f"Frame: longitude and latitude, WGS 84. Projection: {name}."]
 
 
 def map_facts(summary: Summary) -> tuple[str, ...]:
