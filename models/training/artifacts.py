@@ -80,11 +80,7 @@ class Chosen:
 
 
 def choose(tallies: Sequence[Sequence[LogitTally]]) -> tuple[Chosen, ...]:
-    """Choose for the finding and for each of its grades.
-
-    Args:
-        tallies: by subset, then by finding.
-    """
+    """Choose for the finding and for each of its grades; tallies by subset, then by finding."""
     finding, *grades = zip(*tallies, strict=True)
     return (Chosen.of(finding), *(Chosen.of(each, threshold=GRADE_THRESHOLD) for each in grades))
 
@@ -239,9 +235,6 @@ def _training(
 
 
 _LOG = logging.getLogger(__name__)
-_COUNTER = "num_batches_tracked"
-"""Of batch normalisation: no weight, and not in every file."""
-
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -265,15 +258,15 @@ def weights_file(path: Path, *, encoder: str) -> Path:
 def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkArchitecture) -> str:
     """Fill the encoder of a network with weights, and return the sha256 of their file.
 
-    They may be those of the encoder by itself, of a whole network of segmentation-models-pytorch,
-    or of a classifier of timm; what a classifier has besides is left out. A first convolution
-    that was made for another number of channels is adapted as segmentation-models-pytorch does:
-    its filters are repeated in turn and scaled by the ratio of the numbers, or summed for one.
+    They may be those of an encoder, of a whole network of segmentation-models-pytorch, or of a
+    classifier of timm. A first convolution for another number of channels is adapted as
+    segmentation-models-pytorch does: its filters are repeated in turn and scaled by the ratio of
+    the numbers, or summed for one.
 
     Args:
         network: of `models.networks.network.build`; its encoder is changed.
         path: a safetensors file, or a folder of them, see `weights_file`.
-        architecture: of the network, for its channels and the messages.
+        architecture: of the network.
 
     Raises:
         WeightsMismatch: where the file cannot be read, or a tensor of the encoder is missing from
@@ -291,7 +284,12 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
             f"{what}: {len(missing)} of its {len(wanted)} tensors are not there, such as "
             f"{names_text(missing)}; the file has {names_text(sorted(tensors))}"
         )
-    first = _first_convolution(encoder, channels=architecture.image_channels)
+    convolutions = (
+        f"{name}.weight"
+        for name, module in encoder.named_modules()
+        if isinstance(module, torch.nn.Conv2d) and module.in_channels == architecture.image_channels
+    )
+    first = next(convolutions, None)
     fitted = {
         name: fit_channels(tensor, channels=wanted[name].shape[1]) if name == first else tensor
         for name, tensor in pairs.items()
@@ -324,22 +322,16 @@ def _paired(wanted: Tensors, tensors: Tensors) -> dict[str, torch.Tensor]:
     exact = {_bare(name): tensor for name, tensor in tensors.items()}
     # timm writes `stages.0` for a classifier and `stages_0` for its features.
     loose = {name.replace(".", "_"): tensor for name, tensor in exact.items()}
-    pairs = {name: t for name, t in wanted.items() if name.endswith(_COUNTER)}
+    # Counters of batch normalisation are no weights, and not in every file.
+    pairs = {name: t for name, t in wanted.items() if name.endswith("num_batches_tracked")}
     for name in wanted:
         bare = _bare(name)
-        if bare in exact or bare.replace(".", "_") in loose:
-            pairs[name] = exact[bare] if bare in exact else loose[bare.replace(".", "_")]
+        tensor = exact.get(bare, loose.get(bare.replace(".", "_")))
+        if tensor is not None:
+            pairs[name] = tensor
     return pairs
 
 
 def _bare(name: str) -> str:
     """Return a name without what a whole network and the wrapper around timm's put before it."""
     return re.sub(r"^(context\.)?(encoder\.)?(model\.)?", "", name)
-
-
-def _first_convolution(encoder: torch.nn.Module, *, channels: int) -> str | None:
-    """Return the name of the first convolution's weight, or None where there is none."""
-    for name, module in encoder.named_modules():
-        if isinstance(module, torch.nn.Conv2d) and module.in_channels == channels:
-            return f"{name}.weight"
-    return None

@@ -105,7 +105,7 @@ receded is no flood, and what else two dates differ in, such as the season, is s
 def remove_event(
     channels: torch.Tensor, observed: torch.Tensor, layout: Layout, *, names: tuple[str, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a tile with nothing to find, in one of three ways by chance.
+    """Return channels and observed of a tile with nothing to find, in one of three ways by chance.
 
     A tile that is shown without any image before takes the image before as its only one: the image
     after would show its flood, which nothing tells from permanent water.
@@ -113,11 +113,8 @@ def remove_event(
     Args:
         channels: (channels, rows, cols).
         observed: (inputs, rows, cols).
-        layout: of the channels; its pairs are the dates of one sensor.
+        layout: of the channels.
         names: of the inputs that the tile will be shown with.
-
-    Returns:
-        Channels and observed, like those given.
     """
     order = list(layout.bands)
     both_dates = any(order[before] in names for before, _ in layout.pairs)
@@ -163,12 +160,7 @@ def _shifted(pixels: torch.Tensor, down: int, right: int) -> torch.Tensor:
 
 
 def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:
-    """Return the bands of an input with another gain, offset, noise or sharpness.
-
-    Args:
-        bands: (bands, rows, cols), normalised.
-        jitter: how much.
-    """
+    """Return normalised bands, (bands, rows, cols), with another gain, offset, noise or blur."""
     if jitter.blur and torch.rand(()) < jitter.blur:
         bands = functional.gaussian_blur(bands, [5, 5], [float(0.5 + torch.rand(()))])
     if jitter.noise:

@@ -35,10 +35,7 @@ class Optimiser(Part):
     )
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
-    cycles: PositiveInt = Field(
-        default=1, description="Cosines that the rate goes through; the epochs are cut into them."
-    )
-    warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the first cycle.")
+    warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps.")
     average: float = Field(
         default=0.99, ge=0, lt=1, description="Decay a step of the average that is kept."
     )

@@ -102,29 +102,20 @@ class Layout:
             bands[entry.name] = slice(start, start + len(entry.bands))
             start += len(entry.bands)
         flags = {entry.name: start + i for i, entry in enumerate(card_inputs)}
-        after = tuple(
-            i for i, entry in enumerate(card_inputs) if entry.phase is not InputPhase.BEFORE
+        numbered = list(enumerate(card_inputs))
+        after = tuple(i for i, entry in numbered if entry.phase is not InputPhase.BEFORE)
+        pairs = tuple(
+            (i, j)
+            for i, one in numbered
+            for j, other in numbered
+            if (one.phase, other.phase) == (InputPhase.BEFORE, InputPhase.AFTER)
+            and same_image(one, other)
         )
-        return cls(bands, flags if availability else {}, after, _pairs(card_inputs))
+        return cls(bands, flags if availability else {}, after, pairs)
 
     def usable(self, observed: torch.Tensor) -> torch.Tensor:
-        """Return where an input after the event was observed, (rows, cols).
-
-        Args:
-            observed: (inputs, rows, cols).
-        """
+        """Return where an input after the event was observed, (rows, cols) of (inputs, ...)."""
         return observed[list(self.after)].any(dim=0)
-
-
-def _pairs(card_inputs: tuple[CardInput, ...]) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (before, after)
-        for before, one in enumerate(card_inputs)
-        for after, other in enumerate(card_inputs)
-        if one.phase is InputPhase.BEFORE
-        and other.phase is InputPhase.AFTER
-        and same_image(one, other)
-    )
 
 
 @dataclass(frozen=True)
@@ -159,7 +150,7 @@ def tile_of(
         card: of the network.
         sample: of a set.
         filled: see `models.datasets.base.fill_inputs`.
-        label_filter: of its labels.
+        label_filter: None: all labels are used.
     """
     inputs = inputs_of(sample, filled)
     target, known = targets(sample, card.class_names)
@@ -182,15 +173,11 @@ def _observed(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolAr
 
 
 class TileSet(Protocol):
-    """Tiles by number; a tuple of them is one, as is a `torch.utils.data.ConcatDataset`."""
+    """Tiles by number, such as a `torch.utils.data.ConcatDataset` of them."""
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-        ...
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> Tile:
-        """Return a tile."""
-        ...
+    def __getitem__(self, index: int, /) -> Tile: ...
 
 
 class TileDataset(torch.utils.data.Dataset[Tile]):
@@ -219,25 +206,14 @@ class TileDataset(torch.utils.data.Dataset[Tile]):
         return len(self._labelled)
 
     def __getitem__(self, index: int, /) -> Tile:
-        """Return a tile, read again where it is not cached.
-
-        Raises:
-            DataInvalid: where its sample cannot be read.
-        """
+        """Return a tile, read again where it is not cached; see `LabelledSet`."""
         if index < len(self._cached):
             return self._cached[index]
         sample = self._labelled[index]
         return tile_of(self._card, sample, filled=self._filled, label_filter=self._label_filter)
 
     def cache(self, *, room: float, progress: ProgressReceiver) -> float:
-        """Read the tiles from the first on and keep them, as many as fit.
-
-        Args:
-            room: bytes.
-            progress: told the tiles.
-
-        Returns:
-            The bytes that are left.
+        """Read tiles from the first on, as many as fit into some bytes; return those left.
 
         Raises:
             DataInvalid: where a sample cannot be read.

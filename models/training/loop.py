@@ -7,6 +7,7 @@ training leaves the old one or the new one.
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -98,18 +99,11 @@ class Loss(torch.nn.Module):
 
 
 def learning_rate(step: int, *, steps: int, plan: Optimiser) -> float:
-    """Return the learning rate of a step: a linear warm-up, then half a cosine to 0, in cycles.
-
-    Later cycles begin at the full rate (Loshchilov and Hutter 2017, SGDR, arXiv:1608.03983).
-    """
-    cycle = steps // plan.cycles
-    warm_up = int(cycle * plan.warm_up)
+    """Return the learning rate of a step: a linear warm-up, then half a cosine to 0."""
+    warm_up = int(steps * plan.warm_up)
     if step < warm_up:
         return plan.learning_rate * (step + 1) / warm_up
-    number = min(step // cycle, plan.cycles - 1) if cycle else 0
-    begins = number * cycle + (0 if number else warm_up)
-    ends = steps if number == plan.cycles - 1 else (number + 1) * cycle
-    share = (step - begins) / max(1, ends - begins)
+    share = (step - warm_up) / max(1, steps - warm_up)
     return plan.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
@@ -141,19 +135,22 @@ def write_checkpoint(folder: Path, state: TrainingState, learner: "Learner") -> 
     Raises:
         StoreError: where it cannot be written.
     """
-    tensors = {
-        **{f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()},
-        **{f"average.{name}": tensor for name, tensor in learner.average.state_dict().items()},
-        **{
-            f"optimiser.{index}.{name}": value
-            for index, values in learner.optimiser.state_dict()["state"].items()
-            for name, value in values.items()
-        },
+    optimiser = {
+        f"{index}.{name}": value
+        for index, values in learner.optimiser.state_dict()["state"].items()
+        for name, value in values.items()
     }
-    content = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={_HEADER: json.dumps(asdict(state))},
-    )
+    parts = {
+        "network": learner.network.state_dict(),
+        "average": learner.average.state_dict(),
+        "optimiser": optimiser,
+    }
+    tensors = {
+        f"{part}.{name}": tensor.detach().cpu().contiguous()
+        for part, values in parts.items()
+        for name, tensor in values.items()
+    }
+    content = save(tensors, metadata={_HEADER: json.dumps(asdict(state))})
     with writing(folder / NAME):
         replace_file(folder / NAME, content)
 
@@ -170,19 +167,22 @@ def read_checkpoint(folder: Path, fresh: TrainingState, learner: "Learner") -> T
     try:
         with safe_open(path, framework="pt") as file:
             state = TrainingState(**json.loads(file.metadata()[_HEADER]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+            for name in file.keys():  # noqa: SIM118 - no dict
+                part, _, rest = name.partition(".")
+                parts[part][rest] = file.get_tensor(name)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingInvalid(
             f"the checkpoint {path} cannot be read ({error}); remove it to start again"
         ) from error
     _check_same(path, state, fresh)
-    learner.network.load_state_dict(_part(tensors, "network."))
-    learner.average.load_state_dict(_part(tensors, "average."))
-    values: dict[int, dict[str, Any]] = {}
-    for name, tensor in _part(tensors, "optimiser.").items():
-        index, key = name.split(".", 1)
-        values.setdefault(int(index), {})[key] = tensor
-    learner.optimiser.load_state_dict({**learner.optimiser.state_dict(), "state": values})
+    learner.network.load_state_dict(parts["network"])
+    learner.average.load_state_dict(parts["average"])
+    values: dict[int, dict[str, Any]] = defaultdict(dict)
+    for name, tensor in parts["optimiser"].items():
+        index, _, key = name.partition(".")
+        values[int(index)][key] = tensor
+    learner.optimiser.load_state_dict({**learner.optimiser.state_dict(), "state": dict(values)})
     return state
 
 
@@ -197,14 +197,6 @@ def _check_same(path: Path, found: TrainingState, wanted: TrainingState) -> None
                 f"{path} is of a training whose {what} has the sha256 {one and one[:12]}, this one's is "
                 f"{other and other[:12]}; give another --out, or remove it to start again"
             )
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from models.training.train import (
     TrainingTask,
     open_data,
     run_epochs,
-    unmetered,
 )
 
 ENCODER_NAME = "encoder.safetensors"
@@ -75,7 +74,7 @@ def pretrain(
     *,
     out: Path,
     progress: ProgressReceiver,
-    energy_wh: EnergyMeter = unmetered,
+    energy_wh: EnergyMeter = lambda: None,
 ) -> Path:
     """Pretrain the encoder of a config on its images; return the file of its weights.
 
@@ -97,10 +96,7 @@ def pretrain(
     network = build(architecture, name=config.card.name)
     learner = Learner.of(network, config=config, device=device_named(config.device))
     fresh = TrainingState(f"pretraining {config.digest}", data.data_sha256)
-    augment = Augmenter(
-        data.card.inputs, data.layout, config.augmentation, config.input_subsets, config.tile_px
-    )
-    hide = HideSquares(augment, bands)
+    hide = HideSquares(data.augmenter, bands)
     task = TrainingTask(data.training, augment=hide, loss=HiddenError(), validate=lambda _: {})
     run_epochs(learner, task, fresh, out=out, progress=progress, energy_wh=energy_wh)
     encoder, path = encoder_of(learner.average.module), out / ENCODER_NAME

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,13 @@ class TrainingData:
     tiles: int
     """For training; each counted once."""
 
+    @property
+    def augmenter(self) -> Augmenter:
+        """Makes examples of the tiles."""
+        config = self.config
+        inputs, subsets = self.card.inputs, config.input_subsets
+        return Augmenter(inputs, self.layout, config.augmentation, subsets, config.tile_px)
+
 
 def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingData:
     """Open the data of a training, and cache as much of it as the config allows.
@@ -65,6 +72,7 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
         open_set(more.kind, more.root, split=more.split, options=more.options)
         for more in plan.additional
     ]
+    titles = dict.fromkeys(more.title for more in plan.additional)
     fold = {"folds": plan.folds, "number": plan.fold}
     parts = (
         split_fold(whole, **fold)
@@ -74,15 +82,18 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
     card = draft_card(
         config.card,
         band_statistics(config.card.inputs, parts[0], model=config.card.name),
-        trained_on=f"{plan.title} without {plan.fold_title}"
-        + "".join(
-            f", and {title}" for title in dict.fromkeys(more.title for more in plan.additional)
-        ),
+        trained_on=", and ".join([f"{plan.title} without {plan.fold_title}", *titles]),
     )
     first, validation, *more = (
         TileDataset(card, part, label_filter=plan.label_filter) for part in (*parts, *additional)
     )
-    _cache([first, validation, *more], room_gb=plan.cache_gb, progress=progress)
+    datasets, room = [first, validation, *more], (plan.cache_gb or math.inf) * 1e9
+    progress.start("labelled tiles", sum(map(len, datasets)))
+    try:
+        for dataset in datasets:
+            room = dataset.cache(room=room, progress=progress)
+    finally:
+        progress.finish()
     layout = Layout.of(card.inputs, availability=config.card.architecture.availability_channels)
     training: TileSet = first
     if more:
@@ -92,24 +103,8 @@ def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingDat
     return TrainingData(config, card, layout, training, validation, digest, tiles)
 
 
-def _cache(
-    datasets: Sequence[TileDataset], *, room_gb: float | None, progress: ProgressReceiver
-) -> None:
-    room = room_gb * 1e9 if room_gb else math.inf
-    progress.start("labelled tiles", sum(map(len, datasets)))
-    try:
-        for dataset in datasets:
-            room = dataset.cache(room=room, progress=progress)
-    finally:
-        progress.finish()
-
-
 EnergyMeter = Callable[[], float | None]
 """Watt hours since some moment; None where they are not measured."""
-
-
-def unmetered() -> None:
-    """Return nothing: the energy is not measured."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +137,7 @@ def run_epochs(
         fresh: the state at the start of a training of this config and data.
         out: existing folder of the checkpoint and the log.
         progress: of the steps.
-        energy_wh: read at both ends of every epoch.
+        energy_wh: of all epochs so far; None where it is not measured.
 
     Raises:
         TrainingInvalid: where the checkpoint in `out` is of another training.
@@ -193,7 +188,7 @@ def train(
     *,
     out: Path,
     progress: ProgressReceiver,
-    energy_wh: EnergyMeter = unmetered,
+    energy_wh: EnergyMeter = lambda: None,
 ) -> ModelCard:
     """Train, calibrate and write a network; resume where the last run of the same config ended.
 
@@ -208,13 +203,11 @@ def train(
         energy_wh: see `run_epochs`.
 
     Raises:
-        TrainingInvalid: where the checkpoint in `out` is of another training.
-        DataInvalid: where the data cannot be read.
-        InputsMismatch: where the data is not what the card wants.
+        TrainingInvalid, StoreError: see `run_epochs`.
+        DataInvalid, InputsMismatch: see `open_data`.
         CardInvalid: where the network cannot be built.
         WeightsMismatch: where the encoder weights are not those of its encoder.
         DeviceMissing: where the device is not there.
-        StoreError: where `out` cannot be written.
     """
     with writing(out):
         make_folder(out.absolute())
@@ -245,9 +238,7 @@ def _task(data: TrainingData) -> TrainingTask:
     config = data.config
     return TrainingTask(
         tiles=data.training,
-        augment=Augmenter(
-            data.card.inputs, data.layout, config.augmentation, config.input_subsets, config.tile_px
-        ),
+        augment=data.augmenter,
         loss=Loss(config.loss),
         validate=lambda learner: _iou_row(
             config, validate(learner, data.validation, data.layout, config.input_subsets)

@@ -95,7 +95,7 @@ def predicted(card, content, folder, one):
 
 
 def test_the_last_convolution_is_fitted_and_is_what_the_weights_hold(parent, tmp_path):
-    codes = ALTERNATING[:10]
+    codes = ALTERNATING[:8]
     found = adapted(parent, codes)
     before, after = load(parent.weights.read_bytes()), load(found.weights)
     assert found.stage == "head"
@@ -105,7 +105,7 @@ def test_the_last_convolution_is_fitted_and_is_what_the_weights_hold(parent, tmp
     }
     assert found.card.weights_sha256 == hashlib.sha256(found.weights).hexdigest()
     assert found.card.classes == parent.card.classes
-    assert "10 label polygons, each predicted by" in found.card.calibration.fitted_on
+    assert "8 label polygons, each predicted by" in found.card.calibration.fitted_on
     one, yes = tile(codes), np.array(codes) == 1
     child = predicted(found.card, found.weights, tmp_path / "child", one)
     assert child[yes].min() > child[~yes].max()
@@ -117,12 +117,12 @@ def test_the_last_convolution_is_fitted_and_is_what_the_weights_hold(parent, tmp
 
 
 def test_a_parent_that_predicts_the_labels_is_kept_bit_for_bit(parent):
-    once = adapted(parent, ALTERNATING[:12])
+    once = adapted(parent, ALTERNATING[:8])
     (parent.folder / "weights.safetensors").write_bytes(once.weights)
     colder = once.card.calibration.parameters.model_copy(update={"temperature": (0.02,)})
     calibration = once.card.calibration.model_copy(update={"parameters": colder})
     sure = CardRef(once.card.model_copy(update={"calibration": calibration}), parent.folder)
-    twice = adapted(sure, ALTERNATING[:12], seed=2)
+    twice = adapted(sure, ALTERNATING[:8], seed=2)
     assert twice.stage == "none"
     assert not twice.helped
     assert (twice.weights, twice.card) == (once.weights, sure.card)
@@ -132,7 +132,7 @@ def test_a_parent_that_predicts_the_labels_is_kept_bit_for_bit(parent):
 def test_grades_are_fitted_and_the_building_stays(tmp_path):
     grader = save(tmp_path, damage_card())
     # Every other building is damaged, none is destroyed.
-    found = adapted(grader, [2 * code for code in ALTERNATING[:12]], DAMAGE, channels=6)
+    found = adapted(grader, [2 * code for code in ALTERNATING[:8]], DAMAGE, channels=6)
     before, after = load(grader.weights.read_bytes()), load(found.weights)
     name = "segmentation_head.0.weight"
     rows = zip(before[name], after[name], strict=True)

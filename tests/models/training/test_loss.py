@@ -84,14 +84,3 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert rates.max() == pytest.approx(0.1)
     assert rates[-1] == pytest.approx(0)
     assert (np.diff(rates[10:]) < 0).all()
-
-
-def test_later_cycles_begin_at_the_full_rate():
-    plan = Optimiser(epochs=4, learning_rate=0.1, warm_up=0.1, cycles=2)
-    rates = np.array([learning_rate(step, steps=200, plan=plan) for step in range(200)])
-    one = Optimiser(epochs=2, learning_rate=0.1, warm_up=0.1)
-    first = [learning_rate(step, steps=100, plan=one) for step in range(100)]
-    np.testing.assert_allclose(rates[:100], first)
-    assert rates[100] == pytest.approx(0.1)
-    assert (np.diff(rates[100:]) < 0).all()
-    assert rates[-1] < 0.001

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 
 import pytest
 import torch
@@ -56,31 +57,33 @@ def test_only_hidden_pixels_are_scored():
     assert HiddenError()(prediction, whole, scored) == 3
 
 
-def test_a_training_starts_with_a_pretrained_encoder(root, tmp_path):
-    fields = plan(root, optimiser={"epochs": 3, "batch": 4, "average": 0.5, "learning_rate": 3e-3})
-    pretraining = TrainingConfig.model_validate(fields)
-    path = pretrain(pretraining, out=tmp_path / "encoder", progress=QuietProgress())
-    assert path == tmp_path / "encoder" / ENCODER_NAME
-    with (tmp_path / "encoder" / "log.csv").open() as file:
-        losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert len(losses) == 3
-    begun = TrainingConfig.model_validate(plan(root, encoder_weights=str(path)))
-    card = train(begun, out=tmp_path / "trained", progress=QuietProgress())
-    assert card.training.encoder_sha256 is not None
+@pytest.fixture(scope="module")
+def pretrained(root, tmp_path_factory):
+    """The folder of a pretraining."""
+    out = tmp_path_factory.mktemp("encoder")
+    assert pretrain(config(root), out=out, progress=QuietProgress()) == out / ENCODER_NAME
+    return out
 
 
-def test_the_loss_on_labels_changes_nothing(root, tmp_path):
-    one = pretrain(config(root), out=tmp_path / "one", progress=QuietProgress())
-    flipped = plan(root, loss={"cross_entropy": 0.0, "dice": 1.0})
-    two = pretrain(
-        TrainingConfig.model_validate(flipped), out=tmp_path / "two", progress=QuietProgress()
-    )
-    first, second = load_file(one), load_file(two)
+def test_a_training_starts_with_a_pretrained_encoder(root, pretrained, tmp_path):
+    with (pretrained / "log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+    fields = plan(root, encoder_weights=str(pretrained / ENCODER_NAME))
+    fields["optimiser"] |= {"epochs": 1}
+    config_with = TrainingConfig.model_validate(fields)
+    card = train(config_with, out=tmp_path / "trained", progress=QuietProgress())
+    digest = hashlib.sha256((pretrained / ENCODER_NAME).read_bytes()).hexdigest()
+    assert card.training.encoder_sha256 == digest
+
+
+def test_the_loss_on_labels_changes_nothing(root, pretrained, tmp_path):
+    other = TrainingConfig.model_validate(plan(root, loss={"cross_entropy": 0.0, "dice": 1.0}))
+    first = load_file(pretrained / ENCODER_NAME)
+    second = load_file(pretrain(other, out=tmp_path, progress=QuietProgress()))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_training_does_not_resume_a_pretraining(root, tmp_path):
-    pretrain(config(root), out=tmp_path, progress=QuietProgress())
-    assert (tmp_path / NAME).is_file()
+def test_a_training_does_not_resume_a_pretraining(root, pretrained):
+    assert (pretrained / NAME).is_file()
     with pytest.raises(TrainingInvalid, match="give another --out"):
-        train(config(root), out=tmp_path, progress=QuietProgress())
+        train(config(root), out=pretrained, progress=QuietProgress())
