@@ -38,10 +38,11 @@ from models.cards.registry import CardRef, all_cards
 from models.damage.regression import (
     RegressionGrader,
     grades_of,
+    logits,
     regression_of,
     temperature,
 )
-from models.errors import InputsMismatch, NameTaken
+from models.errors import NameTaken
 from models.evaluation.metrics import BuildingPredictions, auc
 from models.inference.windows import ProgressReceiver
 from models.training.train_regression import logit_answers, with_ones
@@ -87,32 +88,17 @@ class AdaptedModel:
         )
 
     def _figures(self, values: Float64Array) -> dict[str, float | None]:
+        log_loss = {"log_loss": _log_loss(self.truth, values)}
         if self.card.task is Task.DAMAGE:
-            return _grade_figures(self.truth, values)
-        return _class_figures(self.truth, values, threshold=self.card.classes[0].threshold)
-
-
-def _grade_figures(truth: CodeArray, values: Float64Array) -> dict[str, float | None]:
-    scores = BuildingPredictions((truth + 1).astype(np.uint8), values).scores
-    return {
-        "accuracy": scores["accuracy_buildings"],
-        "macro_f1_two": scores["macro_f1_two"],
-        "macro_f1_four": scores["macro_f1_four"],
-        "auc_damaged": scores["auc_damaged"],
-        "log_loss": _log_loss(truth, values),
-    }
-
-
-def _class_figures(
-    truth: CodeArray, values: Float64Array, *, threshold: float
-) -> dict[str, float | None]:
-    yes, predicted = truth == 1, values[:, 1] >= threshold
-    return {
-        "accuracy": float((yes == predicted).mean()),
-        "balanced_accuracy": float((predicted[yes].mean() + (~predicted[~yes]).mean()) / 2),
-        "auc": auc(values[:, 1], yes),
-        "log_loss": _log_loss(truth, values),
-    }
+            scores = BuildingPredictions((self.truth + 1).astype(np.uint8), values).scores
+            return {"accuracy": scores.pop("accuracy_buildings"), **scores, **log_loss}
+        yes, predicted = self.truth == 1, values[:, 1] >= self.card.classes[0].threshold
+        return {
+            "accuracy": float((yes == predicted).mean()),
+            "balanced_accuracy": float((predicted[yes].mean() + (~predicted[~yes]).mean()) / 2),
+            "auc": auc(values[:, 1], yes),
+            **log_loss,
+        }
 
 
 def _log_loss(truth: CodeArray, values: Float64Array) -> float:
@@ -138,17 +124,13 @@ def adapt_buildings(
     require_enough(labels, used)
     truth = labels.codes[used]
     new, found = adapt_regression(card, design, (truth + 1).astype(np.uint8), progress)
-    architecture = regression_of(card)
-    intercepts = np.array([logit.intercept for logit in architecture.logits])
-    coefficients = np.array([logit.coefficients for logit in architecture.logits])
-    parent = (design @ coefficients.T + intercepts) / temperature(card)
     return AdaptedModel(
         card=new,
         weights=None,
-        stage="none" if set(found.strengths) == {None} else "regression",
+        stage="regression" if found.moved else "none",
         used=used,
         truth=truth,
-        parent=grades_of(parent).astype(np.float64),
+        parent=grades_of(logits(card, regression_of(card), design)).astype(np.float64),
         adapted=grades_of(found.held_out).astype(np.float64),
     )
 
@@ -177,21 +159,14 @@ def adapt_regression(
 
     Args:
         card: of the parent.
-        features: (labels, features), rows of `RegressionGrader.design`.
+        features: (labels, features), rows of `RegressionGrader.design` without NaN.
         grades: (labels,) 1 to 4.
         progress: of the logits.
 
     Raises:
-        InputsMismatch: where the card is no regression on buildings, or labels and features
-            do not fit.
+        InputsMismatch: where the card is no regression on buildings.
     """
     architecture, divisor = regression_of(card), temperature(card)
-    wanted = (len(grades), len(architecture.features))
-    if features.shape != wanted or not np.isfinite(features).all():
-        raise InputsMismatch(
-            f"{len(grades)} labels need known features of the shape {wanted}, there is "
-            f"{features.shape}; leave out buildings without an answer"
-        )
     answers = np.full((len(grades), len(architecture.logits)), np.nan)
     for number, (asked, positive) in enumerate(logit_answers(grades)):
         answers[asked, number] = positive

@@ -121,7 +121,7 @@ def flood_tiles(
 def damage_tiles(
     card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
 ) -> LabelTiles:
-    """Return the blocks of a map that hold labelled buildings, as the input of a network of grades."""
+    """Return the blocks of a map that hold labelled buildings, for a network of grades."""
 
     def windows() -> Iterator[tuple[torch.Tensor, IntArray, Int32Array]]:
         for view in buildings.views(card, progress):

@@ -1,4 +1,4 @@
-"""LastLayer: the last convolution of a network, as a logistic regression a class on its features."""
+"""LastLayer: the last convolution of a network, a logistic regression a class on features."""
 
 import hashlib
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def adapt_last_layer(
 ) -> AdaptedModel:
     """Adapt the last layer of a network to labelled polygons of a new event.
 
-    Thresholds stay the parent's: polygons that were chosen by hand do not show how common the class is.
+    Thresholds stay the parent's: polygons chosen by hand do not show how common a class is.
 
     Raises:
         LabelsInvalid: where the labels are too few, too many or of one class.
@@ -130,8 +130,7 @@ def adapt_last_layer(
         for logits in (rows.design @ parent.T, found.held_out)
     )
     content = ref.read_weights()
-    moves = set(found.strengths) != {None}
-    if moves:
+    if found.moved:
         moved = scale.plain(found.coefficients) * divisor[:, None]
         kept = np.array([strength is None for strength in found.strengths])
         layer.set_coefficients(np.where(kept[:, None], layer.coefficients, moved))
@@ -142,7 +141,7 @@ def adapt_last_layer(
     return AdaptedModel(
         card=card,
         weights=content,
-        stage="head" if moves else "none",
+        stage="head" if found.moved else "none",
         used=used,
         truth=labels.codes[used],
         parent=_by_name(ref.card, before),

@@ -62,6 +62,11 @@ class AdaptedLogits:
     held_out: Float64Array
     """(rows, logits), each row predicted by a fit on the other labels."""
 
+    @property
+    def moved(self) -> bool:
+        """Whether any coefficient is not the parent's."""
+        return any(strength is not None for strength in self.strengths)
+
 
 def adapt_logits(
     rows: LabelledRows, parent: Float64Array, progress: ProgressReceiver

@@ -32,6 +32,11 @@ class Kind(StrEnum):
     """Imagery as it comes and a file of buildings, see `models.datasets.footprints`."""
 
 
+_WITH_SPLITS = {
+    Kind.OMBRIA: open_ombria,
+    Kind.SEN1FLOODS11: open_sen1floods11,
+    Kind.ON_CLOUD_N: open_on_cloud_n,
+}
 GRADED = frozenset({Kind.XBD, Kind.OUTLINES})
 """Kinds whose labels are buildings."""
 
@@ -57,7 +62,7 @@ class SetOptions(BaseModel):
     resolution_m: PositiveFloat = Field(default=PIXEL_M, description="Of tiles of outlines.")
     bounds: Bounds | None = Field(
         default=None,
-        description="West, south, east, north of outlines, degrees; null: all that both images show",
+        description="West, south, east, north of outlines, degrees; null: all of both images",
     )
     without_event: bool = Field(
         default=False,
@@ -84,9 +89,9 @@ def open_set(
     Args:
         kind: the layout.
         root: folder of the set.
-        split: one of the set's own, "all" where it has none, or a fold of one of them that
-            others were trained without: "train-fold-3-of-8", and "fold-0-of-5" of all.
-        options: for pairs.
+        split: one of the set's own, "all" where it has none, or a fold of one of them:
+            "train-fold-3-of-8", and "fold-0-of-5" of all.
+        options: of pairs and outlines.
 
     Raises:
         DataInvalid: where the folder or the split is not there.
@@ -103,13 +108,7 @@ def open_set(
 def open_graded(
     kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
 ) -> DamageTiles:
-    """Open a set of graded buildings.
-
-    Args:
-        kind: one of `GRADED`.
-        root: folder of the set.
-        split: of xBD.
-        options: of outlines.
+    """Open a set of graded buildings, of a kind in `GRADED`.
 
     Raises:
         DataInvalid: where the folder or the split is not there.
@@ -132,12 +131,8 @@ def fold_name(split: str, *, folds: int, number: int) -> str:
 
 
 def _open_whole(kind: Kind, root: Path, split: str, options: SetOptions) -> LabelledSet:
-    if kind is Kind.OMBRIA:
-        return open_ombria(root, split)
-    if kind is Kind.SEN1FLOODS11:
-        return open_sen1floods11(root, split)
-    if kind is Kind.ON_CLOUD_N:
-        return open_on_cloud_n(root, split)
+    if kind in _WITH_SPLITS:
+        return _WITH_SPLITS[kind](root, split)
     if kind in GRADED:
         return building_pixels(open_graded(kind, root, split=split, options=options))
     _require_all(kind, split)

@@ -1,4 +1,4 @@
-"""TrainingConfig, RegressionConfig: all that a training depends on, read from TOML or JSON files."""
+"""TrainingConfig, RegressionConfig: all that a training depends on, from TOML or JSON files."""
 
 import hashlib
 import json
@@ -212,7 +212,7 @@ class DataPlan(Part):
     label_filter: LabelFilter | None = Field(default=None, description="null: all are used.")
     additional: tuple[AdditionalData, ...] = Field(
         default=(),
-        description="Further sets for training; statistics, thresholds and scores are of the first.",
+        description="Further sets for training; statistics, thresholds, scores are of the first.",
     )
     repeat: PositiveInt = Field(
         default=1, description="Times that the first is repeated for each time of the others."

@@ -194,8 +194,8 @@ def _check_same(path: Path, found: TrainingState, wanted: TrainingState) -> None
     ):
         if one != other:
             raise TrainingInvalid(
-                f"{path} is of a training whose {what} has the sha256 {one and one[:12]}, this one's is "
-                f"{other and other[:12]}; give another --out, or remove it to start again"
+                f"{path} is of a training whose {what} has the sha256 {one and one[:12]}, this "
+                f"one's is {other and other[:12]}; give another --out, or remove it to start again"
             )
 
 
@@ -292,7 +292,7 @@ def _step(
 def validate(
     learner: Learner, tiles: TileSet, layout: Layout, subsets: Sequence[InputSubset]
 ) -> list[list[LogitTally]]:
-    """Return the logits of the averaged network on tiles, by subset of the inputs and by finding."""
+    """Return the logits of the averaged network on tiles, by input subset and by finding."""
     learner.average.eval()
     findings, stride = learner.config.card.findings, learner.config.card.stride_px
     tallies = [[LogitTally.empty() for _ in findings] for _ in subsets]

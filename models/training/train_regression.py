@@ -1,4 +1,4 @@
-"""A regression on buildings: fitted to the features of graded tiles, calibrated, scored, written."""
+"""A regression on buildings: fitted to the features of graded tiles, calibrated and scored."""
 
 import time
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Whether two graders together are better than each:
-`python -m tests.benchmarks.blended_graders ROOT MODEL LEARNED NEW`.
+"""Whether two graders together are better than each.
 
-For tiles of xBD under ROOT, one that MODEL, a network, was trained on and one that is new to it: the
-network, a regression trained on the same tile, and blends of their probabilities.
+`python -m tests.benchmarks.blended_graders ROOT MODEL TRAINED NEW` takes tiles of xBD under ROOT,
+one that MODEL, a network, was trained on and a new one, and scores the network, a regression
+trained on the same tile, and blends of their probabilities.
 """
 
 import csv
@@ -30,7 +30,7 @@ _EVEN = 0.25
 
 
 def blends(
-    plan: RegressionConfig, network: Grader, *, learned_from: DamageTile, new: DamageTile
+    plan: RegressionConfig, network: Grader, *, trained_on: DamageTile, new: DamageTile
 ) -> Iterator[tuple[float, BuildingPredictions]]:
     """Yield the grades of a new tile for each of `SHARES`.
 
@@ -38,14 +38,14 @@ def blends(
 
     Args:
         plan: of the regression.
-        network: that learned from the same tile.
-        learned_from: by both.
+        network: trained on the same tile.
+        trained_on: of both.
         new: to both.
 
     Raises:
         TrainingInvalid: where the tile has too few buildings of a grade.
     """
-    parent = fit_card(plan, [measure_tile(learned_from, plan)])
+    parent = fit_card(plan, [measure_tile(trained_on, plan)])
     regression = predict_tile(parent, measure_tile(new, plan))
     answers = network.grade(*new.images, new.buildings, count=len(new.polygons))
     theirs = _even(answers[new.grades != UNCLASSIFIED].astype(np.float64))
@@ -58,21 +58,21 @@ def _even(probabilities: Float64Array) -> Float64Array:
     return np.nan_to_num(probabilities, nan=_EVEN)
 
 
-def main(root: str, model: str, learned: str, new: str) -> None:
+def main(root: str, model: str, trained: str, new: str) -> None:
     """Write the scores as CSV to stdout.
 
     Args:
         root: folder of xBD.
         model: name or folder of the network.
-        learned: tile that it learned from.
+        trained: tile that it was trained on.
         new: tile that it did not.
     """
     network = load_model(find(model, extra=None), "grades", device="cpu")
-    tiles = [open_xbd(Path(root), name)[0] for name in (learned, new)]
+    tiles = [open_xbd(Path(root), name)[0] for name in (trained, new)]
     plan = read_regression_config(PLAN, root=Path(root))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("share_of_network", "auc_damaged", "macro_f1_two", "macro_f1_four", "ece"))
-    for share, found in blends(plan, network, learned_from=tiles[0], new=tiles[1]):
+    for share, found in blends(plan, network, trained_on=tiles[0], new=tiles[1]):
         scores = (*list(found.scores.values())[:3], found.ece)
         writer.writerow((share, *(f"{score:.3f}" for score in scores)))
 

@@ -27,7 +27,7 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Found:
-    """The polygons of a product held against the lakes of the picture."""
+    """The polygons of a product compared with the lakes of the picture."""
 
     lakes: int
     """Found, of `of`."""

@@ -1,7 +1,8 @@
-"""How fast a regression on buildings learns a new place: `python -m tests.benchmarks.learning_curve ROOT`.
+"""How many labels of a new place a regression on buildings needs.
 
-For each tile of xBD under ROOT: a regression trained on the others, then adapted to so many
-labels of the tile, drawn by chance; scored on the buildings of the tile that gave no label.
+`python -m tests.benchmarks.learning_curve ROOT` takes for each tile of xBD under ROOT a regression
+trained on the others, adapts it to so many labels of the tile, drawn by chance, and scores it on
+the buildings of the tile that gave no label.
 """
 
 import csv

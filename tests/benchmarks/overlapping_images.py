@@ -1,8 +1,8 @@
-"""Images that show the same ground, found by laying each over each other.
+"""Images that show the same ground, found by phase correlation of every pair.
 
-`python -m tests.benchmarks.overlapping_images FOLDER > groups.csv` writes the groups of a folder of images; see
-`SetOptions.groups`. Chips cut at random from one scene overlap, and a network that learned from
-one has seen half of the other: they are learned from together or left out together.
+`python -m tests.benchmarks.overlapping_images FOLDER > groups.csv` writes the groups of the images
+of a folder, see `SetOptions.groups`. Chips cut at random from one scene overlap, and a network that
+was trained on one has seen half of the other: they belong into one fold.
 """
 
 import csv

@@ -46,7 +46,7 @@ def _buildings(store: Path) -> str:
 
 
 def _photos(store: Path) -> str:
-    """Map the photos of flood_area, and hold those that were not learned from against labels."""
+    """Map the photos of flood_area, and compare those that were not trained on with labels."""
     images = DATA / "flood_area" / "images"
     taken, summary, product = _mapped(store, "flood", "--after", images, "--model", NETWORK)
     masks = {Path(row["photo"]).stem: product / row["mask"] for row in summary["photos"]}
@@ -56,7 +56,7 @@ def _photos(store: Path) -> str:
         sample = labelled[index]
         found = np.asarray(Image.open(masks[sample.name])) == FOUND
         counts += count(found[sample.known], sample.target[sample.known])
-    head = ["flood_area", "photos", *_COST, "s a photo", "not learned from", "their IoU"]
+    head = ["flood_area", "photos", *_COST, "s a photo", "not trained on", "their IoU"]
     row = [NETWORK, len(masks), *_cost(taken), f"{taken.wall_s / len(masks):.2f}"]
     return table(head, [[*row, len(labelled), f"{counts.iou:.3f}"]])
 

@@ -34,7 +34,7 @@ def test_a_blend_goes_from_the_regression_to_the_network(tmp_path):
     answers = np.eye(4, dtype=np.float32)[truth - 1]
     answers[-1] = np.nan
     card = fit_card(settings, [measure_tile(learned, settings)])
-    found = dict(blends(settings, Oracle(card, answers), learned_from=learned, new=new))
+    found = dict(blends(settings, Oracle(card, answers), trained_on=learned, new=new))
     assert tuple(found) == SHARES
     alone = predict_tile(card, measure_tile(new, settings))
     assert found[0.0].scores["auc_damaged"] == alone.scores["auc_damaged"] < 1

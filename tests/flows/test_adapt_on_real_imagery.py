@@ -1,4 +1,4 @@
-"""Labels of one tile of Joplin teach a regression that learned from the other, by command line."""
+"""A regression trained on one tile of Joplin is adapted to labels of the other, by command line."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parent(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A regression that learned from tile 00000000 alone."""
+    """A regression trained on tile 00000000 alone."""
     folder = tmp_path_factory.mktemp("parent")
     plan = PLAN.read_text().replace('split = "all"', 'split = "00000000"')
     (folder / "plan.toml").write_text(plan)

@@ -80,18 +80,6 @@ def test_a_logit_without_labels_of_both_answers_keeps_the_parent(parent, buildin
     assert adapted.calibration == parent.calibration
 
 
-@pytest.mark.parametrize(
-    ("features", "grades", "said"),
-    [
-        (np.zeros((3, 4)), [1, 2, 3], r"need known features of the shape \(3, 24\)"),
-        (np.full((1, 24), np.nan), [1], "leave out buildings without an answer"),
-    ],
-)
-def test_labels_that_do_not_fit_are_one_sentence(parent, features, grades, said):
-    with pytest.raises(InputsMismatch, match=said):
-        adapt_regression(parent, features, np.array(grades, np.uint8), NoProgress())
-
-
 def test_only_a_regression_is_adapted(buildings):
     card = find("ndwi-water").card
     with pytest.raises(InputsMismatch, match="ndwi-water is a detector and no regression"):
