@@ -167,7 +167,7 @@ def test_what_the_command_line_says_goes_before_the_file_and_is_checked(tmp_path
         ({"resolution_m": float("inf")}, "resolution_m: Input should be a finite number"),
         ({"min_area_m2": float("nan")}, "min_area_m2: Input should be"),
         ({"device": "tpu"}, "device: String should match"),
-        ({"colour": "red"}, "colour: there is no such field; the fields are event, name, hazard"),
+        ({"xq": "red"}, "xq: there is no such field; the fields are event, name, hazard"),
         ({"evnt": "x"}, "evnt: there is no such field; did you mean event?"),
         ({"name": "x" * 201}, "name: String should have at most 200 characters"),
     ],
