@@ -19,11 +19,13 @@ from flows.cli.options import (
 )
 from flows.config import Settings, quiet_prefect
 from flows.request import MapRequest, read_request
+from geo.scenes.source import expanded, files_of
 
 if TYPE_CHECKING:
     from flows.mapping.records import Published
 
 app = typer.Typer(add_completion=False)
+_WILD = frozenset("*?[")
 
 
 @app.command("map", cls=RequestCommand)
@@ -100,6 +102,9 @@ def score(
 
 def run_map(request: MapRequest, *, direct: bool, quiet: bool) -> "Published":
     """Map, in this process or as a Prefect flow; what was published before is found without it."""
+    for spec in (*request.before, *request.after):
+        if not (expanded(Path(spec.path)).exists() or _WILD.intersection(spec.path)):
+            files_of(spec.as_source())  # says so, before anything heavy is imported
     from flows.mapping.map_run import find_map, map_event  # noqa: PLC0415 (help needs none of it)
     from flows.reports.progress import progress_on  # noqa: PLC0415 (the same)
 

@@ -19,10 +19,9 @@ import models
 from flows.config import Settings
 from flows.request import MapRequest
 from geo.errors import FootprintsInvalid, NotOverlapping, TimeUnknown
-from geo.imagery.mosaic import ordered
 from geo.raster.grid import GridChoice, crs_of, lay_grid
 from geo.scenes.discovery import scenes_of
-from geo.scenes.scene import Phase, Scene, distinct_ids
+from geo.scenes.scene import Phase, Scene, distinct_ids, ordered
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, parse_area, swap_hint
 from geo.vector.hazards import event_class
 from models.cards.registry import CardRef, all_cards

@@ -1,14 +1,13 @@
 """Several scenes of one phase as one raster, with the scene of each pixel; small pictures."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 from odc.geo.geobox import GeoBox
 
 from geo.errors import SourceInvalid
 from geo.imagery.reader import Masking, SceneReader
-from geo.scenes.scene import Scene
+from geo.scenes.scene import Scene, ordered
 from geo.scenes.sensors import Family
 from geo.scenes.source import Preference
 from geo.types import BoolArray, FloatArray, Raster
@@ -74,26 +73,6 @@ class SceneMosaic:
             origin=origin,
             reason=reason.astype(np.uint8),
         )
-
-
-def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
-    """Return scenes in the order in which their pixels are taken.
-
-    Raises:
-        SourceInvalid: for "least-cloudy" where a scene does not state its cloud cover.
-    """
-    newest = sorted(scenes, key=lambda s: (s.taken is not None, s.taken or _NEVER, s.id))[::-1]
-    if preference is Preference.NEWEST:
-        return tuple(newest)
-    if unknown := [scene.id for scene in scenes if scene.cloud_cover is None]:
-        raise SourceInvalid(
-            f"the cloud cover of {', '.join(unknown)} is not known; give --after-cloud-cover, or "
-            "cloud_cover of each source in a request file, or take the newest first"
-        )
-    return tuple(sorted(newest, key=lambda scene: scene.cloud_cover or 0.0))
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 SIDE_PX = 1000

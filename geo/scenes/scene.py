@@ -1,18 +1,19 @@
 """Scene: one acquisition of one sensor with its bands; ids that are unique in a request."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
+from geo.errors import SourceInvalid
 from geo.scenes.metadata import acquisition_key
 from geo.scenes.radiometry import Colours
 from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
-from geo.scenes.source import NO_GEOREFERENCE, Georeference
+from geo.scenes.source import NO_GEOREFERENCE, Georeference, Preference
 
 
 class Phase(StrEnum):
@@ -124,3 +125,23 @@ def _renamed(scenes: tuple[Scene, ...], name: Callable[[Scene], str]) -> tuple[S
         else scene
         for scene in scenes
     )
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
+    """Return scenes in the order in which their pixels are taken.
+
+    Raises:
+        SourceInvalid: for "least-cloudy" where a scene does not state its cloud cover.
+    """
+    newest = sorted(scenes, key=lambda s: (s.taken is not None, s.taken or _NEVER, s.id))[::-1]
+    if preference is Preference.NEWEST:
+        return tuple(newest)
+    if unknown := [scene.id for scene in scenes if scene.cloud_cover is None]:
+        raise SourceInvalid(
+            f"the cloud cover of {', '.join(unknown)} is not known; give --after-cloud-cover, or "
+            "cloud_cover of each source in a request file, or take the newest first"
+        )
+    return tuple(sorted(newest, key=lambda scene: scene.cloud_cover or 0.0))

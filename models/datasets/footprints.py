@@ -18,10 +18,10 @@ import shapely
 from odc.geo.geobox import GeoBox
 
 from geo.errors import GeoError
-from geo.imagery.mosaic import SceneMosaic, ordered
+from geo.imagery.mosaic import SceneMosaic
 from geo.raster.grid import GridChoice, lay_grid
 from geo.scenes.discovery import scenes_of
-from geo.scenes.scene import Phase, Scene
+from geo.scenes.scene import Phase, Scene, ordered
 from geo.scenes.source import Preference, Source
 from geo.types import CodeArray
 from geo.vector.area_of_interest import AreaOfInterest, parse_area

@@ -14,10 +14,10 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from geo.errors import BandsMissing
-from geo.imagery.mosaic import SceneMosaic, ordered
+from geo.imagery.mosaic import SceneMosaic
 from geo.imagery.reader import Masking
 from geo.raster.classify import Finding, Label
-from geo.scenes.scene import Phase, Scene
+from geo.scenes.scene import Phase, Scene, ordered
 from geo.scenes.source import Preference
 from geo.types import BoolArray, CodeArray, FloatArray, Raster
 from models.cards.architecture import NetworkArchitecture

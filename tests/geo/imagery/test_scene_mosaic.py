@@ -13,9 +13,9 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry import box
 
 from geo.errors import BandsMissing, SourceInvalid
-from geo.imagery.mosaic import MAX_SCENES, SceneMosaic, ordered
+from geo.imagery.mosaic import MAX_SCENES, SceneMosaic
 from geo.raster.classify import Label
-from geo.scenes.scene import Phase, Scene
+from geo.scenes.scene import Phase, Scene, ordered
 from geo.scenes.sensors import Units
 from geo.scenes.source import Preference
 from tests.rasters import UTM, WEST, counts, north_up, scene_of, write_image
