@@ -1,1 +1,1 @@
-"""Cards: what a model wants, what it answers, how far it can be trusted, and which one fits."""
+"""Cards: what a model wants, what it answers, how good it is, and which one fits."""

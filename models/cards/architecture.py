@@ -1,5 +1,6 @@
 """How a model computes, as data: a network, a detector or a regression with every number."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -55,7 +56,7 @@ class RegressionArchitecture(Part):
         description="Deviation of the Gaussian weights of a building's neighbours, pixels."
     )
     neighbours_share: float = Field(
-        ge=0, lt=1, description="Share of the neighbours' mean in what is judged: damage clusters."
+        ge=0, lt=1, description="Share of the neighbours' mean in the features: damage clusters."
     )
     least_px: NonNegativeInt = Field(description="A building of fewer pixels has no answer.")
     damaged: Logit
@@ -163,13 +164,13 @@ class DetectorMethod(Part):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Note a method by its name."""
         super().__pydantic_init_subclass__(**kwargs)
-        (name,) = get_args(cls.model_fields["method"].annotation)
-        cls.known[name] = cls
+        for name in get_args(cls.model_fields["method"].annotation):
+            cls.known[name] = cls
 
     @property
+    @abstractmethod
     def bands(self) -> tuple[str, ...]:
         """Common names of the bands that it needs."""
-        raise NotImplementedError
 
 
 class WaterIndex(DetectorMethod):
@@ -185,38 +186,33 @@ class WaterIndex(DetectorMethod):
         return BANDS_OF_INDEX[self.index]
 
 
-class RadarWater(DetectorMethod):
+class RadarMethod(DetectorMethod):
+    """What the methods on backscatter share."""
+
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
+        min_length=1, description="Averaged in dB where there are two."
+    )
+    speckle: LeeFilter
+    water: ThresholdRule
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Its polarisations."""
+        return self.polarisations
+
+
+class RadarWater(RadarMethod):
     """Water where the filtered backscatter of one date, in dB, lies below a threshold."""
 
     method: Literal["radar-water"]
-    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
-        min_length=1, description="Averaged in dB where there are two."
-    )
-    speckle: LeeFilter
-    water: ThresholdRule
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Common names of the bands that it needs."""
-        return self.polarisations
 
 
-class RadarChange(DetectorMethod):
+class RadarChange(RadarMethod):
     """Flood where the after image is water, the before image is not, and it got darker."""
 
     method: Literal["radar-change"]
-    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
-        min_length=1, description="Averaged in dB where there are two."
-    )
-    speckle: LeeFilter
-    water: ThresholdRule
     change: ThresholdRule = Field(description="Of after minus before, dB.")
     phases: ClassVar[tuple[str, ...]] = ("before", "after")
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Common names of the bands that it needs."""
-        return self.polarisations
 
 
 class IndexChange(DetectorMethod):
@@ -280,7 +276,7 @@ class NetworkArchitecture(Part):
     )
     pixel_head: PositiveInt | None = Field(
         default=None,
-        description="Features that the network gives a pixel, judged together with the pixel's own "
+        description="Features that the network gives a pixel, classified together with the pixel's own "
         "channels: its skip connections begin at half the resolution, and what is one pixel wide "
         "is lost without. null: the network gives the logits itself.",
     )

@@ -44,7 +44,7 @@ class Score(Part):
 
     dataset: str
     split: str
-    metric: str = Field(description="Said in full, with the class and the averaging.")
+    metric: str = Field(description="In full, with the class and the averaging.")
     value: float
     n: PositiveInt = Field(description="Images that it was measured on.")
     measure: Literal[

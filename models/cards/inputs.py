@@ -24,10 +24,9 @@ class Task(StrEnum):
     BURNT = "burnt"
     """Vegetation that burnt, from a before and an after image."""
     DAMAGE = "damage"
-    """How buildings fared, from a before and an after image: graded one by one, see
-    `models.grading`."""
+    """Damage of buildings, from a before and an after image, see `models.damage`."""
     CLOUD = "cloud"
-    """What hides the ground in one optical image; asked before any of the others."""
+    """What hides the ground in one optical image; run before any of the others."""
 
 
 class InputPhase(StrEnum):
@@ -110,7 +109,7 @@ class CardInput(Part):
     )
     required: bool = True
     training_statistics: tuple[BandStatistics, ...] | None = Field(
-        default=None, description="By band; null where it did not learn from images."
+        default=None, description="By band; null where it was not trained on images."
     )
 
     @model_validator(mode="after")

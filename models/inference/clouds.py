@@ -32,7 +32,7 @@ class CloudSquares:
     """
 
     def __init__(self, scene: Scene, model: Model) -> None:
-        """Take a scene, and a model of clouds whose slot it fills.
+        """Take a scene, and a model of clouds whose input it fills.
 
         Raises:
             BandsMissing: where it does not fill it.
@@ -40,7 +40,7 @@ class CloudSquares:
         self._model = model
         (self._entry,) = model.card.inputs
         self._scene = scene
-        # Whether the provider saw a cloud there is not asked: the network needs its pixels.
+        # The provider's clouds stay in: the network needs their pixels.
         self._reader = SceneReader(scene, self._entry.bands, Masking(provider=frozenset()))
         self._cell_m = model.card.resolution_m or scene.gsd_m
         self._margin = model.card.overlap_px // 2

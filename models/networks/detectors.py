@@ -21,6 +21,7 @@ from models.cards.architecture import (
     DetectorMethod,
     IndexChange,
     RadarChange,
+    RadarMethod,
     RadarWater,
     ThresholdRule,
     WaterIndex,
@@ -208,7 +209,7 @@ class RadarChangeDetector(Detector, method=RadarChange):
         return {Finding.FLOOD: flood, Finding.REFERENCE_WATER: before}
 
 
-def _backscatter(raster: Raster, parameters: RadarWater | RadarChange) -> FloatArray:
+def _backscatter(raster: Raster, parameters: RadarMethod) -> FloatArray:
     """Return the backscatter after the speckle filter, dB, (rows, cols).
 
     Two polarisations are averaged in dB, the logarithm of their product (as the index of

@@ -1,4 +1,4 @@
-"""Learn the threshold of a feature from the tiles of the whole scene, and apply it."""
+"""The threshold of a feature, estimated from the tiles of the whole scene, and applied."""
 
 import numpy as np
 from scipy.special import expit
@@ -44,12 +44,12 @@ class TileHistograms:
         least, greatest = self._range
         if not greatest - least > _LEAST_SPREAD * (self._edges[1] - self._edges[0]):
             why = "has one value everywhere, or none: nothing can be told apart"
-            return self._unlearned(None, why)
+            return self._not_estimated(None, why)
         if self._rule.method == "fixed":
             return self._fixed(), ()
         counts = np.concatenate(self._tiles)
         if not len(counts):
-            return self._unlearned(self._rule.fixed, "was seen on no whole tile")
+            return self._not_estimated(self._rule.fixed, "was seen on no whole tile")
         return self._from_tiles(counts)
 
     def _from_tiles(self, counts: Float64Array) -> tuple[Threshold, tuple[str, ...]]:
@@ -58,13 +58,15 @@ class TileHistograms:
         pool = (counts[chosen] if chosen.any() else counts).sum(axis=0)
         modes = two_modes(pool, self._edges)
         if not _apart(modes, self._rule):
-            return self._unlearned(self._rule.fixed, "shows no two modes in any part of the scene")
+            return self._not_estimated(
+                self._rule.fixed, "shows no two modes in any part of the scene"
+            )
         value = self._line(pool, modes)
         low, high = self._rule.plausible
         if not low <= value <= high or not modes.low_mean < value < modes.high_mean:
             why = f"parts at {value:.3g}, which is not between {low:g} and {high:g}"
-            return self._unlearned(self._rule.fixed, why)
-        return self._learned(value, modes, tiles=int(chosen.sum()), pixels=int(pool.sum())), ()
+            return self._not_estimated(self._rule.fixed, why)
+        return self._estimated(value, modes, tiles=int(chosen.sum()), pixels=int(pool.sum())), ()
 
     def _two_sided(self, counts: Float64Array) -> BoolArray:
         """Return which tiles have two modes with a plausible line between them, (tiles,)."""
@@ -79,7 +81,7 @@ class TileHistograms:
         between = (float(modes.low_mean), float(modes.high_mean))
         return kittler_illingworth(pool, self._edges, between=between)
 
-    def _learned(self, value: float, modes: Modes, *, tiles: int, pixels: int) -> Threshold:
+    def _estimated(self, value: float, modes: Modes, *, tiles: int, pixels: int) -> Threshold:
         return Threshold(
             feature=self._feature,
             value=round(value, 6),
@@ -93,7 +95,7 @@ class TileHistograms:
     def _fixed(self) -> Threshold:
         return Threshold(self._feature, self._rule.fixed, "fixed", self._rule.width)
 
-    def _unlearned(self, value: float | None, why: str) -> tuple[Threshold, tuple[str, ...]]:
+    def _not_estimated(self, value: float | None, why: str) -> tuple[Threshold, tuple[str, ...]]:
         if value is None:
             threshold = Threshold(self._feature, None, "none", self._rule.width)
             return threshold, (f"{self._feature} {why}; nothing was found by it.",)
@@ -104,7 +106,7 @@ class TileHistograms:
 def probability_above(threshold: Threshold, values: FloatArray) -> FloatArray:
     """Return the probability of the class above a threshold, 0.5 at the threshold itself.
 
-    Where the threshold was learned, the posterior of the two modes, its prior moved so that
+    Where the threshold was estimated, the posterior of the two modes, its prior moved so that
     they are as likely at the threshold; else a logistic. NaN stays NaN; 0 where there is no
     threshold.
     """

@@ -41,7 +41,7 @@ WRONG = [
     (("calibration",), {"method": "temperature", "parameters": {"temperature": [1.0]},
                         "fitted_on": "x", "ece": 0.01}, "1 temperatures, 2 classes"),
     (("inputs", 1, "phase"), "before", "no input is of after the event"),
-    (("inputs", 0, "backscatter"), "sigma0", "backscatter is of radar, the input is in reflectance"),
+    (("inputs", 0, "backscatter"), "sigma0", "backscatter is of radar, the input is in refle"),
     (("inputs", 0, "speckle"), {"window_px": 5, "looks": 4.4}, "speckle is of radar"),
     (("architecture", "symmetries"), 3, "Input should be 1, 2, 4 or 8"),
     (("unheard_of",), 1, "Extra inputs are not permitted"),
