@@ -27,12 +27,12 @@ class Grader(Protocol):
     ) -> FloatArray:
         """Return calibrated probabilities of the four grades of xBD, float32 (count, 4).
 
-        A row is NaN where it has no answer: the building is too small, or was not seen. Never
+        A row is NaN where it has no answer: the building is too small, or was not observed. Never
         read that as "no damage".
 
         Args:
             before: (3, rows, cols) float32, brightness 0 to 255 in red, green and blue, NaN
-                where unseen, at the card's `resolution_m`.
+                where not observed, at the card's `resolution_m`.
             after: the same place on the same grid.
             buildings: (rows, cols) int32, 0 none, k the k-th building.
             count: how many buildings there are.
@@ -45,7 +45,7 @@ class Grader(Protocol):
 
 @runtime_checkable
 class Comparing(Protocol):
-    """A grader that says how far buildings lie from those that it learned from."""
+    """A grader that measures how far buildings lie from its training."""
 
     def grade_and_compare(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
@@ -73,7 +73,7 @@ class Finder(Protocol):
         """Return calibrated probabilities of its card's classes, (classes, rows, cols).
 
         The first is a building, the others that one there would be so bad or worse. NaN where
-        one of the images was not seen.
+        one of the images was not observed.
         """
         ...
 

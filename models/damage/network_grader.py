@@ -1,10 +1,10 @@
-"""The network as a grader: what it says of pixels, and of the buildings that they make up."""
+"""The network as a grader: its probabilities of pixels, and their means over buildings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from geo.raster.windows import Window, lattice
+from geo.raster.windows import lattice
 from geo.types import BoolArray, FloatArray, Int32Array
 from models.cards.card import ModelCard
 from models.cards.inputs import DAMAGE_STEPS, InputPhase
@@ -47,71 +47,68 @@ class NetworkGrader:
     ) -> FloatArray:
         """Return the probabilities of the grades; see `models.damage.grader.Grader`.
 
-        They are the means over the pixels of a footprint that were seen.
+        They are the means over the observed pixels of a footprint.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
         check_shapes(self.card, before, after, buildings.shape)
-        answer = self.probabilities(before, after)
-        return within(answer[1:], buildings, count=count)
+        probabilities = self.probabilities(before, after)
+        return within(probabilities[1:], buildings, count=count)
 
     def probabilities(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return calibrated probabilities of building and grades, (4, rows, cols).
 
         Those of the grades mean so bad or worse, if there is a building, and never rise. NaN
-        where one of the images was not seen.
+        where one of the images was not observed.
 
         Args:
-            before: (3, rows, cols), brightness 0 to 255, NaN where not seen.
+            before: (3, rows, cols), brightness 0 to 255, NaN where not observed.
             after: the same.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
         """
         check_shapes(self.card, before, after, before.shape[1:])
-        pixels, seen = self.channels(before, after)
-        answer = np.zeros((len(self.card.classes), *seen.shape), np.float32)
-        for window in lattice(seen.shape, size=self.card.window_px, overlap=self.card.overlap_px):
-            answer[:, *window.slices] += self._of_window(pixels, window)
-        answer[1:] = np.minimum.accumulate(answer[1:], axis=0)
-        answer[:, ~seen] = np.nan
-        return answer
-
-    def _of_window(self, pixels: FloatArray, window: Window) -> FloatArray:
-        """Return what the network says of a window, by its weight."""
-        rows, cols = window.slices
-        answer = self.model.probabilities(np.ascontiguousarray(pixels[None, :, rows, cols]))[0]
-        return np.asarray(answer * window.weight, np.float32)
+        pixels, observed = self.channels(before, after)
+        probabilities = np.zeros((len(self.card.classes), *observed.shape), np.float32)
+        card = self.card
+        for window in lattice(observed.shape, size=card.window_px, overlap=card.overlap_px):
+            rows, cols = window.slices
+            part = np.ascontiguousarray(pixels[None, :, rows, cols])
+            probabilities[:, rows, cols] += self.model.probabilities(part)[0] * window.weight
+        probabilities[1:] = np.minimum.accumulate(probabilities[1:], axis=0)
+        probabilities[:, ~observed] = np.nan
+        return probabilities
 
     def channels(self, before: FloatArray, after: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Return the channels of the network, and where both images were observed."""
-        seen: BoolArray = np.asarray(np.isfinite(np.concatenate([before, after])).all(axis=0))
+        observed: BoolArray = np.asarray(np.isfinite(np.concatenate([before, after])).all(axis=0))
         parts = []
         for entry in self.card.inputs:
             image = before if entry.phase is InputPhase.BEFORE else after
             mean, std = (
                 np.asarray(values, np.float32)[:, None, None] for values in (entry.mean, entry.std)
             )
-            parts.append(np.where(seen, (image - mean) / std, np.float32(0)))
-        return np.concatenate(parts).astype(np.float32), seen
+            parts.append(np.where(observed, (image - mean) / std, np.float32(0)))
+        return np.concatenate(parts).astype(np.float32), observed
 
 
 def within(reached: FloatArray, buildings: Int32Array, *, count: int) -> FloatArray:
     """Return the mean probabilities of four grades over each building, float32 (count, 4).
 
-    A row is NaN where the building is too small, or too little of it was seen.
+    A row is NaN where the building is too small, or too little of it was observed.
 
     Args:
         reached: (3, rows, cols), probability of each grade above no damage or of a worse one;
-            NaN where not seen.
+            NaN where not observed.
         buildings: (rows, cols), 0 none, k the k-th building.
         count: how many buildings there are.
     """
-    seen: BoolArray = np.asarray(np.isfinite(reached).all(axis=0))
-    inside = Zone.of(buildings, seen, count=count)
-    whole = Zone.of(buildings, np.ones_like(seen), count=count).pixels
+    observed: BoolArray = np.asarray(np.isfinite(reached).all(axis=0))
+    inside = Zone.of(buildings, observed, count=count)
+    whole = Zone.of(buildings, np.ones_like(observed), count=count).pixels
     means = [np.ones(count), *(inside.mean(part) for part in reached), np.zeros(count)]
     grades = -np.diff(np.stack(means, axis=1), axis=1)
-    answered = (inside.pixels >= LEAST_PX) & (inside.pixels >= MIN_OBSERVED * whole)
-    return np.where(answered[:, None], grades, np.nan).astype(np.float32)
+    graded = (inside.pixels >= LEAST_PX) & (inside.pixels >= MIN_OBSERVED * whole)
+    return np.where(graded[:, None], grades, np.nan).astype(np.float32)

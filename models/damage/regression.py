@@ -92,11 +92,7 @@ class RegressionGrader:
     def grade_and_compare(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> tuple[FloatArray, Float64Array]:
-        """Return what `grade` does, and the `deviations` of the same buildings.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
+        """Return what `grade` does, and the `deviations` of the same buildings."""
         table = self._measure(self._pair(before, after, buildings, count=count))
         design = standardised(self.architecture, table)
         grades = grades_of(logits(self.card, self.architecture, design))
@@ -105,11 +101,7 @@ class RegressionGrader:
     def design(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> Float64Array:
-        """Return the design matrix, (count, features); NaN where a building has no grade.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
+        """Return the design matrix, (count, features); NaN where a building has no grade."""
         pair = self._pair(before, after, buildings, count=count)
         return standardised(self.architecture, self._measure(pair))
 
@@ -122,14 +114,7 @@ class RegressionGrader:
         count: int,
         index: int,
     ) -> GradeContributions:
-        """Return what each feature adds to the logits of one building.
-
-        Args:
-            before: as `grade` takes it, as the next three.
-            after: the same place.
-            buildings: numbers.
-            count: how many.
-            index: of the building, from 0.
+        """Return what each feature adds to the logits of the building of an index from 0.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
@@ -282,7 +267,7 @@ def _with_neighbours(
 
 _ITERATIONS = 50
 _TOLERANCE = 1e-8
-_LEAST_CURVATURE = 1e-9
+_MIN_CURVATURE = 1e-9
 
 
 def fit_logistic(
@@ -319,7 +304,7 @@ def fit_logistic(
         likely = expit(design @ at)
         slope = design.T @ (weights * (likely - positive)) + strength * (at - towards)
         curvature = (design.T * (weights * likely * (1 - likely))) @ design
-        curvature[np.diag_indices_from(curvature)] += strength + _LEAST_CURVATURE
+        curvature[np.diag_indices_from(curvature)] += strength + _MIN_CURVATURE
         step = np.linalg.solve(curvature, slope)
         # Close to the minimum rounding can make the loss rise by its last digit.
         while loss_of(at - step) > loss + _TOLERANCE:

@@ -56,9 +56,6 @@ def integrated_gradients(
     """Share out the log odds of the polygon among images and bands.
 
     Args:
-        polygon: to explain.
-        window: that the network sees.
-        progress: counts the steps of the integral.
         steps: points of the integral; the more, the smaller the gap of the completeness.
 
     Raises:
@@ -92,11 +89,7 @@ def share_out(
     """Return what each pixel of each channel added, (channels, rows, cols), and its sum checked.
 
     Args:
-        log_odds: the function that is explained.
         stacked: (1, channels, rows, cols), the window.
-        model: whose device computes.
-        progress: counts the steps.
-        steps: points of the integral.
     """
 
     def counted(pixels: torch.Tensor) -> torch.Tensor:
@@ -117,14 +110,7 @@ def share_out(
 def by_image(
     channels: Sequence[Channel], images: Mapping[str, str], shares: FloatArray, part: Rectangle
 ) -> Iterator[Attribution]:
-    """Yield the attribution of each image.
-
-    Args:
-        channels: of the network.
-        images: name of the image by input of the model.
-        shares: (channels, rows, cols) of a window.
-        part: of the window that is kept as a map.
-    """
+    """Yield the attribution of each image; `part` of the window is kept as a map."""
     for name, image in images.items():
         mine = [index for index, channel in enumerate(channels) if channel.input_name == name]
         sums = {channels[index].band: float(shares[index].sum()) for index in mine}
@@ -177,11 +163,8 @@ def of_building(
     """Share out the log odds that a building has major damage or worse among images and bands.
 
     Args:
-        grader: a network.
-        view: the block of images around the building.
-        own: (rows, cols) of that block; True in the building.
+        own: (rows, cols) of the block; True in the building.
         part: of the block that is kept as a map.
-        progress: counts the steps of the integral.
 
     Raises:
         InputsMismatch: where the grader is no network of torch.

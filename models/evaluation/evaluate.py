@@ -212,11 +212,8 @@ def evaluate(
     """Compare the first class of a model with the labels of a set; each sample is a scene.
 
     Args:
-        model: network or detector.
-        labelled: what to score it on.
-        split: what that is called, for the record.
-        drop: names of images of the set that it is not given.
-        progress: counts the samples.
+        split: name of the set's part, for the record.
+        drop: names of images of the set that the model is not given.
 
     Raises:
         InputsMismatch: where `drop` names no image of the set, or what is left does not fill
@@ -285,13 +282,7 @@ class GroundScore:
 
     @classmethod
     def of(cls, card: ModelCard, probabilities: FloatArray, mask: CodeArray) -> "GroundScore":
-        """Score a tile.
-
-        Args:
-            card: of a model that finds buildings.
-            probabilities: of its classes, (classes, rows, cols).
-            mask: as those of xBD.
-        """
+        """Score a tile: probabilities, (classes, rows, cols), and a mask as those of xBD."""
         damage = probabilities[card.class_names.index(Finding.DAMAGED)]
         ground = damaged_ground(probabilities[0], damage, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]
         labels = labelled_ground(mask, pixel_m=PIXEL_M)[::STEP_PX, ::STEP_PX]

@@ -138,10 +138,6 @@ class Explanation:
 def explain(polygon: ExplainedPolygon, progress: ProgressReceiver) -> Explanation:
     """Return why a polygon is there.
 
-    Args:
-        polygon: with its model and its scenes.
-        progress: counts the steps of the integral, which take longest.
-
     Raises:
         InputsMismatch: where the model has no such probability, or cannot be explained.
         SceneUnreadable: where pixels cannot be decoded.
@@ -247,14 +243,10 @@ def explain_building(
     around them.
 
     Args:
-        grader: of the product.
-        pair: the images, as the product had them.
-        geobox: grid of the product.
         buildings: all of the product, in their order.
         index: of the building.
         given: whether the footprints were given, and not found in the images.
         checked: as the product was made, see `models.damage.alignment.place`.
-        progress: counts the blocks that are compared, then the steps of an integral.
 
     Raises:
         InputsMismatch: where the building has no grade, or the grader cannot be explained.
