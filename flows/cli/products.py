@@ -197,7 +197,7 @@ def _evaluate(product: "Product", answers: Path, sample: Path, *, as_json: bool)
         print_json(validation.as_json())
         return
     print(review.validation_text(validation))
-    for rows in (review.count_rows, review.score_rows, review.confusion_rows):
+    for rows in (review.count_rows, review.confusion_rows):
         print()
         print_rows(rows(validation))
     print(f"\nresult: {sample / review.RESULT}")

@@ -230,10 +230,10 @@ def _draw(
         for note in notes:
             below.write(note, gap_px=6)
         bottom = MARGIN_PX + above.used_px + len(rows) * _PANEL_HEIGHT_PX
-        height = bottom + below.used_px + MARGIN_PX
+        height = bottom + 16 + below.used_px + MARGIN_PX
         figure.set_size_inches(width / DPI, height / DPI)
         above.place(figure, MARGIN_PX, MARGIN_PX)
-        below.place(figure, MARGIN_PX, bottom)
+        below.place(figure, MARGIN_PX, bottom + 16)
         corner = (MARGIN_PX / width, 1 - bottom / height)
         size = (1 - 2 * MARGIN_PX / width, len(rows) * _PANEL_HEIGHT_PX / height)
         figure.set_layout_engine("constrained", rect=(*corner, *size), wspace=0.06, hspace=0.06)

@@ -1,9 +1,8 @@
 """The summary of a product as Markdown, for a Prefect artifact and for the terminal."""
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import quote
 
-from flows.reports.summary import NOTATION, PhotoFound, PhotoSummary, Summary
+from flows.reports.summary import NOTATION, ModelUsed, PhotoFound, PhotoSummary, Summary
 from flows.reports.text import (
     NOT_REVIEWED,
     confidence_meaning,
@@ -25,18 +24,18 @@ def summary_markdown(summary: Summary, *, product: str) -> str:
     Every name is escaped for Markdown and HTML.
 
     Args:
-        product: folder or URL of the product.
+        product: folder of the product.
     """
     parts = (
         _head(summary),
         _found(summary),
         _not_analysed(summary),
         _buildings(summary),
-        _notes(summary),
+        _notes(summary.notes),
         _scenes(summary),
         _clouds(summary),
-        _model(summary),
-        _product(summary, product),
+        _model(summary.model),
+        _product(summary.product_id, product),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -66,9 +65,15 @@ def _found(summary: Summary) -> str:
         for found in summary.classes
         if found.features
     ]
+    event_found = any(f.layer == "observed_event" and f.features for f in summary.classes)
+    nothing = (
+        "No trace of the event was found in the part of the area that was analysed."
+        if summary.model
+        else "No model was run, so the product does not show where the event is."
+    )
     parts = (
         _table(("Found", "km²", "polygons", "confidence, 0 to 100"), rows),
-        "" if _event_found(summary) or _is_graded(summary) else _nothing(summary),
+        "" if event_found or _is_graded(summary) else nothing,
         f"Not in the layers, as smaller than the minimum mapping unit: {left_out}."
         if left_out
         else "",
@@ -76,18 +81,8 @@ def _found(summary: Summary) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _event_found(summary: Summary) -> bool:
-    return any(found.layer == "observed_event" and found.features for found in summary.classes)
-
-
 def _is_graded(summary: Summary) -> bool:
     return summary.model is not None and summary.model.grades_buildings
-
-
-def _nothing(summary: Summary) -> str:
-    if summary.model is None:
-        return "No model was run, so the product does not show where the event is."
-    return "No trace of the event was found in the part of the area that was analysed."
 
 
 def _not_analysed(summary: Summary) -> str:
@@ -120,12 +115,9 @@ def _buildings(summary: Summary) -> str:
     return "\n\n".join(table for table in tables if table)
 
 
-def _notes(summary: Summary) -> str:
-    if not summary.notes:
-        return ""
-    return "**Please note**\n\n" + "\n".join(
-        f"- {escaped(sentence(note))}" for note in summary.notes
-    )
+def _notes(notes: Sequence[str]) -> str:
+    lines = "\n".join(f"- {escaped(sentence(note))}" for note in notes)
+    return f"**Please note**\n\n{lines}" if notes else ""
 
 
 def _scenes(summary: Summary) -> str:
@@ -151,8 +143,7 @@ def _clouds(summary: Summary) -> str:
     return f"Clouds and their shadows were masked by {'; by '.join(by_mask)}." if by_mask else ""
 
 
-def _model(summary: Summary) -> str:
-    model = summary.model
+def _model(model: ModelUsed | None) -> str:
     if model is None:
         return ""
     return (
@@ -162,18 +153,9 @@ def _model(summary: Summary) -> str:
     )
 
 
-def _product(summary: Summary, product: str) -> str:
-    if product.startswith(("http://", "https://")):
-        # Parentheses and blanks would end the link early.
-        address = quote(product.rstrip("/"), safe=":/?&=%~@+,;-._")
-        links = ", ".join(f"[{name}]({address}/{name})" for name in ("map.png", "layers.gpkg"))
-        return f"Product {escaped(summary.product_id)}: {links}"
-    return f"Product {escaped(summary.product_id)}, in the folder\n\n{_code(product)}"
-
-
-def _code(text: str) -> str:
-    """Return a line that is shown as it is, and can be copied."""
-    return f"    {text.replace(chr(10), ' ')}"
+def _product(product_id: str, product: str) -> str:
+    """Return where the product is, in a line that can be copied."""
+    return f"Product {escaped(product_id)}, in the folder\n\n    {product.replace(chr(10), ' ')}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -189,7 +171,6 @@ def photos_markdown(summary: PhotoSummary, *, product: str) -> str:
     shown = summary.photos[:_SHOWN]
     rows = "\n".join(f"| {' | '.join(_row(photo))} |" for photo in shown)
     more = len(summary.photos) - len(shown)
-    model = summary.model
     return "\n\n".join(
         part
         for part in (
@@ -198,10 +179,9 @@ def photos_markdown(summary: PhotoSummary, *, product: str) -> str:
             f"| Photo | {NOTATION} | confidence, 0 to 100 | not analysed | position |\n"
             f"|---|---|---|---|---|\n{rows}",
             f"And {more} more: photos.csv has them all." if more else "",
-            "**Please note**\n\n" + "\n".join(f"- {escaped(sentence(n))}" for n in summary.notes),
-            f"Model {escaped(model.name)} {escaped(model.version)}, digest {model.digest12}. "
-            f"{escaped(sentence(model.why))} {confidence_meaning(calibrated=model.calibrated)}",
-            f"Product {escaped(summary.product_id)}, in the folder\n\n    {product}",
+            _notes(summary.notes),
+            _model(summary.model),
+            _product(summary.product_id, product),
         )
         if part
     )

@@ -17,12 +17,11 @@ from geo.store.manifest import Product
 from geo.vector.schema import DAMAGE_GRA
 from models.errors import SampleInvalid
 from models.evaluation.accuracy import CountEstimate, Estimate, ShareEstimate, estimate, tabulate
-from models.evaluation.sampling import GRADES, Design, Stratum, digest_of, parse_grade
+from models.evaluation.sampling import GRADES, Design, Stratum, parse_grade
 
 RECORD, TABLE, RESULT = "sample.json", "sample.csv", "validation.json"
 COLUMNS = ("number", "id", "lon", "lat", "observed_grade")
 _NEEDED = ("id", "observed_grade")
-_MARKS = {b"PK\x03\x04": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"%PDF": "a PDF"}
 
 
 class SampleRecord(BaseModel):
@@ -33,8 +32,6 @@ class SampleRecord(BaseModel):
     kind: Literal["aftermap sample of buildings"] = "aftermap sample of buildings"
     event_id: str
     product_id: str
-    grades_sha256: str
-    """Of the ids and published grades of all buildings of the product."""
     design: Design
     seed: int
     strata: tuple[Stratum, ...]
@@ -104,7 +101,12 @@ def validate_product(product: Product, answers: Path, sample: Path) -> Validatio
     """
     record = _read_record(sample)
     graded = published_grades(product)
-    _require_same(record, product, graded)
+    if record.product_id != product.product_id:
+        raise RequestInvalid(
+            f"the sample was drawn from the product {record.product_id} of {record.event_id}, and "
+            f"{product.product_id} of {product.event_id} was given; give the product it was drawn "
+            "from, or draw a new sample"
+        )
     given = read_answers(answers, record.ids)
     sizes = dict.fromkeys(DAMAGE_GRA, 0)
     for grade in graded.values():
@@ -129,22 +131,6 @@ def _read_record(folder: Path) -> SampleRecord:
         raise RequestInvalid(
             f"{path} is not as it was written ({where}: {error.errors()[0]['msg']}); draw again"
         ) from error
-
-
-def _require_same(record: SampleRecord, product: Product, graded: Mapping[str, str]) -> None:
-    if record.product_id != product.product_id:
-        raise RequestInvalid(
-            f"the sample was drawn from the product {record.product_id} of {record.event_id}, and "
-            f"{product.product_id} of {product.event_id} was given; give the product it was drawn "
-            "from, or draw a new sample"
-        )
-    digest = digest_of(graded)
-    if record.grades_sha256 != digest:
-        raise RequestInvalid(
-            f"the buildings of the product {product.product_id} have other grades "
-            f"({digest[:12]}) than when the sample was drawn ({record.grades_sha256[:12]}): its "
-            "files were changed; put them back, or draw a new sample"
-        )
 
 
 def blank_csv(rows: Iterable[tuple[int, str, float, float]]) -> str:
@@ -232,9 +218,8 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise RequestInvalid(f"there is no file of answers at {path}; check the path")
     content = path.read_bytes()
-    for mark, kind in _MARKS.items():
-        if content.startswith(mark):
-            raise RequestInvalid(f"{path} is {kind}, not text; save it as CSV")
+    if content.startswith(b"PK"):
+        raise RequestInvalid(f"{path} is a workbook, not text; save it as CSV")
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     # Ids and grades are plain letters: other columns may be in any encoding.
     text = content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
@@ -280,20 +265,6 @@ def count_rows(validation: Validation) -> list[Row]:
             "95 % interval": _ends(amount),
         }
         for grade, amount in validation.estimate.all_buildings.by_grade.items()
-    ]
-
-
-def score_rows(validation: Validation) -> list[Row]:
-    """Return a row a published grade: how right it is."""
-    return [
-        {
-            "grade": score.grade,
-            "user's accuracy": _share(score.users_accuracy),
-            "producer's accuracy": _score(score.producers_accuracy),
-            "F1": _score(score.f1),
-        }
-        for score in validation.estimate.agreement.grades
-        if score.users_accuracy is not None
     ]
 
 

@@ -10,7 +10,6 @@ from odc.geo.geobox import GeoBox
 from pydantic import TypeAdapter
 
 from flows.config import RequestInvalid, Settings
-from flows.mapping.records import scene_record
 from flows.request import SourceSpec
 from geo.errors import SourceInvalid
 from geo.scenes.discovery import scenes_of
@@ -24,8 +23,6 @@ from models.errors import ModelUnknown
 from models.networks.tensors import SceneStatistics
 
 _STATISTICS = TypeAdapter(dict[str, SceneStatistics])
-_NAMES = ("id", "acquisition", "files")
-"""What may differ in the record of a scene that has the same content."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +162,6 @@ def _as_mapped(
             f"the images {phase} the event has its digest {record['revision']}; put back "
             f"{', '.join(record['files'])}, or give the path with --{phase}"
         )
-    now = scene_record(scene)
-    for key, value in record.items():
-        if key not in _NAMES and now[key] != value:
-            raise RequestInvalid(
-                f"the image {name} is now read as {key} {now[key]}, and was mapped as {value}; "
-                "map the event again"
-            )
     return replace(scene, id=name, acquisition=record["acquisition"])
 
 

@@ -29,7 +29,7 @@ from geo.scenes.source import Preference
 from geo.store.atomic_io import make_folder, replace_file, write_file, writing
 from geo.store.manifest import Product
 from geo.types import Raster
-from models.evaluation.sampling import Design, digest_of, draw
+from models.evaluation.sampling import Design, draw
 from models.inference.windows import ProgressReceiver
 
 PICTURES = "pictures"
@@ -76,7 +76,6 @@ def draw_sample(
     record = SampleRecord(
         event_id=product.event_id,
         product_id=product.product_id,
-        grades_sha256=digest_of(graded),
         design=request.design,
         seed=request.seed,
         strata=drawn.strata,
@@ -197,8 +196,6 @@ def _jpeg(raster: Raster, outline: BaseGeometry) -> bytes:
     pixels[~raster.valid] = _NO_IMAGE
     image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)
-    if not raster.valid.any():
-        pen.text((SIDE_PX / 2, 24), "no image here", _HALO, ImageFont.load_default(18), anchor="mm")
     rings = shapely.get_rings(shapely.get_parts(outline))
     for colour, width in ((_HALO, 4), (_OUTLINE, 2)):
         for ring in rings:

@@ -136,20 +136,6 @@ def test_buildings_come_from_the_worst_grade_on() -> None:
     assert "| Destroyed | 12 |" in text
 
 
-def test_a_product_on_the_web_is_linked() -> None:
-    text = summary_markdown(a_summary(), product="https://maps.example/a (b)/p1/")
-    links = [
-        token.attrs["href"]
-        for block in READER.parse(text)
-        for token in (block.children or [])
-        if token.type == "link_open"
-    ]
-    assert links == [
-        "https://maps.example/a%20%28b%29/p1/map.png",
-        "https://maps.example/a%20%28b%29/p1/layers.gpkg",
-    ]
-
-
 def test_hostile_names_stay_text_everywhere() -> None:
     scene = SceneUsed(id=HOSTILE, phase=Phase.AFTER, sensor=HOSTILE, taken=None, used_share=1)
     model = ModelUsed(name=HOSTILE, version="1", digest12="a" * 12, why=HOSTILE, calibrated=True)
