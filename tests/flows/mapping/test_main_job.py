@@ -258,7 +258,7 @@ def quicklook_edges(scenes: list[Scene], grid: GeoBox) -> np.ndarray:
 
 def test_products_are_listed(joplin: dict[str, Any], store: Path, home: Path) -> None:
     listed = within("products", "joplin", "--store", store, "--json", home=home)
-    assert [row["product"] for row in listed.json] == [joplin["product_id"]]
+    assert [row["id"] for row in listed.json] == [joplin["product_id"]]
     assert "joplin" in within("events", "--store", store, home=home).out
 
 
