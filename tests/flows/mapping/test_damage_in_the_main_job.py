@@ -1,4 +1,4 @@
-"""A pair of pictures and footprints to graded buildings, in one walk, and what is refused."""
+"""A pair of pictures and footprints to graded buildings, in one map run, and what is refused."""
 
 import json
 from pathlib import Path
