@@ -30,18 +30,16 @@ from geo.imagery.xyz_tiles import TileLevel, check_side, deepest_level, is_tree,
 from geo.scenes.metadata import (
     BandNumbers,
     Header,
-    acquisition_key,
     backscatter_of,
     band_in_name,
     band_names,
     cloud_cover_of,
     names_of,
-    product_folder,
     sensor_of,
     taken_at,
 )
 from geo.scenes.radiometry import RGB, baseline_offset, check_units, colours_of
-from geo.scenes.scene import Asset, Phase, Scene
+from geo.scenes.scene import Asset, Phase, Scene, acquisition_key, product_folder
 from geo.scenes.sensors import Family, Sensor, Units
 from geo.scenes.source import NO_GEOREFERENCE, Georeference, Rows, Source, expanded, files_of
 from geo.types import FloatArray

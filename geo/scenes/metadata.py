@@ -3,7 +3,6 @@
 The user's own statement comes first; a conclusion that the file does not state becomes a note.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from geo.scenes.sensors import (
 )
 from geo.scenes.source import Source
 
-_PARENTS = 5
+PARENTS = 5
 """Folders above a file whose names are read: in a .SAFE of Sentinel-2 the image is five deep."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -58,22 +57,10 @@ _BANDS = tuple(
 _NO_BAND = re.compile(r"(_[126]0m|\.rtc)$", re.IGNORECASE)
 """Resolution of Sentinel-2, processing of Sentinel-1: after the band, and no part of it."""
 
-_S1 = r"(S1[A-D]_\w\w_GRD\w_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}"
-_S2 = r"(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})(?:_N\d{4})?(_R\d{3}_T\w{5})_\d{8}T\d{6}"
-_PRODUCT = re.compile(rf"({_S1}(_rtc)?|{_S2})(\.SAFE)?", re.IGNORECASE)
-"""Whole product names: Sentinel-1 Product Definition S1-RS-MDA-52-7440, 4.1; Sentinel-2 Products
-Specification S2-PDGS-TAS-DI-PSD, 3.4.1. The catalogues leave the baseline out."""
-
 
 def names_of(path: Path) -> tuple[str, ...]:
     """Return the file's name, and those of the folders above it that may describe it."""
-    return (path.name, *(parent.name for parent in path.parents[:_PARENTS]))
-
-
-def product_folder(path: Path) -> Path | None:
-    """Return the folder of the whole product that holds a file, or None."""
-    folders = path.parents[:_PARENTS]
-    return next((folder for folder in folders if _PRODUCT.fullmatch(folder.name)), None)
+    return (path.name, *(parent.name for parent in path.parents[:PARENTS]))
 
 
 def band_in_name(path: Path, sensor: Sensor) -> tuple[str, str] | None:
@@ -142,20 +129,6 @@ def _parsed(text: str) -> datetime | None:
         return _in_utc(datetime.fromisoformat(text))
     except ValueError:
         return None
-
-
-def acquisition_key(name: str) -> str:
-    """Return a name that revisions of one acquisition share, [a-z0-9-].
-
-    Sentinel-1 product names end in a unique id of four hex digits, Sentinel-2's hold the
-    baseline and the discriminator time: neither identifies an acquisition.
-    """
-    key = re.sub(_S1, r"\1", name, flags=re.IGNORECASE)
-    key = re.sub(_S2, r"\1\2", key, flags=re.IGNORECASE)
-    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
-    if len(slug) <= 64:
-        return slug or "scene"
-    return f"{slug[:51]}-{hashlib.sha256(slug.encode()).hexdigest()[:12]}"
 
 
 _COLOURS = ("red", "green", "blue")

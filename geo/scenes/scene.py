@@ -1,5 +1,7 @@
 """Scene: one acquisition of one sensor with its bands; ids that are unique in a request."""
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +12,7 @@ from pathlib import Path
 from shapely.geometry.base import BaseGeometry
 
 from geo.errors import SourceInvalid
-from geo.scenes.metadata import acquisition_key
+from geo.scenes.metadata import PARENTS
 from geo.scenes.radiometry import Colours
 from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
 from geo.scenes.source import NO_GEOREFERENCE, Georeference, Preference
@@ -101,6 +103,33 @@ class Scene:
     def in_phase(self, phase: Phase) -> "Scene":
         """Return the same scene in another phase."""
         return replace(self, phase=phase)
+
+
+_S1 = r"(S1[A-D]_\w\w_GRD\w_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}"
+_S2 = r"(S2[A-D]_MSIL[12][AC]_\d{8}T\d{6})(?:_N\d{4})?(_R\d{3}_T\w{5})_\d{8}T\d{6}"
+_PRODUCT = re.compile(rf"({_S1}(_rtc)?|{_S2})(\.SAFE)?", re.IGNORECASE)
+"""Whole product names: Sentinel-1 Product Definition S1-RS-MDA-52-7440, 4.1; Sentinel-2 Products
+Specification S2-PDGS-TAS-DI-PSD, 3.4.1. The catalogues leave the baseline out."""
+
+
+def product_folder(path: Path) -> Path | None:
+    """Return the folder of the whole product that holds a file, or None."""
+    folders = path.parents[:PARENTS]
+    return next((folder for folder in folders if _PRODUCT.fullmatch(folder.name)), None)
+
+
+def acquisition_key(name: str) -> str:
+    """Return a name that revisions of one acquisition share, [a-z0-9-].
+
+    Sentinel-1 product names end in a unique id of four hex digits, Sentinel-2's hold the
+    baseline and the discriminator time: neither identifies an acquisition.
+    """
+    key = re.sub(_S1, r"\1", name, flags=re.IGNORECASE)
+    key = re.sub(_S2, r"\1\2", key, flags=re.IGNORECASE)
+    slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
+    if len(slug) <= 64:
+        return slug or "scene"
+    return f"{slug[:51]}-{hashlib.sha256(slug.encode()).hexdigest()[:12]}"
 
 
 def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:

@@ -11,6 +11,7 @@ from flows.mapping.map_run import map_event
 from flows.reports.progress import QuietProgress
 from geo.synthetic import Landscape, make_landscape
 from tests.flows.passing import only_records
+from tests.flows.products import assert_every_file_has_a_format
 from tests.models.network_fixtures import MADE, save_flood
 
 
@@ -35,6 +36,7 @@ def scored(
 ) -> tuple[str, dict[str, dict[str, float | int | None]]]:
     published = map_event(event.request, settings, QuietProgress(), step=only_records)
     assert published.summary.model is not None
+    assert_every_file_has_a_format(published.folder)
     return published.summary.model.name, score_demo(event, published, settings, QuietProgress())
 
 

@@ -16,6 +16,7 @@ from flows.mapping.photo_plan import find_photos
 from flows.request import make_request
 from geo.store.store import LocalStore
 from models.inference.photos import FOUND, NOT_ANALYSED, NOT_FOUND
+from tests.flows.products import assert_every_file_has_a_format
 from tests.models.inference.test_photos import RedIsWater
 from tests.photos import NADIR, colours, photo
 from tests.rasters import picture, write_image
@@ -57,6 +58,7 @@ def mapped(by_rule: None, photos: Path, tmp_path: Path, capsys: Any) -> Iterator
 
 def test_each_photo_has_a_mask_a_picture_and_a_row(mapped: dict[str, Any], tmp_path: Path) -> None:
     folder = product(tmp_path / "store")
+    assert_every_file_has_a_format(folder)
     found = {row["photo"]: row for row in mapped["summary"]["photos"]}
     assert set(found) == {"down.jpg", "aslant.jpg", "bare.png", "black.png"}
     for row in found.values():

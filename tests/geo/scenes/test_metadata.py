@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 from geo.errors import BandsUnknown, SensorUnknown, TimeUnknown
 from geo.scenes.metadata import (
     Header,
-    acquisition_key,
     band_in_name,
     band_names,
     cloud_cover_of,
     parse_time,
-    product_folder,
     sensor_of,
     taken_at,
     time_in,
 )
+from geo.scenes.scene import acquisition_key, product_folder
 from geo.scenes.sensors import SENSORS, Sensor, sensor_named, sensor_of_file_name
 from geo.scenes.source import Source
 
