@@ -270,7 +270,7 @@ SHARED_FILE_NAMES = {
     "adapt", "buildings", "config", "dataset", "errors", "features", "photos", "windows",
 }  # fmt: skip
 SHARED_CLASS_NAMES = {
-    "Answer", "Buildings", "Entry", "Feature", "Field", "Finding", "Ground", "Kind", "Lesson",
+    "Answer", "Buildings", "Entry", "Feature", "Field", "Finding", "Ground", "Lesson",
     "Outlines", "Pair", "Part", "Picture", "View", "Zones",
 }  # fmt: skip
 """Still to be renamed."""

@@ -143,56 +143,17 @@ def otsu(counts: Float64Array, edges: Float64Array) -> float:
     Otsu 1979, doi:10.1109/TSMC.1979.4310076. Where several neighbouring edges are as good,
     as in a gap between two modes, their middle.
     """
-    share, mean = _cumulated(counts, _centres(edges))
+    weights = counts / counts.sum()
+    share, mean = np.cumsum(weights), np.cumsum(weights * _centres(edges))
     share, total = share[:-1], mean[-1]
     spread = share * (1 - share)
     between = (total * share - mean[:-1]) ** 2
     usable = spread > 0
-    return _least(np.where(usable, -between / np.where(usable, spread, 1), np.inf), edges)
-
-
-def kittler_illingworth(
-    counts: Float64Array, edges: Float64Array, *, between: tuple[float, float] | None = None
-) -> float:
-    """Return the inner edge with the least error of classification into two normal classes.
-
-    Kittler and Illingworth 1986, doi:10.1016/0031-3203(86)90030-0, equation 15, with
-    Sheppard's correction of the variance for the width of a bin. Where several neighbouring
-    edges are as good, their middle.
-
-    Args:
-        counts: (bins,).
-        edges: (bins + 1,).
-        between: only edges strictly between these two values. The criterion has a false
-            minimum at the ends of the histogram, where one class holds next to nothing; the
-            means of the two modes keep it out. At least one inner edge must lie there.
-    """
-    criterion = minimum_error(counts, edges)
-    if between is not None:
-        inner = edges[1:-1]
-        criterion = np.where((inner > between[0]) & (inner < between[1]), criterion, np.inf)
-    return _least(criterion, edges)
-
-
-def minimum_error(counts: Float64Array, edges: Float64Array) -> Float64Array:
-    """Return the criterion of Kittler and Illingworth at each inner edge, (bins - 1,).
-
-    Infinite where a side is empty.
-    """
-    centres = _centres(edges)
-    share, mean = _cumulated(counts, centres)
-    _, square = _cumulated(counts, centres**2)
-    criterion = np.ones(len(centres) - 1)
-    for weight, first, second in (
-        (share[:-1], mean[:-1], square[:-1]),
-        (1 - share[:-1], mean[-1] - mean[:-1], square[-1] - square[:-1]),
-    ):
-        filled = weight > _LEAST_SHARE
-        safe = np.where(filled, weight, 1)
-        variance = np.maximum(second / safe - (first / safe) ** 2, 0) + _within(edges)
-        cost = weight * np.log(variance) - 2 * weight * np.log(safe)
-        criterion += np.where(filled, cost, np.inf)
-    return criterion
+    between = np.where(usable, between / np.where(usable, spread, 1), -np.inf)
+    ties = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9, atol=1e-12))
+    steps = np.flatnonzero(np.diff(ties) > 1)
+    last = ties[steps[0]] if steps.size else ties[-1]
+    return float((edges[ties[0] + 1] + edges[last + 1]) / 2)
 
 
 def two_modes(counts: Float64Array, edges: Float64Array, *, steps: int = 100) -> Modes:
@@ -227,7 +188,8 @@ def _moments(
     share = weights.sum(axis=-1, keepdims=True) + _LEAST_SHARE
     mean = (weights * centres).sum(axis=-1, keepdims=True) / share
     variance = (weights * (centres - mean) ** 2).sum(axis=-1, keepdims=True) / share
-    return share, mean, np.sqrt(variance + _within(edges))
+    # Sheppard's correction: the variance inside a bin.
+    return share, mean, np.sqrt(variance + (edges[1] - edges[0]) ** 2 / 12)
 
 
 def _share_of_second(
@@ -242,22 +204,3 @@ def _share_of_second(
 
 def _centres(edges: Float64Array) -> Float64Array:
     return (edges[:-1] + edges[1:]) / 2
-
-
-def _within(edges: Float64Array) -> float:
-    """Return the variance inside a bin (Sheppard's correction)."""
-    return float((edges[1] - edges[0]) ** 2 / 12)
-
-
-def _cumulated(counts: Float64Array, values: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return the cumulated share, and the cumulated sum of values, (bins,) each."""
-    weights = counts / counts.sum()
-    return np.cumsum(weights), np.cumsum(weights * values)
-
-
-def _least(criterion: Float64Array, edges: Float64Array) -> float:
-    """Return the inner edge where a criterion is least, the middle of the first that tie."""
-    ties = np.flatnonzero(np.isclose(criterion, criterion.min(), rtol=1e-9, atol=1e-12))
-    steps = np.flatnonzero(np.diff(ties) > 1)
-    last = ties[steps[0]] if steps.size else ties[-1]
-    return float((edges[ties[0] + 1] + edges[last + 1]) / 2)

@@ -1,4 +1,4 @@
-"""Compiled kernels that turn rows of classes into linked vertices of polygon edges.
+"""Compiled kernels: rows of classes to linked vertices, those to rings, and rings to polygons.
 
 A corner is a point where up to four pixels meet; corner (x, y) is the upper left one of
 pixel (row y, col x). Rings are walked with the polygon on the right hand, so that in pixel
@@ -15,10 +15,6 @@ where the other side holds two different values, so that polygons which share an
 its vertices too, and the coverage is edge-matched.
 
 Two opposite pixels of one class are two wedges: edges connect a polygon, corners do not.
-
-Compiled kernels that turn linked vertices into rings, and rings into polygons.
-
-Compile loops over pixels and vertices with numba.
 """
 
 from collections.abc import Callable
@@ -74,7 +70,7 @@ class Scan(NamedTuple):
     """(cols + 1,), the same on the right side, which is walked upwards."""
 
 
-class Store(NamedTuple):
+class VertexStore(NamedTuple):
     """What the scan has found; appended to in place."""
 
     vertices: Int32Array
@@ -95,7 +91,7 @@ class Corner(NamedTuple):
 
 
 @compiled
-def scan_band(band: CodeArray, row: int, scan: Scan, store: Store) -> int:
+def scan_band(band: CodeArray, row: int, scan: Scan, store: VertexStore) -> int:
     """Scan rows of corners until the band ends or the store has no room for another row.
 
     Args:
@@ -123,7 +119,7 @@ def scan_band(band: CodeArray, row: int, scan: Scan, store: Store) -> int:
 
 
 @compiled
-def _scan_corners(row: int, below: CodeArray, scan: Scan, store: Store) -> None:
+def _scan_corners(row: int, below: CodeArray, scan: Scan, store: VertexStore) -> None:
     """Append the vertices of one row of corners, linked to those above and to the left."""
     left_to = NONE  # left end of the edge to the left, on its upper side, walked leftwards
     right_from = NONE  # the same on its lower side, walked rightwards
@@ -150,7 +146,7 @@ def _scan_corners(row: int, below: CodeArray, scan: Scan, store: Store) -> None:
 
 
 @compiled
-def _append(pixel: Corner, x: int, row: int, store: Store) -> Corner:
+def _append(pixel: Corner, x: int, row: int, store: VertexStore) -> Corner:
     """Append a vertex for each wedge, and return that of each pixel, NONE for background."""
     first = store.used[0]
     at = _wedges(pixel, first)
@@ -209,7 +205,7 @@ def _mark_starts(pixel: Corner, at: Corner, run_start: int, vertices: Int32Array
 
 
 @compiled
-def _mark_touches(pixel: Corner, at: Corner, store: Store) -> None:
+def _mark_touches(pixel: Corner, at: Corner, store: VertexStore) -> None:
     """Record where opposite pixels are of one class and of two wedges."""
     if pixel.top_left == pixel.down_right and at.top_left != at.down_right:
         store.touches[store.used[1], 0] = at.top_left

@@ -1,7 +1,4 @@
-"""The scan from row bands to polygons, with what is known between two bands.
-
-Traced: polygons as ragged arrays in pixel coordinates.
-"""
+"""The scan from row bands to polygons as ragged arrays in pixel coordinates."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from geo.vector._kernels import (
     PER_CORNER,
     START,
     Scan,
-    Store,
+    VertexStore,
     X,
     Y,
     assign_rings,
@@ -27,8 +24,6 @@ from geo.vector._kernels import (
     split_at_touches,
     walk,
 )
-
-"""Shapely Polygons; MultiPolygons only where a docstring says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +120,7 @@ class Tracer:
         )
         # Never less than two rows of noise: the scan stops where one row has no room.
         room = max(_ROOM, 2 * PER_CORNER * (width + 1))
-        self._store = Store(
+        self._store = VertexStore(
             vertices=np.empty((room, 4), np.int32),
             touches=np.empty((room // 2, 2), np.int32),
             used=np.zeros(2, np.int64),
@@ -210,7 +205,7 @@ class Tracer:
             vertices = np.concatenate([vertices, np.empty_like(vertices)])
         if 2 * used[1] > len(touches):
             touches = np.concatenate([touches, np.empty_like(touches)])
-        self._store = Store(vertices, touches, used)
+        self._store = VertexStore(vertices, touches, used)
 
 
 def _lookup(table: Mapping[int, int]) -> IntArray:

@@ -1,9 +1,9 @@
-"""What people hand in as an area, checked before any geometry library sees it.
+"""Areas as users give them, checked before a geometry library reads them.
 
-GEOS can crash on NaN (shapely#1483) and a small text can ask for much memory, so size,
-depth, the number of vertices and every number are checked here first.
-
-Where longitude jumps from 180 to -180: unwrap rings, cut areas, join them again.
+GEOS can crash on NaN (shapely#1483) and a small text can need much memory, so size, depth, the
+number of vertices and every number are checked here first. And the antimeridian: rings are
+unwrapped, areas cut and joined again. (The package `antimeridian` 0.4.9 does not do it: it fails on
+a hole across 180 degrees, and misreads what is wider than 180 degrees.)
 """
 
 import json
@@ -19,8 +19,6 @@ from shapely import MultiPolygon, Polygon
 
 from geo.errors import AreaInvalid
 from geo.types import Float64Array
-
-"""(vertices, 2), longitude and latitude in degrees, WGS 84; first vertex equals the last."""
 
 Polygonal: TypeAlias = Polygon | MultiPolygon
 
@@ -98,7 +96,7 @@ MAX_DEPTH = 64
 MAX_VERTICES = 10_000
 
 Rings: TypeAlias = tuple[Float64Array, ...]
-"""Exterior ring, then holes."""
+"""Exterior ring, then holes, (vertices, 2) each: longitude and latitude in degrees, WGS 84."""
 Pair: TypeAlias = tuple[float, float]
 """Longitude and latitude, degrees."""
 
@@ -114,7 +112,7 @@ _LONLAT = re.compile(r"(crs:?84|(^|[:/])4326)$", re.IGNORECASE)
 
 
 def read_polygons(value: object) -> list[Rings]:
-    """Return the polygons of what was handed in.
+    """Return the polygons of an area as the user gives it.
 
     Rings are closed and finite, of at least four vertices, and continuous in longitude,
     which may lie beyond 180. They may still cross themselves.
@@ -215,12 +213,12 @@ def _geometries(value: object) -> list[Mapping[str, Any]]:
     item = _object(value, "area")
     if item.get("type") == "FeatureCollection":
         features = _sequence(item.get("features"), "FeatureCollection")
-        return [_geometry_of(_object(feature, "feature")) for feature in features]
-    return [_geometry_of(item) if item.get("type") == "Feature" else item]
-
-
-def _geometry_of(feature: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _object(feature.get("geometry"), "feature's geometry")
+    elif item.get("type") == "Feature":
+        features = [item]
+    else:
+        return [item]
+    objects = [_object(feature, "feature") for feature in features]
+    return [_object(feature.get("geometry"), "feature's geometry") for feature in objects]
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:
@@ -253,16 +251,9 @@ def _polygons(geometry: Mapping[str, Any]) -> list[Sequence[Any]]:
 def _rings(rings: Sequence[Any]) -> Rings:
     """Return the rings of a polygon, its holes on the same turn of longitude as its exterior."""
     exterior, *holes = (_ring(ring) for ring in rings)
-    return exterior, *(_beside(hole, exterior) for hole in holes)
-
-
-def _beside(hole: Float64Array, exterior: Float64Array) -> Float64Array:
-    turns = np.round((_middle(exterior) - _middle(hole)) / 360)
-    return np.add(hole, (360 * turns, 0.0))
-
-
-def _middle(ring: Float64Array) -> float:
-    return float(ring[:, 0].min() + ring[:, 0].max()) / 2
+    middle, *others = (ring[:, 0].min() / 2 + ring[:, 0].max() / 2 for ring in (exterior, *holes))
+    turns = [np.round((middle - other) / 360) for other in others]
+    return exterior, *(np.add(h, (360 * t, 0.0)) for h, t in zip(holes, turns, strict=True))
 
 
 def _ring(positions: Sequence[Any]) -> Float64Array:
@@ -318,15 +309,12 @@ def _check_pairs(pairs: Sequence[Pair]) -> None:
                 f"the area's coordinates look projected, in metres: the first is {_text(pair)}; "
                 "give longitude and latitude in degrees (EPSG:4326)"
             )
-        if abs(lat) > 90 and abs(lon) <= 90:
-            raise AreaInvalid(
-                f"the area has the position {_text(pair)}, a latitude beyond 90: longitude and "
-                f"latitude look swapped; give longitude first, {_text((lat, lon))}"
-            )
         if abs(lat) > 90:
+            swapped = f", {_text((lat, lon))}" if abs(lon) <= 90 else ""
             raise AreaInvalid(
-                f"the area has the position {_text(pair)}, a latitude beyond 90; give degrees, "
-                "longitude first"
+                f"the area has the position {_text(pair)}, a latitude beyond 90"
+                f"{': longitude and latitude look swapped' if swapped else ''}; give degrees, "
+                f"longitude first{swapped}"
             )
 
 

@@ -1,7 +1,4 @@
-"""The area of interest: parse, check, measure, cut.
-
-How messages name a place.
-"""
+"""The area of interest: parse, check, measure, cut."""
 
 import json
 import re
@@ -34,7 +31,7 @@ leaves its chord by at most R (0.05 deg)^2 / 16 = 0.3 m."""
 
 @dataclass(frozen=True)
 class AreaOfInterest:
-    """A polygon that somebody asked about; made by `parse_area`.
+    """The polygon of a request; made by `parse_area`.
 
     Its edges are straight in longitude and latitude, as RFC 7946, section 3.1.1, has them:
     the northern edge of a box follows its parallel.
@@ -45,7 +42,7 @@ class AreaOfInterest:
 
     @property
     def crosses_antimeridian(self) -> bool:
-        """True where the area lies on both sides of 180 degrees."""
+        """True where the area is on both sides of 180 degrees."""
         return self._continuous is not self.geometry
 
     @property

@@ -20,7 +20,7 @@ from geo.errors import LayerInvalid
 from geo.types import ObjectArray
 from geo.vector.area_files import Polygonal, polygons_only
 from geo.vector.hazards import Hazard
-from geo.vector.schema import LAYERS, Field, Kind, Layer, Value
+from geo.vector.schema import LAYERS, Field, FieldType, Layer, Value
 
 _DTYPES: dict[frozenset[type], str] = {
     frozenset({bool}): "boolean",
@@ -258,22 +258,22 @@ def _checked(layer: Layer, field: Field, values: pd.Series) -> pd.Series:
         raise LayerInvalid(
             f"{layer.name}.{field.name} holds {wrong[0]!r}; allowed is {_described(field)}"
         )
-    if field.kind is Kind.INTEGER:
+    if field.kind is FieldType.INTEGER:
         return values.where(~null, None).astype("Int64")
-    if field.kind is Kind.REAL:
+    if field.kind is FieldType.REAL:
         return values.astype("float64").round(field.decimals or DECIMALS) + 0.0
     return values.where(~null, None)
 
 
 def _allowed(field: Field, value: object) -> bool:
-    if field.kind is Kind.TEXT:
+    if field.kind is FieldType.TEXT:
         if not isinstance(value, str) or value == "":
             return False
         listed = not field.values or value in field.values
         return listed and (field.pattern is None or re.fullmatch(field.pattern, value) is not None)
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         return False
-    if field.kind is Kind.INTEGER and not float(value).is_integer():
+    if field.kind is FieldType.INTEGER and not float(value).is_integer():
         return False
     low, high = field.limits or (-np.inf, np.inf)
     return (not field.values or value in field.values) and bool(low <= value <= high)

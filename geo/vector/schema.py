@@ -52,7 +52,7 @@ NOT_GRADED = (
 """Why a building is "Not Analysed"."""
 
 
-class Kind(StrEnum):
+class FieldType(StrEnum):
     """Type of a column: the same in every format."""
 
     TEXT = "text"
@@ -65,7 +65,7 @@ class Field:
     """One column of a layer."""
 
     name: str
-    kind: Kind
+    kind: FieldType
     meaning: str
     """One line; printed in the table of fields."""
     values: tuple[str | int, ...] = ()
@@ -111,7 +111,7 @@ def _with_values(field: Field, notations: tuple[str, ...]) -> Field:
 
 
 def _text(name: str, meaning: str, *values: str, nullable: bool = False) -> Field:
-    return Field(name, Kind.TEXT, meaning, values, nullable=nullable)
+    return Field(name, FieldType.TEXT, meaning, values, nullable=nullable)
 
 
 FIELDS: tuple[Field, ...] = (
@@ -123,17 +123,17 @@ FIELDS: tuple[Field, ...] = (
         "det_method", "How it was found, Copernicus EMS",
         "Automatic extraction", "Semi-automatic extraction", "Photo-interpretation", "Modelling",
     ),
-    Field("confidence", Kind.INTEGER, "Mean probability that the polygon is what `notation` "
+    Field("confidence", FieldType.INTEGER, "Mean probability that the polygon is what `notation` "
           "says, per cent; null where nothing was classified", limits=(0, 100), nullable=True),
-    Field("area_ha", Kind.REAL, "Area on the ground, hectares", limits=(0, float("inf")),
+    Field("area_ha", FieldType.REAL, "Area on the ground, hectares", limits=(0, float("inf")),
           decimals=6),
-    Field("observed_at", Kind.TEXT, "Time of the newest image of it, ISO 8601 UTC, or "
+    Field("observed_at", FieldType.TEXT, "Time of the newest image of it, ISO 8601 UTC, or "
           "its date where that is all that is known; null where nothing is", nullable=True,
           pattern=r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?"),
     _text("or_src_id", "Scenes before the event, by id, comma-separated", nullable=True),
     _text("dmg_src_id", "Scenes after the event, by id, comma-separated", nullable=True),
     _text("sensor", "Sensors, comma-separated", nullable=True),
-    Field("sensor_gsd", Kind.REAL, "Ground sampling distance of the sharpest of them, metres",
+    Field("sensor_gsd", FieldType.REAL, "Ground sampling distance of the sharpest of them, metres",
           limits=(0, float("inf")), nullable=True, decimals=3),
     _text("model", "Name of the model and 12 digits of its digest", nullable=True),
     _text("product_id", "The product that the feature was published in"),
@@ -141,7 +141,7 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 """The columns of every layer, in order."""
 
-_WATER_CLASS = Field("water_class", Kind.INTEGER, "UNOSAT `Water_Class`", tuple(WATER_CLASSES),
+_WATER_CLASS = Field("water_class", FieldType.INTEGER, "UNOSAT `Water_Class`", tuple(WATER_CLASSES),
                      nullable=True)  # fmt: skip
 
 LAYERS: dict[str, Layer] = {
@@ -155,11 +155,11 @@ LAYERS: dict[str, Layer] = {
                _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD),
                _text("reason", "Why it is Not Analysed; null where it has a grade", *NOT_GRADED,
                      nullable=True),
-               *(Field(name, Kind.REAL, f"Probability of {name[2:].replace('_', ' ')}, per cent; "
+               *(Field(name, FieldType.REAL, f"Probability of {name[2:].replace('_', ' ')}, per cent; "
                        "null where the model had no answer", limits=(0, 100), nullable=True,
                        decimals=1) for name in GRADE_PROBABILITIES),
                _text("outline_src", "Where its outline is from", OUTLINE_GIVEN, OUTLINE_FOUND),
-               Field("p_building", Kind.REAL, "Probability that it is a building, per cent, mean "
+               Field("p_building", FieldType.REAL, "Probability that it is a building, per cent, mean "
                      "over its pixels; null where its footprint was given", limits=(0, 100),
                      nullable=True, decimals=1)),
               {"notation": "Building", "confidence": None, "damage_gra": "Not Analysed",

@@ -97,7 +97,7 @@ class ThresholdRule(Part):
     and the scene statistics say so.
     """
 
-    method: Literal["fixed", "otsu", "kittler-illingworth"]
+    method: Literal["fixed", "otsu"]
     fixed: float | None = Field(
         description="Used where none was estimated; null answers that nothing was found."
     )

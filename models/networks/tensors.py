@@ -26,7 +26,7 @@ class Threshold:
     value: float | None
     """In the feature's units; None: the classes cannot be told apart, and nothing is found."""
     method: str
-    """"otsu", "kittler-illingworth", "fixed" or "none"."""
+    """"otsu", "fixed" or "none"."""
     width: float
     """Scale of the logistic around a fixed threshold, in the feature's units."""
     pair: GaussianPair | None = None

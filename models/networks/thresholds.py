@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from geo.raster.indices import Modes, kittler_illingworth, otsu, two_modes
+from geo.raster.indices import Modes, otsu, two_modes
 from geo.types import BoolArray, Float64Array, FloatArray, block_numbers
 from models.cards.architecture import ThresholdRule
 from models.networks.tensors import Threshold
@@ -61,7 +61,7 @@ class TileHistograms:
             return self._not_estimated(
                 self._rule.fixed, "shows no two modes in any part of the scene"
             )
-        value = self._line(pool, modes)
+        value = otsu(pool, self._edges)
         low, high = self._rule.plausible
         if not low <= value <= high or not modes.low_mean < value < modes.high_mean:
             why = f"parts at {value:.3g}, which is not between {low:g} and {high:g}"
@@ -74,12 +74,6 @@ class TileHistograms:
         low, high = self._rule.plausible
         middle = (modes.low_mean + modes.high_mean) / 2
         return np.asarray(_apart(modes, self._rule) & (middle >= low) & (middle <= high))
-
-    def _line(self, pool: Float64Array, modes: Modes) -> float:
-        if self._rule.method == "otsu":
-            return otsu(pool, self._edges)
-        between = (float(modes.low_mean), float(modes.high_mean))
-        return kittler_illingworth(pool, self._edges, between=between)
 
     def _estimated(self, value: float, modes: Modes, *, tiles: int, pixels: int) -> Threshold:
         return Threshold(

@@ -16,13 +16,13 @@ import pystac
 import pytest
 import rasterio
 
-from geo.vector.schema import LAYERS, Kind
+from geo.vector.schema import LAYERS, FieldType
 from tests.flows.conftest import Demo
 
 TYPES = {
-    Kind.TEXT: {"String", "DateTime"},
-    Kind.INTEGER: {"Integer", "Integer64"},
-    Kind.REAL: {"Real"},
+    FieldType.TEXT: {"String", "DateTime"},
+    FieldType.INTEGER: {"Integer", "Integer64"},
+    FieldType.REAL: {"Real"},
 }
 """GDAL takes a text that looks like a time for one."""
 

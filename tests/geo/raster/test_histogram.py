@@ -6,7 +6,7 @@ from scipy.stats import norm
 from skimage.filters import threshold_otsu
 from sklearn.mixture import GaussianMixture
 
-from geo.raster.indices import GaussianPair, kittler_illingworth, minimum_error, otsu, two_modes
+from geo.raster.indices import GaussianPair, otsu, two_modes
 
 EDGES = np.linspace(-3.0, 5.0, 41)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
@@ -25,20 +25,6 @@ def between_variance(counts, index):
         np.average(CENTRES[index + 1 :], weights=high),
     )
     return low.sum() * high.sum() / counts.sum() ** 2 * (means[0] - means[1]) ** 2
-
-
-def error_by_hand(counts, index):
-    """Equation 15 of Kittler and Illingworth for bins up to `index`, from its definition."""
-    criterion = 1.0
-    for part in (slice(None, index + 1), slice(index + 1, None)):
-        weights, values = counts[part], CENTRES[part]
-        if not weights.sum():
-            return np.inf
-        share = weights.sum() / counts.sum()
-        mean = np.average(values, weights=weights)
-        variance = np.average((values - mean) ** 2, weights=weights) + 0.2**2 / 12
-        criterion += 2 * share * (np.log(np.sqrt(variance)) - np.log(share))
-    return criterion
 
 
 def two_normals(*, share=0.3, apart=4.0, size=20_000, seed=1):
@@ -64,36 +50,9 @@ def test_otsu_finds_the_greatest_variance_between_classes(counts):
     assert between_variance(counts, found) == pytest.approx(best)
 
 
-@given(COUNTS)
-@settings(max_examples=50, deadline=None)
-def test_the_minimum_error_is_the_formula_at_every_edge(counts):
-    counts = np.array(counts, float)
-    wanted = [error_by_hand(counts, index) for index in range(39)]
-    np.testing.assert_allclose(minimum_error(counts, EDGES), wanted, rtol=1e-6, atol=1e-6)
-
-
-@given(COUNTS)
-@settings(max_examples=50, deadline=None)
-def test_kittler_illingworth_finds_the_least_error(counts):
-    counts = np.array(counts, float)
-    best = min(error_by_hand(counts, index) for index in range(39))
-    found = int(np.flatnonzero(EDGES[1:] >= kittler_illingworth(counts, EDGES) - 1e-9)[0])
-    assert error_by_hand(counts, found) == pytest.approx(best, abs=1e-6)
-
-
 def test_thresholds_part_two_clear_modes_in_the_gap():
     counts, _ = np.histogram(two_normals(), EDGES)
     assert -0.6 < otsu(counts.astype(float), EDGES) < 1.4
-    between = (-1.5, 2.5)
-    assert -0.6 < kittler_illingworth(counts.astype(float), EDGES, between=between) < 1.4
-
-
-def test_kittler_illingworth_stays_between_the_modes_that_it_is_given():
-    """A far outlier makes a false minimum at the end of the histogram."""
-    counts, _ = np.histogram(two_normals(apart=2.2), EDGES)
-    counts[-1] += 1
-    found = kittler_illingworth(counts.astype(float), EDGES, between=(-1.5, 0.7))
-    assert -1.5 < found < 0.7
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.8])

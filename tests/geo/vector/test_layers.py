@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from geo.errors import LayerInvalid
 from geo.vector.hazards import Hazard
 from geo.vector.layers import Provenance, build_layer, empty_layer, rename_clashes
-from geo.vector.schema import FIELDS, LAYERS, Kind, schema_markdown
+from geo.vector.schema import FIELDS, LAYERS, FieldType, schema_markdown
 
 COMMON = Provenance("valencia-2024", Hazard.FLOOD, "p-0123", "ndwi 0123456789ab")
 FLOOD = {
@@ -284,4 +284,4 @@ def test_the_table_of_fields_names_every_field_of_every_layer() -> None:
     assert table.count("\n") == 2 + len(FIELDS) - 1 + sum(
         1 + len(layer.extra) for layer in LAYERS.values()
     )
-    assert all(f.kind in Kind for layer in LAYERS.values() for f in layer.fields)
+    assert all(f.kind in FieldType for layer in LAYERS.values() for f in layer.fields)

@@ -5,11 +5,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from geo.raster.classify import Finding
-from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
 from models.errors import InputsMismatch
 from models.inference.model import load_model
-from models.networks.detectors import DetectorModel
 
 DETECTORS = [ref for ref in all_cards() if ref.card.architecture.kind == "detector"]
 SIZE = 192
@@ -287,14 +285,3 @@ def test_a_scene_without_one_valid_pixel_is_surveyed_with_a_note(raster):
     planes, statistics = answer("sar-water", {"image": nothing})
     assert np.isnan(planes).all()
     assert len(statistics.notes) == 1
-
-
-def test_the_method_of_the_card_decides_how_a_threshold_is_learned(raster):
-    card = find("sar-water").card.model_dump(mode="json")
-    card["architecture"]["parameters"]["water"]["method"] = "kittler-illingworth"
-    other = ModelCard.model_validate(card)
-    model = DetectorModel.of(other)
-    inputs = {"image": raster(backscatter(LAKE, 3))}
-    statistics = model.scene_statistics([inputs])
-    assert statistics.thresholds[0].method == "kittler-illingworth"
-    assert iou(model.predict([inputs], statistics)[0, 0] >= 0.5, LAKE) > 0.9
