@@ -16,9 +16,9 @@ import shapely
 from geo.errors import StoreError
 from geo.export.geopackage import write_geopackage
 from geo.export.styles import THEMES, qml, sld
-from geo.vector.schema import LAYERS, Kind
+from geo.vector.schema import LAYERS, FieldType
 
-TYPES = {Kind.TEXT: "TEXT", Kind.INTEGER: "INTEGER", Kind.REAL: "REAL"}
+TYPES = {FieldType.TEXT: "TEXT", FieldType.INTEGER: "INTEGER", FieldType.REAL: "REAL"}
 
 
 @pytest.fixture(scope="module")
