@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -46,25 +46,26 @@ class Sample:
     4 destroyed, 255 not graded. None: the labels have no grades."""
 
 
-@dataclass(frozen=True)
-class LabelledSet:
-    """Labelled places, in an order that never changes."""
+Item_co = TypeVar("Item_co", covariant=True)
 
-    kinds: Mapping[str, ImageKind]
-    """What its images are, by name."""
+
+@dataclass(frozen=True, kw_only=True)
+class FileSet(Generic[Item_co]):
+    """Labelled places that are read from files, in an order that never changes."""
+
     groups: tuple[str, ...]
-    """The group of each sample."""
+    """The group of each place: neighbours share it, and are in the same fold."""
     files: tuple[Path, ...]
-    """Every file that it reads, in order."""
-    read: Callable[[int], Sample]
-    """Reads a sample by its number."""
+    """Every file that is read, in order."""
+    read: Callable[[int], Item_co]
+    """Reads a place by its number."""
 
     def __len__(self) -> int:
-        """Return how many samples there are."""
+        """Return how many places there are."""
         return len(self.groups)
 
-    def __getitem__(self, index: int, /) -> Sample:
-        """Read a sample.
+    def __getitem__(self, index: int, /) -> Item_co:
+        """Read a place.
 
         Raises:
             DataInvalid: where a file is missing, damaged or of another shape than its label.
@@ -72,6 +73,14 @@ class LabelledSet:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.read(index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSet(FileSet[Sample]):
+    """Images with labels."""
+
+    kinds: Mapping[str, ImageKind]
+    """What its images are, by name."""
 
 
 def fill_inputs(
@@ -164,16 +173,7 @@ def _statistics(values: FloatArray, *, name: str) -> BandStatistics:
     )
 
 
-class HasFiles(Protocol):
-    """A set of any kind that knows its files."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that it reads, in order."""
-        ...
-
-
-def data_digest(*sets: HasFiles) -> str:
+def data_digest(*sets: FileSet[Any]) -> str:
     """Return the sha256 of the names and bytes of the files of one or several sets, in order."""
     digest = hashlib.sha256()
     for path in (path for one in sets for path in one.files):

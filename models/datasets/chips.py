@@ -56,10 +56,10 @@ def open_sen1floods11(root: Path, split: str) -> LabelledSet:
     tiles = [[there[name] for name in names] for names in wanted]
     files = tuple(path for tile in tiles for path in tile)
     return LabelledSet(
-        _KINDS,
-        groups,
-        files,
-        lambda index: _read_flood_chip(chips[index], groups[index], tiles[index]),
+        kinds=_KINDS,
+        groups=groups,
+        files=files,
+        read=lambda index: _read_flood_chip(chips[index], groups[index], tiles[index]),
     )
 
 
@@ -117,10 +117,10 @@ def open_on_cloud_n(root: Path, split: str) -> LabelledSet:
     paths = [[_cloud_path(root, chip, name) for name in ("label", *_CLOUD_BANDS)] for chip in chips]
     files = tuple(path for each in paths for path in each)
     return LabelledSet(
-        {"image": _CLOUD_KIND},
-        chips,
-        files,
-        lambda index: _read_cloud_chip(chips[index], paths[index]),
+        kinds={"image": _CLOUD_KIND},
+        groups=chips,
+        files=files,
+        read=lambda index: _read_cloud_chip(chips[index], paths[index]),
     )
 
 

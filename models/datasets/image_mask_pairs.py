@@ -55,7 +55,12 @@ def open_pairs(
     )
     pairs = [(images[stem], masks[stem]) for stem in stems]
     files = (*(path for pair in pairs for path in pair), *([groups_file] if groups_file else []))
-    return LabelledSet({IMAGE: kind}, groups, files, lambda i: _read(kind, groups[i], *pairs[i]))
+    return LabelledSet(
+        kinds={IMAGE: kind},
+        groups=groups,
+        files=files,
+        read=lambda index: _read(kind, groups[index], *pairs[index]),
+    )
 
 
 def _read(kind: ImageKind, group: str, image: Path, mask: Path) -> Sample:

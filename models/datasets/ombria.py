@@ -51,7 +51,10 @@ def open_ombria(root: Path, split: str) -> LabelledSet:
     groups = tuple(f"{int(number) // BLOCK:03d}" for number in numbers)
     files = tuple(path for tile in tiles for path in tile.values())
     return LabelledSet(
-        KINDS, groups, files, lambda index: _read(numbers[index], groups[index], tiles[index])
+        kinds=KINDS,
+        groups=groups,
+        files=files,
+        read=lambda index: _read(numbers[index], groups[index], tiles[index]),
     )
 
 

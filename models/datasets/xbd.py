@@ -8,7 +8,7 @@ to it.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.grader import GRADES
-from models.datasets.base import ImageKind, LabelledSet, Sample
+from models.datasets.base import FileSet, ImageKind, LabelledSet, Sample
 from models.datasets.image_files import read_codes, read_pixels, require_one_shape
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
@@ -64,31 +64,11 @@ class DamageTile:
         return draw_polygons(self.polygons, np.arange(1, len(self.polygons) + 1), self.mask.shape)
 
 
-@dataclass(frozen=True)
-class DamageTiles:
-    """Tiles of graded buildings, in an order that never changes."""
+@dataclass(frozen=True, kw_only=True)
+class DamageTiles(FileSet[DamageTile]):
+    """Tiles of graded buildings; the group of a tile is its event."""
 
     names: tuple[str, ...]
-    groups: tuple[str, ...]
-    """The event of each tile; see `models.datasets.base.fold_indices`."""
-    files: tuple[Path, ...]
-    """Every file that is read, in order."""
-    read: Callable[[int], DamageTile]
-    """Reads a tile by its number."""
-
-    def __len__(self) -> int:
-        """Return how many tiles there are."""
-        return len(self.names)
-
-    def __getitem__(self, index: int, /) -> DamageTile:
-        """Read a tile.
-
-        Raises:
-            DataInvalid: where it cannot be read.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self.read(index)
 
 
 @dataclass(frozen=True)
@@ -288,4 +268,4 @@ def building_pixels(tiles: DamageTiles) -> LabelledSet:
         return Sample(tile.name, tile.event, images, built, np.ones_like(built), tile.mask)
 
     kinds = {phase.value: ImageKind(phase, SENSOR, BANDS) for phase in (Phase.BEFORE, Phase.AFTER)}
-    return LabelledSet(kinds, tiles.groups, tiles.files, read)
+    return LabelledSet(kinds=kinds, groups=tiles.groups, files=tiles.files, read=read)

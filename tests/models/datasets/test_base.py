@@ -85,7 +85,7 @@ def single():
         np.ones((1, 50, 70), np.float32), valid=known, bands=("red",), source="made"
     )
     sample = Sample("made", "one", {"image": image}, known, known)
-    return LabelledSet({}, ("one",), (), lambda index: sample)
+    return LabelledSet(kinds={}, groups=("one",), files=(), read=lambda index: sample)
 
 
 def test_every_pixel_is_in_one_fold():
