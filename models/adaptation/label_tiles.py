@@ -9,7 +9,7 @@ from odc.geo.geobox import GeoBox
 
 from geo.raster.windows import lattice
 from geo.scenes.scene import Phase
-from geo.types import BoolArray, Int32Array, IntArray
+from geo.types import Int32Array, IntArray
 from models.adaptation.labels import LabelledBuildings, Labels
 from models.cards.card import ModelCard
 from models.damage.alignment import window_of
@@ -107,10 +107,13 @@ def flood_tiles(
             )
             if card.single_date:
                 inputs = {card.inputs[0].name: inputs[Phase.AFTER.value]}
-            known = usable_pixels(card, inputs) & _inner(card, slices)
+            known = usable_pixels(card, inputs)
+            inner = np.zeros_like(known)
+            edge = card.architecture.margin_px
+            inner[edge : known.shape[0] - edge, edge : known.shape[1] - edge] = True
             yes = labels.codes[which] == 1
             both = [polygons.drawn(slices, which[yes == value]) > 0 for value in (True, False)]
-            known &= ~(both[0] & both[1])
+            known &= inner & ~(both[0] & both[1])
             numbers = np.where(known, polygons.drawn(slices, which), 0).astype(np.int32)
             yield torch.from_numpy(stack(card, [inputs], scene)[0]).half(), which, numbers
             progress.advance()
@@ -152,12 +155,3 @@ def _squares(
         top, left = row * core_px - around_px, col * core_px - around_px
         slices = slice(top, top + card.window_px), slice(left, left + card.window_px)
         yield slices, which[square.ravel() == number]
-
-
-def _inner(card: ModelCard, slices: tuple[slice, slice]) -> BoolArray:
-    """Return which pixels of a window lie inside the margin of a network, (rows, cols)."""
-    rows, cols = (part.stop - part.start for part in slices)
-    inner = np.zeros((rows, cols), np.bool_)
-    edge = card.architecture.margin_px
-    inner[edge : rows - edge, edge : cols - edge] = True
-    return inner

@@ -77,7 +77,11 @@ def open_footprints(
     placed = PlacedBuildings.of(given, placement)
     codes = np.ones(len(given), np.uint8) if without_event else _codes(footprints.own, file)
     paths = {path for scene in (*before, *after) for path in scene.paths}
-    rows, cols = (_cuts(side) for side in (geobox.height, geobox.width))
+    edges = (
+        np.linspace(0, side, -(-side // TILE_PX) + 1).round().astype(int).tolist()
+        for side in (geobox.height, geobox.width)
+    )
+    rows, cols = ([slice(*ends) for ends in pairwise(each)] for each in edges)
     squares = [(row, col) for row in rows for col in cols]
     names = tuple(f"{root.name}_{row.start}_{col.start}" for row, col in squares)
     scene = _Scene(pair, geobox, placed, codes)
@@ -124,12 +128,6 @@ class _Scene:
             polygons=outlines[own],
             grades=self.codes[met][own],
         )
-
-
-def _cuts(side: int) -> list[slice]:
-    """Return a side cut into equal parts of at most `TILE_PX`."""
-    edges = np.linspace(0, side, -(-side // TILE_PX) + 1).round().astype(int).tolist()
-    return [slice(*pair) for pair in pairwise(edges)]
 
 
 def _folder(root: Path, phase: Phase) -> Path:

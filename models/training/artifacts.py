@@ -138,7 +138,16 @@ def write_outcome(
     Raises:
         StoreError: where they cannot be written.
     """
-    content = save({name: _stored(tensor) for name, tensor in network.state_dict().items()})
+    state_dict = {
+        n: tensor.detach().cpu().contiguous() for n, tensor in network.state_dict().items()
+    }
+    # Layers at half precision; a variance can be smaller than the least half.
+    content = save(
+        {
+            name: tensor.half() if tensor.is_floating_point() and tensor.dim() > 1 else tensor
+            for name, tensor in state_dict.items()
+        }
+    )
     plan = config.data
     left_out = fold_name(plan.split, folds=plan.folds, number=plan.fold)
     where = f"{plan.kind} {left_out}, whole groups of neighbours, never trained on"
@@ -171,15 +180,6 @@ def write_outcome(
         with writing(folder / name):
             replace_file(folder / name, data)
     return card
-
-
-def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor as it is shipped: the weights of layers at half precision.
-
-    Means and variances keep theirs: a variance can be smaller than the least half.
-    """
-    plain = tensor.detach().cpu().contiguous()
-    return plain.half() if plain.is_floating_point() and plain.dim() > 1 else plain
 
 
 def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:

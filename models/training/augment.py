@@ -30,7 +30,8 @@ class Augmenter:
     def __call__(self, tile: Tile) -> Example:
         """Move, change the values of, and drop inputs of a tile."""
         channels, observed, target, known = self._moved(tile)
-        names = _draw(self.subsets)
+        weights = torch.tensor([subset.weight for subset in self.subsets])
+        names = self.subsets[int(torch.multinomial(weights, 1))].inputs
         if self.plan.without_event and torch.rand(()) < self.plan.without_event:
             channels, observed = remove_event(channels, observed, self.layout, names=names)
             target = torch.zeros_like(target)
@@ -215,8 +216,3 @@ def only(tile: Tile, names: tuple[str, ...], layout: Layout) -> Example:
             channels[bands] = 0
     known = tile.known & layout.usable(observed)
     return with_flags(channels, observed, layout), tile.target, known
-
-
-def _draw(subsets: tuple[InputSubset, ...]) -> tuple[str, ...]:
-    weights = torch.tensor([subset.weight for subset in subsets])
-    return subsets[int(torch.multinomial(weights, 1))].inputs

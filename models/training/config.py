@@ -29,16 +29,12 @@ class Optimiser(Part):
     epochs: PositiveInt
     batch: PositiveInt = 8
     examples: PositiveInt = Field(
-        default=1,
-        description="Least examples of an epoch: a small set is repeated, each time with other "
-        "parts of its tiles.",
+        default=1, description="Least examples of an epoch, for which a small set is repeated."
     )
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
     warm_up: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps.")
-    average: float = Field(
-        default=0.99, ge=0, lt=1, description="Decay a step of the average that is kept."
-    )
+    average: float = Field(default=0.99, ge=0, lt=1, description="Decay of the average, a step.")
     clip: PositiveFloat = Field(default=1.0, description="Largest norm of the gradient.")
 
 
@@ -47,16 +43,10 @@ class Jitter(Part):
 
     gain: NonNegativeFloat = Field(default=0.0, description="Deviation of the gain's logarithm.")
     offset: NonNegativeFloat = Field(default=0.0, description="Deviation, in deviations.")
-    noise: NonNegativeFloat = Field(
-        default=0.0, description="Largest deviation of noise a pixel; in dB that is speckle."
-    )
+    noise: NonNegativeFloat = Field(default=0.0, description="Largest deviation of the noise.")
     blur: float = Field(default=0.0, ge=0, le=1, description="Share of tiles that are smoothed.")
-    haze: NonNegativeFloat = Field(
-        default=0.0, description="Largest reflectance of the air that is added, at 0.49 um."
-    )
-    holes: float = Field(
-        default=0.0, ge=0, le=1, description="Share of tiles with parts hidden, as by clouds."
-    )
+    haze: NonNegativeFloat = Field(default=0.0, description="Largest path reflectance, 0.49 um.")
+    holes: float = Field(default=0.0, ge=0, le=1, description="Share of tiles under made clouds.")
 
 
 class Augmentation(Part):
@@ -69,21 +59,18 @@ class Augmentation(Part):
         default=0.0,
         ge=0,
         le=1,
-        description="Share of examples that are cut out around a pixel of the finding, for tiles "
-        "that are mostly empty.",
+        description="Share of examples that are cut out around a pixel of the finding.",
     )
     shift_px: NonNegativeInt = Field(
         default=0,
-        description="Largest shift of an image after the event against the rest, in rows and in "
-        "columns: two dates are never co-registered exactly.",
+        description="Largest shift of an image after the event, in rows and in columns.",
     )
     without_event: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="Share of tiles that are shown without the event, see "
-        "`models.training.augment.remove_event`: a network that is trained on flooded tiles only "
-        "finds floods everywhere.",
+        description="Share of tiles without the event, see `augment.remove_event`: a network that "
+        "is trained on flooded tiles only finds floods everywhere.",
     )
     jitter: dict[Physical, Jitter] = Field(
         default_factory=dict, description="By the units of the input."
@@ -103,8 +90,8 @@ class LossPlan(Part):
     )
     balanced: bool = Field(
         default=False,
-        description="Both answers of a grade weigh alike in the cross entropy of a batch, "
-        "whatever their number: the share of damaged buildings differs from event to event.",
+        description="Both answers of a grade weigh alike in the cross entropy of a batch: the "
+        "share of damaged buildings differs from event to event.",
     )
 
     @model_validator(mode="after")
@@ -290,7 +277,12 @@ class TrainingConfig(Part):
                     f"the subset {', '.join(subset.inputs)} has no image after the event; "
                     f"add one of {', '.join(sorted(after))}"
                 )
-        single = [entry.name for entry in self.card.inputs if not self._has_other_date(entry)]
+        inputs = self.card.inputs
+        single = [
+            one.name
+            for one in inputs
+            if not any(other.phase is not one.phase and same_image(one, other) for other in inputs)
+        ]
         if self.augmentation.without_event and single:
             raise ValueError(
                 f"augmentation.without_event needs both dates of every sensor, and "
@@ -307,13 +299,6 @@ class TrainingConfig(Part):
                 f"tiles of {self.tile_px} px are no multiple of the stride {self.card.stride_px}"
             )
         return self
-
-    def _has_other_date(self, entry: CardInput) -> bool:
-        """Return whether there is an input of the same sensor and bands on the other date."""
-        return any(
-            other.phase is not entry.phase and same_image(entry, other)
-            for other in self.card.inputs
-        )
 
 
 def same_image(one: CardInput, other: CardInput) -> bool:
@@ -373,11 +358,7 @@ def is_regression_config(path: Path) -> bool:
 
 
 def read_regression_config(path: Path, *, root: Path | None = None) -> RegressionConfig:
-    """Read the config of a regression.
-
-    Args:
-        path: of the file.
-        root: folder of the data instead of the config's.
+    """Read the config of a regression; `root` is the folder of the data instead of the config's.
 
     Raises:
         TrainingInvalid: where it cannot be read, or a field is wrong.

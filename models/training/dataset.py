@@ -18,7 +18,6 @@ from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
 from models.errors import DataInvalid, InputsMismatch
 from models.inference.windows import ProgressReceiver
 from models.networks.tensors import (
-    Inputs,
     SceneStatistics,
     ValueSample,
     scene_levels,
@@ -155,21 +154,17 @@ def tile_of(
     inputs = inputs_of(sample, filled)
     target, known = targets(sample, card.class_names)
     usable = usable_pixels(card, inputs) & accepted_labels(sample, label_filter)
+    rasters = (inputs.get(entry.name) for entry in card.inputs)
+    observed = [np.zeros_like(known[0]) if r is None else r.valid for r in rasters]
     values = ValueSample(card)
     values.feed(inputs)
     statistics = SceneStatistics(levels=scene_levels(card, values))
     return Tile(
         channels=torch.from_numpy(stack(card, [inputs], statistics)[0]).half(),
-        observed=torch.from_numpy(_observed(card, inputs, sample.target.shape)),
+        observed=torch.from_numpy(np.stack(observed)),
         target=torch.from_numpy(target),
         known=torch.from_numpy(known & usable),
     )
-
-
-def _observed(card: ModelCard, inputs: Inputs, shape: tuple[int, ...]) -> BoolArray:
-    nothing = np.zeros(shape, bool)
-    rasters = (inputs.get(entry.name) for entry in card.inputs)
-    return np.stack([nothing if raster is None else raster.valid for raster in rasters])
 
 
 class TileSet(Protocol):
