@@ -158,10 +158,8 @@ def adapt_regression(
     """Return the card of a regression after graded buildings, and its calibrated logits.
 
     Args:
-        card: of the parent.
         features: (labels, features), rows of `RegressionGrader.design` without NaN.
         grades: (labels,) 1 to 4.
-        progress: of the logits.
 
     Raises:
         InputsMismatch: where the card is no regression on buildings.
@@ -229,10 +227,6 @@ def write_adapted(
     """Write the model, with its parent's numbers where that predicts held-out labels as well.
 
     Args:
-        ref: of the parent.
-        model: after the labels.
-        labels: that it was adapted to.
-        name: of the model.
         out: its folder, see `require_free`.
 
     Raises:

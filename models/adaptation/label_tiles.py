@@ -62,12 +62,7 @@ class LabelTiles:
 def sample_pixels(
     numbers: Int32Array, chance: np.random.Generator
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Return label, from 0, row and column of pixels of labels.
-
-    Args:
-        numbers: of a tile.
-        chance: draws up to `MOST_PX` pixels a label.
-    """
+    """Return label, from 0, row and column of pixels of labels."""
     row, col = chance.permutation(np.argwhere(numbers > 0)).T
     order = np.argsort(numbers[row, col], kind="stable")
     row, col = row[order], col[order]
@@ -85,13 +80,6 @@ def flood_tiles(
     A polygon is in one window, that of the square of the grid that holds a point inside it; of
     a larger one, a part is used. Nothing is known where polygons of different classes overlap, nor
     within the margin of a window, where the network has too little context.
-
-    Args:
-        card: of the network.
-        reader: of the scenes, for this network.
-        geobox: the grid of the map.
-        labels: of floods or water.
-        progress: of the windows.
     """
     polygons = Buildings.on(geobox, labels.outlines)
     grid = lattice((geobox.height, geobox.width), size=reader.window_px, overlap=reader.overlap_px)

@@ -72,11 +72,6 @@ class Labels:
 def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Labels:
     """Return the polygons of a file that meet an area, and their classes.
 
-    Args:
-        path: as `geo.vector.buildings.read_footprints` takes it; one layer.
-        area: of the map.
-        vocabulary: its columns and words.
-
     Raises:
         FootprintsInvalid: where it cannot be read as polygons, or none meets the area.
         LabelsInvalid: where there is no such file, column or word, or labels contradict each other.

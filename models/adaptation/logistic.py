@@ -77,9 +77,7 @@ def adapt_logits(
     as often as they come, so that the intercepts learn how common an answer is.
 
     Args:
-        rows: of all labels.
         parent: (logits, coefficients).
-        progress: of the logits.
     """
     progress.start("fitting to labels", len(parent))
     found = []
@@ -141,12 +139,8 @@ def fit_labels(
     """Return the coefficients that some labels make likeliest.
 
     Args:
-        rows: of all labels.
-        logit: its number.
         chosen: (labels,), those that are fitted to.
-        parent: (coefficients,), the mean before the labels.
         strength: inverse variance around it, of all coefficients but the intercept.
-        start: of the search, (coefficients,).
     """
     answers = rows.answers[:, logit]
     used = (chosen & np.isfinite(answers))[rows.label]
@@ -166,8 +160,6 @@ def label_losses(rows: LabelledRows, logit: int, logits: Float64Array) -> Float6
     """Return the log loss of each label that has an answer for a logit.
 
     Args:
-        rows: of all labels.
-        logit: its number.
         logits: (rows,); the prediction of a label is the mean probability of its rows.
     """
     answered = np.isfinite(rows.answers[:, logit])

@@ -91,11 +91,6 @@ def fill_inputs(
     An input takes images of its phase and sensor that have its bands; one of any phase takes the
     image after the event. Inputs that nothing fills are left out.
 
-    Args:
-        inputs: of the model's card.
-        kinds: the images of a set, by name.
-        model: its name, for the message.
-
     Raises:
         InputsMismatch: where a required input, or every input after the event, stays empty.
     """
@@ -137,11 +132,6 @@ def band_statistics(
     inputs: Sequence[CardInput], labelled: LabelledSet, *, model: str
 ) -> dict[str, tuple[BandStatistics, ...]]:
     """Return the statistics of each band, by input, in physical units.
-
-    Args:
-        inputs: of a card.
-        labelled: images.
-        model: its name, for the message.
 
     Raises:
         InputsMismatch: where the images of the set do not fill the inputs.
@@ -186,11 +176,6 @@ def fold_indices(groups: Sequence[str], *, folds: int, number: int) -> tuple[int
 
     Taking groups at a distance puts some of every region of a set that is in order into each
     fold, and each group as a whole.
-
-    Args:
-        groups: of each sample.
-        folds: how many there are.
-        number: of the fold, from 0.
 
     Raises:
         DataInvalid: where there are fewer groups than folds, or no such fold.

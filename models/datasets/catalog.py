@@ -87,11 +87,8 @@ def open_set(
     """Open a labelled set.
 
     Args:
-        kind: the layout.
-        root: folder of the set.
         split: one of the set's own, "all" where it has none, or a fold of one of them:
             "train-fold-3-of-8", and "fold-0-of-5" of all.
-        options: of pairs and outlines.
 
     Raises:
         DataInvalid: where the folder or the split is not there.

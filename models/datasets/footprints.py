@@ -50,8 +50,6 @@ def open_footprints(
     as for a map; see `models.damage.alignment`. Tiles are named by folder, first row and column.
 
     Args:
-        root: see above.
-        resolution_m: of the tiles.
         bounds: west, south, east, north in degrees; the rest is left out, such as ground where the
             outlines are of another year than the image before.
         without_event: nothing happened: the image before is taken for the one after, too, and no

@@ -36,7 +36,6 @@ def read_pixels(path: Path, *, bands: tuple[str, ...] | None = None) -> Pixels:
     """Read a file; an alpha band becomes validity.
 
     Args:
-        path: of the file.
         bands: names of the bands that it should have.
 
     Raises:
@@ -65,9 +64,6 @@ def read_pixels(path: Path, *, bands: tuple[str, ...] | None = None) -> Pixels:
 
 def require_one_shape(shapes: Mapping[Path, tuple[int, ...]]) -> None:
     """Check that the files of a sample have the same rows and columns.
-
-    Args:
-        shapes: rows and columns by file.
 
     Raises:
         DataInvalid: where two differ.

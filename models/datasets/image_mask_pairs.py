@@ -28,9 +28,7 @@ def open_pairs(
     """Return the pairs of a folder.
 
     Args:
-        root: holds images/ and masks/.
         sensor: name in `geo.scenes.sensors.SENSORS`; its units are those of the files.
-        bands: common names in the order of the files.
         block: pictures with near numbers in their names are neighbours, so many of them.
         groups_file: CSV with the columns stem and group, instead of `block`.
 

@@ -8,10 +8,8 @@ to it.
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -141,10 +139,10 @@ def open_xbd(root: Path, split: str = ALL) -> DamageTiles:
         )
     chosen = [t for t in every if split in (ALL, t.split, t.event, t.name, t.number)]
     if not chosen:
+        there = sorted({part for t in every for part in (t.split, t.event)})
         raise DataInvalid(
-            f"xbd has the splits {ALL}, {_some([t.split for t in every])}, the events "
-            f"{_some([t.event for t in every])} and the tiles {_some([t.name for t in every])}"
-            f", not {split!r}"
+            f"xbd has the splits and events {ALL}, {', '.join(there)} and tiles such as "
+            f"{every[0].name}, not {split!r}"
         )
     tiles = sorted(chosen, key=lambda tile: (tile.name, tile.split))
     return DamageTiles(
@@ -193,13 +191,6 @@ def _tiles(folder: Path) -> list[_TilePaths]:
     return [_TilePaths(images, labels, targets, n) for n in names if re.search(r"._\d+$", n)]
 
 
-def _some(names: Sequence[str]) -> str:
-    """Return names for a message, the first few of many."""
-    several = sorted(set(names))
-    more = f" and {len(several) - 4} more" if len(several) > 4 else ""
-    return f"{', '.join(several[:4])}{more}"
-
-
 def _read_image(path: Path) -> Raster:
     stored = read_pixels(path, bands=BANDS)
     # Pixels without observation are black in all three bands.
@@ -213,24 +204,19 @@ def _read_labels(path: Path) -> tuple[ObjectArray, CodeArray]:
     """Return the polygons of a label in pixels, and their grades."""
     try:
         rows = json.loads(path.read_text("utf-8"))["features"]["xy"]
-        texts = [row["wkt"] for row in rows]
-        grades = [_grade(row["properties"], path) for row in rows]
-        polygons = np.array([shapely.from_wkt(text) for text in texts], dtype=object)
+        names = [row["properties"]["subtype"] for row in rows]
+        polygons = np.array([shapely.from_wkt(row["wkt"]) for row in rows], dtype=object)
     except (OSError, ValueError, KeyError, TypeError, shapely.errors.GEOSException) as error:
         raise DataInvalid(
             f"the label {path} cannot be read as that of xbd, features.xy with wkt and subtype: "
             f"{type(error).__name__} {error}; fetch it again"
         ) from error
-    return polygons, np.array(grades, np.uint8)
-
-
-def _grade(properties: Any, path: Path) -> int:
-    name = properties["subtype"]
-    if name not in CODE_OF:
+    unknown = [name for name in names if name not in CODE_OF]
+    if unknown:
         raise DataInvalid(
-            f"{path} grades a building {name!r}; the grades of xbd are {', '.join(CODE_OF)}"
+            f"{path} grades a building {unknown[0]!r}; the grades of xbd are {', '.join(CODE_OF)}"
         )
-    return CODE_OF[name]
+    return polygons, np.array([CODE_OF[name] for name in names], np.uint8)
 
 
 def _mask(

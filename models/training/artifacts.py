@@ -126,14 +126,7 @@ def write_outcome(
     """Write weights, then the card that names their digest.
 
     Args:
-        folder: exists.
-        draft: see `draft_card`.
-        network: with the averaged weights.
-        chosen: by finding.
-        config: of the training.
-        state: at its end.
         tiles: for training and for validation.
-        device: of the training.
 
     Raises:
         StoreError: where they cannot be written.
@@ -264,9 +257,7 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
     the numbers, or summed for one.
 
     Args:
-        network: of `models.networks.network.build`; its encoder is changed.
         path: a safetensors file, or a folder of them, see `weights_file`.
-        architecture: of the network.
 
     Raises:
         WeightsMismatch: where the file cannot be read, or a tensor of the encoder is missing from

@@ -94,12 +94,6 @@ class LossPlan(Part):
         "share of damaged buildings differs from event to event.",
     )
 
-    @model_validator(mode="after")
-    def _check_any(self) -> Self:
-        if self.cross_entropy + self.dice == 0:
-            raise ValueError("cross_entropy and dice are both 0; one of them must count")
-        return self
-
 
 _NOT_IN_DIGEST: dict[str, Any] = {
     "data": {

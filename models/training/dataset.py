@@ -146,10 +146,7 @@ def tile_of(
     """Return a sample as a tile, normalised as a scene of its own.
 
     Args:
-        card: of the network.
-        sample: of a set.
         filled: see `models.datasets.base.fill_inputs`.
-        label_filter: None: all labels are used.
     """
     inputs = inputs_of(sample, filled)
     target, known = targets(sample, card.class_names)

@@ -187,11 +187,9 @@ def read_checkpoint(folder: Path, fresh: TrainingState, learner: "Learner") -> T
 
 
 def _check_same(path: Path, found: TrainingState, wanted: TrainingState) -> None:
-    for what, one, other in (
-        ("config", found.config_sha256, wanted.config_sha256),
-        ("data", found.data_sha256, wanted.data_sha256),
-        ("file of encoder weights", found.encoder_sha256, wanted.encoder_sha256),
-    ):
+    names = {"config": "config", "data": "data", "encoder": "file of encoder weights"}
+    for name, what in names.items():
+        one, other = (getattr(state, f"{name}_sha256") for state in (found, wanted))
         if one != other:
             raise TrainingInvalid(
                 f"{path} is of a training whose {what} has the sha256 {one and one[:12]}, this "
@@ -237,11 +235,7 @@ def train_epoch(
     Where they are fewer than the examples of an epoch, they are repeated.
 
     Args:
-        learner: changed.
-        tiles: for training.
         augment: makes an example of a tile; all its randomness comes from torch.
-        loss: of logits, target and known.
-        epoch: from 0.
         advance: called after every step with the number of its examples.
 
     Returns:

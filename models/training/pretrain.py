@@ -82,10 +82,7 @@ def pretrain(
     `models.training.train`, which raises the same.
 
     Args:
-        config: of the training that will start with the encoder.
         out: folder of the encoder, the log and the checkpoint; another one than the training's.
-        progress: of the steps.
-        energy_wh: see `models.training.train.run_epochs`.
     """
     with writing(out):
         make_folder(out.absolute())

@@ -133,10 +133,7 @@ def run_epochs(
 
     Args:
         learner: new; filled from the checkpoint where there is one.
-        task: of the network.
         fresh: the state at the start of a training of this config and data.
-        out: existing folder of the checkpoint and the log.
-        progress: of the steps.
         energy_wh: of all epochs so far; None where it is not measured.
 
     Raises:
@@ -197,10 +194,7 @@ def train(
     deterministic.)
 
     Args:
-        config: of the network, its data and its training.
         out: folder of the card, the weights, the log and the checkpoint.
-        progress: of the steps.
-        energy_wh: see `run_epochs`.
 
     Raises:
         TrainingInvalid, StoreError: see `run_epochs`.

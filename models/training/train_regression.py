@@ -95,7 +95,14 @@ def train_regression(
     """
     started = time.monotonic()
     labelled = open_xbd(config.root, config.split)
-    tiles = _measured(config, labelled, progress)
+    tiles = []
+    progress.start("labelled tiles", len(labelled))
+    try:
+        for index in range(len(labelled)):
+            tiles.append(measure_tile(labelled[index], config))
+            progress.advance(1)
+    finally:
+        progress.finish()
     draft = fit_card(config, tiles)
     statistics = band_statistics(draft.inputs, building_pixels(labelled), model=draft.name)
     several = len(tiles) > 1
@@ -135,21 +142,6 @@ def predict_tile(card: ModelCard, tile: GradedTile) -> BuildingPredictions:
     probabilities = grades_of(logits(card, architecture, design)).astype(np.float64)
     known = tile.grades != UNCLASSIFIED
     return BuildingPredictions(tile.grades[known], probabilities[known])
-
-
-def _measured(
-    config: RegressionConfig, labelled: DamageTiles, progress: ProgressReceiver
-) -> list[GradedTile]:
-    """Return the features of all tiles."""
-    tiles = []
-    progress.start("labelled tiles", len(labelled))
-    try:
-        for index in range(len(labelled)):
-            tiles.append(measure_tile(labelled[index], config))
-            progress.advance(1)
-    finally:
-        progress.finish()
-    return tiles
 
 
 def _score(tile: GradedTile, others: Sequence[GradedTile], measure: str, value: float) -> Score:

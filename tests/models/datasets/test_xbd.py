@@ -49,7 +49,7 @@ def test_splits_are_folders_events_names_and_numbers(tmp_path):
     whole = open_xbd(tmp_path)
     assert whole.groups == ("a-fire", "a-storm", "a-storm")
     assert fold_indices(whole.groups, folds=2, number=0) == (0,)
-    with pytest.raises(DataInvalid, match=r"events a-fire, a-storm and the tiles .*, not 'test'"):
+    with pytest.raises(DataInvalid, match=r"a-fire, a-storm.* and tiles such as .*, not 'test'"):
         open_xbd(tmp_path, "test")
 
 

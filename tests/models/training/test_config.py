@@ -70,7 +70,6 @@ def test_the_data_of_a_shipped_config_lies_beside_the_project(path, data_dir):
         ({"subsets": [{"inputs": ["s3"], "weight": 1}]}, "a subset names s3; the inputs are"),
         ({"subsets": [{"inputs": ["s1-before"], "weight": 1}]},
          "the subset s1-before has no image after the event; add one of s1-after, s2-after"),
-        ({"loss": {"cross_entropy": 0, "dice": 0}}, "loss: cross_entropy and dice are both 0"),
         ({"augmentation": {"without_event": 0.1}},
          "without_event needs both dates of every sensor, and s2-after has one"),
         ({"device": "tpu"}, "device: "),
