@@ -109,7 +109,7 @@ class EvaluateRequest(BaseModel):
 
 
 class PageRequest(BaseModel):
-    """A model whose page is written, and the trainings that show the spread between seeds."""
+    """A model whose page is written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,13 +119,6 @@ class PageRequest(BaseModel):
         "TOML of the data; default: page.toml beside the card", None, group=_DATA
     )
     out: Path | None = described("Default: the folder of the model", None, group=_MODEL)
-    seeds: tuple[Path, ...] = described(
-        "The same training with another seed; may be repeated", (), group=_DATA, option="seed"
-    )
-    folds: tuple[Path, ...] = described(
-        "A training that left out another fold; repeated for every fold", (), group=_DATA,
-        option="fold",
-    )  # fmt: skip
     device: str = _OF_MAP["device"]
 
 
@@ -211,10 +204,8 @@ def write_model_page(request: PageRequest, progress: Progress) -> Path:
 
     ref = find(request.model, extra=Settings().models)
     plan = model_page.read_plan(request.plan or ref.folder / model_page.PLAN_NAME)
-    trainings = model_page.load_trainings(
-        ref, seeds=request.seeds, folds=request.folds, device=request.device
-    )
-    sets = model_page.measure(trainings, plan, root=request.root, progress=progress)
+    model = load_model(ref, device=request.device)
+    sets = model_page.measure(model, plan, root=request.root, progress=progress)
     return model_page.write_page(plan, sets, ref, request.out or ref.folder)
 
 

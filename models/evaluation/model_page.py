@@ -6,7 +6,6 @@ measured on them, the scores are written into its card, and the page beside it.
 
 import io
 import re
-import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from geo.store.atomic_io import make_folder, replace_file, writing
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import DetectorArchitecture, NetworkArchitecture, Part
 from models.cards.card import CARD_NAME, ModelCard, Score, card_bytes
-from models.cards.registry import SHELF, CardRef, find
+from models.cards.registry import CardRef
 from models.datasets.base import LabelledSet, Sample
 from models.datasets.catalog import ALL, PICTURES, Kind, SetOptions, open_set
 from models.errors import PageInvalid
@@ -39,8 +38,8 @@ from models.evaluation.evaluate import (
     predict_sample,
     split_for,
 )
-from models.evaluation.metrics import ECE_BINS, ratio, sample_deviation
-from models.inference.model import Model, load_model
+from models.evaluation.metrics import ECE_BINS, sample_deviation
+from models.inference.model import Model
 from models.inference.windows import ProgressReceiver
 
 PLAN_NAME, PAGE_NAME = "page.toml", "README.md"
@@ -56,29 +55,18 @@ class Subset(Part):
 class SetPlan(Part):
     """One set of labelled images, and what a reader must know of it."""
 
-    name: str = Field(description="As its authors call it.")
+    name: str
     kind: Kind
     folder: str = Field(description="In the folder that holds all data.")
-    split: str = Field(default=ALL, description="Of the set; left-out: what the card says.")
-    options: SetOptions = Field(
-        default=PICTURES, description="Of pairs; a file of groups lies relative to the plan."
-    )
+    split: str = Field(default=ALL, description="Of the set; left-out: as the card says.")
+    options: SetOptions = Field(default=PICTURES, description="Of pairs; groups: beside the plan.")
     about: str = Field(description="What it is: sentences.")
     groups: str = Field(description="What a group of tiles is here, such as: a flood event.")
     origin: str
     licence: str = Field(description="As stated there.")
-    pictures: bool = Field(
-        default=True, description="Whether the tiles of least IoU are drawn: label and prediction."
-    )
-    thumbnails: bool = Field(
-        default=False,
-        description="Whether the licence allows to show their images beside, much reduced.",
-    )
-    subsets: tuple[Subset, ...] = Field(
-        default=(Subset(name="all images"),),
-        min_length=1,
-        description="Groups, calibration and worst tiles are shown of the first.",
-    )
+    pictures: bool = Field(default=True, description="Whether the tiles of least IoU are drawn.")
+    thumbnails: bool = Field(default=False, description="With their images: the licence allows it.")
+    subsets: tuple[Subset, ...] = Field(default=(Subset(name="all images"),), min_length=1)
 
 
 class PagePlan(Part):
@@ -90,10 +78,9 @@ class PagePlan(Part):
 
     @model_validator(mode="after")
     def _check_sets(self) -> Self:
-        keys = [(entry.name, entry.split) for entry in self.sets]
-        for name, split in keys:
-            if keys.count((name, split)) > 1:
-                raise ValueError(f"{name} {split} is there more than once")
+        keys = [f"{entry.name} {entry.split}" for entry in self.sets]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"{twice[0]} is there more than once")
         return self
 
 
@@ -128,48 +115,6 @@ WORST = 6
 """Tiles of least IoU that are shown."""
 
 
-@dataclass(frozen=True)
-class Trainings:
-    """A model, and others that show how much of its scores is chance."""
-
-    model: Model
-    seeds: tuple[Model, ...] = ()
-    """The same training with other seeds."""
-    folds: tuple[Model, ...] = ()
-    """The same training with each fold left out once."""
-
-
-def load_trainings(
-    ref: CardRef, *, seeds: Sequence[Path], folds: Sequence[Path], device: str
-) -> Trainings:
-    """Load a model and the other trainings.
-
-    Raises:
-        PageInvalid: where they differ in more than the seed or the fold.
-        ModelError: see `models.inference.model.load_model`.
-    """
-    others, parts = ([find(str(f)) for f in folders] for folders in (seeds, folds))
-    for card in (other.card for other in others):
-        pairs: list[tuple[str, object, object]] = [("is named", ref.card.name, card.name)]
-        left_out = [c.training and c.training.left_out for c in (ref.card, card)]
-        pairs.append(("left out", left_out[0], left_out[1]))
-        for what, one, two in pairs:
-            if one != two:
-                raise PageInvalid(
-                    f"{ref.card.name} {what} {one}, the training with another seed {what} {two}; "
-                    "give trainings that differ in the seed alone"
-                )
-        if card.weights_sha256 == ref.card.weights_sha256:
-            raise PageInvalid(
-                f"the training with another seed has the very weights of {card.name}; give others"
-            )
-    splits = [split_for(part.card, LEFT_OUT) for part in parts]
-    if twice := [split for split in splits if splits.count(split) > 1]:
-        raise PageInvalid(f"two trainings left out {twice[0]}; give one training for each fold")
-    model, *rest = [load_model(r, device=device) for r in (ref, *others, *parts)]
-    return Trainings(model, tuple(rest[: len(others)]), tuple(rest[len(others) :]))
-
-
 @dataclass(frozen=True, eq=False)
 class ShownTile:
     """A tile as it is drawn."""
@@ -188,17 +133,15 @@ class SetMeasured:
 
     plan: SetPlan
     split: str
-    rows: tuple[tuple[Evaluation, ...], ...]
-    """By subset of the plan: the model itself, then the trainings with other seeds."""
+    rows: tuple[Evaluation, ...]
+    """By subset of the plan."""
     worst: tuple[ShownTile, ...]
     """The tiles with the least IoU, the worst first."""
-    folds: tuple[Evaluation, ...]
-    """One a training, on the fold that it left out; none where the set has other splits."""
 
     @property
     def scores(self) -> PixelScores:
-        """Of the model, on the first subset."""
-        return self.rows[0][0].scores
+        """Of the first subset."""
+        return self.rows[0].scores
 
     @property
     def title(self) -> str:
@@ -229,7 +172,7 @@ class SetMeasured:
 
 
 def measure(
-    trainings: Trainings, plan: PagePlan, *, root: Path, progress: ProgressReceiver
+    model: Model, plan: PagePlan, *, root: Path, progress: ProgressReceiver
 ) -> tuple[SetMeasured, ...]:
     """Score a model on every set of its plan.
 
@@ -240,27 +183,24 @@ def measure(
         ModelError: where data is missing, or is not what the model wants.
     """
 
-    def opened(card: ModelCard, entry: SetPlan) -> LabelledSet:
-        split = split_for(card, entry.split)
-        return open_set(entry.kind, root / entry.folder, split=split, options=entry.options)
-
-    def scored(model: Model, entry: SetPlan, subset: Subset, labelled: LabelledSet) -> Evaluation:
-        split = split_for(model.card, entry.split)
-        return evaluate(model, labelled, split=split, drop=subset.drop, progress=progress)
-
-    def measured(entry: SetPlan, labelled: LabelledSet) -> SetMeasured:
-        models = (model, *trainings.seeds)
+    def measured(entry: SetPlan, split: str, labelled: LabelledSet) -> SetMeasured:
         rows = tuple(
-            tuple(scored(each, entry, s, labelled) for each in models) for s in entry.subsets
+            evaluate(model, labelled, split=split, drop=subset.drop, progress=progress)
+            for subset in entry.subsets
         )
-        folds = trainings.folds if entry.split == LEFT_OUT else ()
-        by_fold = (scored(m, entry, entry.subsets[0], opened(m.card, entry)) for m in folds)
-        worst = _worst(model, labelled, entry, rows[0][0]) if entry.pictures else ()
-        return SetMeasured(entry, split_for(model.card, entry.split), rows, worst, tuple(by_fold))
+        worst = _worst(model, labelled, entry, rows[0]) if entry.pictures else ()
+        return SetMeasured(entry, split, rows, worst)
 
-    model = trainings.model
+    splits = [split_for(model.card, entry.split) for entry in plan.sets]
     # Every set is opened first: hours of scoring shall not end on a folder that is not there.
-    sets = [(entry, opened(model.card, entry)) for entry in plan.sets]
+    sets = [
+        (
+            entry,
+            split,
+            open_set(entry.kind, root / entry.folder, split=split, options=entry.options),
+        )
+        for entry, split in zip(plan.sets, splits, strict=True)
+    ]
     return tuple(measured(*each) for each in sets)
 
 
@@ -294,50 +234,32 @@ _SAME = 0.0005
 
 
 def with_scores(card: ModelCard, sets: Sequence[SetMeasured]) -> ModelCard:
-    """Return a card with what was measured as its scores, and with nothing else.
+    """Return a card with what was measured as its scores.
 
-    Figures of other seeds and other folds stay where they were not measured anew and the
-    model's own figure is still the same: whoever has the shipped weights alone can repeat the
-    page.
+    Figures of other seeds stay where the model's own figure is still the same, those of the folds
+    of a training always.
     """
+    folds = [score for score in card.scores if score.trainings_differ_in == "fold"]
     scores = [_with_kept_seeds(score, card.scores) for part in sets for score in _set_scores(part)]
-    if not any(part.folds for part in sets):
-        scores += [score for score in card.scores if score.trainings_differ_in == "fold"]
     tested_on = "; ".join(f"{part.title} ({part.size})" for part in sets)
-    fields = {"scores": tuple(scores), "tested_on": tested_on}
+    fields = {"scores": (*scores, *folds), "tested_on": tested_on}
     return ModelCard.model_validate({**dict(card), **fields})
 
 
 def _set_scores(part: SetMeasured) -> Iterator[Score]:
-    """Yield the IoU of each subset, the calibration error of the first, and that of the folds."""
-    finding = part.rows[0][0].card.classes[0].name
+    """Yield the IoU of each subset, and the calibration error of the first."""
     for row, subset in zip(part.rows, part.plan.subsets, strict=True):
-        images = " + ".join(row[0].filled)
+        finding, images = row.card.classes[0].name, " + ".join(row.filled)
         metrics = {"iou": f"IoU of {finding}, pooled pixels, from {images}"}
         if row is part.rows[0]:
             metrics["ece"] = f"Expected calibration error of {finding}, from {images}"
         for name, metric in metrics.items():
-            yield from _score(
-                name, row[0].scores, row if len(row) > 1 else (), differ_in="seed",
-                dataset=part.plan.name, split=part.split, metric=metric, drop=subset.drop,
-            )  # fmt: skip
-    yield from _score(
-        "iou", sum((fold.scores for fold in part.folds), PixelScores()), part.folds,
-        differ_in="fold", dataset=part.plan.name, drop=part.plan.subsets[0].drop,
-        split=f"{len(part.folds)} folds, each scored by a training that left it out",
-        metric=f"IoU of {finding}, pixels of all folds pooled",
-    )  # fmt: skip
-
-
-def _score(
-    name: str, scores: PixelScores, each: Sequence[Evaluation], *, differ_in: str, **fields: Any
-) -> Iterator[Score]:
-    """Yield a score where it is defined, with the figures of several trainings if there are any."""
-    value, *others = (one.as_json()[name] for one in (scores, *(e.scores for e in each)))
-    if isinstance(value, float):
-        trainings = [round(other, 4) for other in others if isinstance(other, float)]
-        fields |= {"trainings": trainings, "trainings_differ_in": differ_in if each else None}
-        yield Score(measure=name, value=round(value, 4), n=len(scores.tiles), **fields)
+            value = row.scores.as_json()[name]
+            if isinstance(value, float):
+                yield Score(
+                    dataset=part.plan.name, split=part.split, metric=metric, measure=name,
+                    value=round(value, 4), n=len(row.scores.tiles), drop=subset.drop,
+                )  # fmt: skip
 
 
 def _with_kept_seeds(score: Score, before: Sequence[Score]) -> Score:
@@ -346,7 +268,7 @@ def _with_kept_seeds(score: Score, before: Sequence[Score]) -> Score:
     def key(of: Score) -> tuple[object, ...]:
         return (of.dataset, of.split, of.measure, frozenset(of.drop))
 
-    for old in () if score.trainings else before:
+    for old in before:
         if key(old) == key(score) and abs(old.value - score.value) <= _SAME:
             kept = {"trainings": old.trainings, "trainings_differ_in": old.trainings_differ_in}
             return score.model_copy(update=kept)
@@ -456,11 +378,11 @@ def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
     header = ("given", "IoU", "precision", "recall", "F1", "IoU a tile", "ECE", "answered")
     rows = []
     for row, subset in zip(part.rows, part.plan.subsets, strict=True):
-        found = row[0].scores.as_json()
+        found = row.scores.as_json()
         seeds = {name: _seeds(card, part, subset, name) for name in ("iou", "ece")}
         names = ("iou", "precision", "recall", "f1", "iou_per_tile_mean", "ece")
         figures = [_figure(found[name]) + seeds.get(name, "") for name in names]
-        given = f"{subset.name} ({', '.join(row[0].filled)})"
+        given = f"{subset.name} ({', '.join(row.filled)})"
         rows.append((given, *figures, _percent(found["answered_share"])))
     folds = [
         f"All {s.n} images, in {s.split}: IoU {s.value:.3f} ("
@@ -474,7 +396,6 @@ def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
         part.plan.about.strip(),
         _table(header, rows),
         "\n".join(folds),
-        f"```console\n$ {_command(card, part.plan, part.split)}\n```",
         *(_groups(part) if part.has_groups else ()),
         _calibration(card, part),
         f"![Share that is right by probability]({part.file('calibration.png')})",
@@ -497,46 +418,15 @@ def _seeds(card: ModelCard, part: SetMeasured, subset: Subset, measure_name: str
     return ""
 
 
-def _command(card: ModelCard, plan: SetPlan, split: str) -> str:
-    """Return the command that repeats the first row of a set."""
-    arguments = ["aftermap", "evaluate", "--model", card.name, "--dataset", plan.kind.value]
-    arguments += ["--root", f"FOLDER/{plan.folder}", "--split", split]
-    if plan.kind is Kind.PAIRS and plan.options != PICTURES:
-        options = plan.options
-        arguments += ["--sensor", options.sensor, "--bands", ",".join(options.bands)]
-        arguments += ["--block", str(options.block)] if options.block > 1 else []
-        if options.groups:
-            top, path = SHELF.parents[1], options.groups.resolve()
-            inside = path.is_relative_to(top)
-            arguments += ["--groups", str(path.relative_to(top)) if inside else path.name]
-    arguments += [part for name in plan.subsets[0].drop for part in ("--drop", name)]
-    return shlex.join([*arguments, "--json"])
-
-
-_FULL_TABLE = 40
-"""Groups; of more, the page lists the five worst, the median and the five best."""
-
-
 def _groups(part: SetMeasured) -> list[str]:
     """Return how the scores differ between groups."""
-    groups, known = part.scores.by_group, part.group_ious
-    low, middle, high = np.percentile([iou for iou, _ in known], (10, 50, 90))
-    listed = [name for _, name in known]
-    if len(listed) > _FULL_TABLE:
-        listed = [*listed[:5], listed[len(listed) // 2], *listed[-5:]]
-    rows = []
-    for name in listed:
-        counts = pooled(groups[name])
-        shares = (_percent(ratio(n, counts.n)) for n in (counts.labelled, counts.predicted))
-        figures = map(_figure, (counts.iou, counts.precision, counts.recall))
-        rows.append((name, len(groups[name]), *shares, *figures))
-    header = ("group", "tiles", "labelled", "found", "IoU", "precision", "recall")
+    ious = [iou for iou, _ in part.group_ious]
+    low, middle, high = np.percentile(ious, (10, 50, 90))
     return [
-        f"A group is {part.plan.groups}. {len(groups)} groups, {len(known)} of them with water in "
-        f"the label or the answer. IoU by group: a tenth below {low:.3f}, median {middle:.3f}, a "
-        f"tenth above {high:.3f}.",
+        f"A group is {part.plan.groups}. {len(part.scores.by_group)} groups, {len(ious)} of them "
+        f"with water in the label or the answer. IoU by group: a tenth below {low:.3f}, median "
+        f"{middle:.3f}, a tenth above {high:.3f}.",
         f"![IoU of each group, the worst first]({part.file('places.png')})",
-        _table(header, rows),
     ]
 
 

@@ -79,26 +79,19 @@ licence = "none"
 """
 
 
-def test_a_page_shows_seeds_and_folds_and_the_card_keeps_them(trained, folder, tmp_path, capsys):
-    out = trained["first"]
+def test_a_page_is_written_beside_its_card(trained, folder, tmp_path, capsys):
     (tmp_path / "page.toml").write_text(PAGE)
-    fixed = ["page", "--model", out, "--root", folder, "--plan", tmp_path / "page.toml"]
-    more = ["--seed", trained["seed"], "--fold", out, "--fold", trained["fold"]]
-    written = [*fixed, "--out", tmp_path, "--quiet", *more]
+    fixed = ["page", "--model", trained["first"], "--root", folder]
+    written = [*fixed, "--plan", tmp_path / "page.toml", "--out", tmp_path, "--quiet"]
     assert run([str(part) for part in written]) == 0
     assert capsys.readouterr().out == f"page: {tmp_path / 'README.md'}\n"
-    seeds, _, folds = read_card(tmp_path / "card.json").scores
-    assert (seeds.trainings_differ_in, len(seeds.trainings)) == ("seed", 2)
-    assert (folds.trainings_differ_in, len(folds.trainings), folds.n) == ("fold", 2, 3)
-    text = (tmp_path / "README.md").read_text()
-    assert f"training that left it out: IoU {folds.value:.3f} (" in text
+    iou = read_card(tmp_path / "card.json").scores[0]
+    assert f" {iou.value:.3f} " in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--seed", "fold"], "left out train-fold-0-of-3, the training with another seed left out"),
-        (["--fold", "seed", "--fold", "model"], "two trainings left out train-fold-0-of-3"),
         (["--plan", "no.toml"], "no.toml cannot be read"),
         (["--root", "nowhere"], "there is no folder nowhere/tiles"),
     ],
@@ -107,7 +100,6 @@ def test_a_page_that_cannot_be_made_is_one_sentence(
     trained, folder, tmp_path, capsys, options, said
 ):
     (tmp_path / "page.toml").write_text(PAGE)
-    places = {"fold": trained["fold"], "seed": trained["seed"], "model": trained["first"]}
     fixed = [
         "page",
         "--model",
@@ -117,7 +109,7 @@ def test_a_page_that_cannot_be_made_is_one_sentence(
         "--plan",
         tmp_path / "page.toml",
     ]
-    asked = [*fixed, "--out", tmp_path, *(places.get(option, option) for option in options)]
+    asked = [*fixed, "--out", tmp_path, *options]
     assert run([str(part) for part in asked]) == 2
     err = capsys.readouterr().err
     assert said in err

@@ -1,9 +1,7 @@
 """The page of a detector on made tiles, whose answer follows from their pixels."""
 
-import dataclasses
 import json
 import re
-import shlex
 
 import numpy as np
 import pytest
@@ -14,19 +12,16 @@ from flows.reports.progress import QuietProgress
 from models.cards.card import ModelCard, read_card
 from models.cards.registry import find
 from models.datasets.catalog import open_set
-from models.errors import PageInvalid
 from models.evaluation.model_page import (
-    Trainings,
     draw_calibration,
     draw_groups,
     draw_worst,
-    load_trainings,
     measure,
+    page_text,
     read_plan,
     with_scores,
     write_page,
 )
-from models.inference.model import load_model
 from models.networks.detectors import DetectorModel
 from tests.models.datasets.made import write_ombria
 
@@ -72,9 +67,9 @@ def root(tmp_path_factory):
     return folder
 
 
-def measured(root, *, seeds=(), model=None):
-    trainings = Trainings(model or water(), tuple(seeds))
-    return measure(trainings, read_plan(root / "page.toml"), root=root, progress=QuietProgress())
+def measured(root, *, model=None):
+    plan = read_plan(root / "page.toml")
+    return measure(model or water(), plan, root=root, progress=QuietProgress())
 
 
 def written(root, folder, **how):
@@ -109,19 +104,15 @@ def test_the_page_names_the_card_that_lies_beside_it(page):
     assert card.tested_on == "Made tiles, test (9 images)"
 
 
-def test_every_command_of_a_page_prints_its_figures(page, root, capsys):
+def test_the_table_of_a_page_is_what_evaluate_prints(page, root, capsys):
     _, text = page
-    commands = re.findall(r"^\$ (aftermap .*)$", text, re.MULTILINE)
-    assert len(commands) == 1
-    arguments = shlex.split(commands[0].replace("FOLDER", str(root)))[1:]
-    assert run([*arguments, "--direct", "--by", "group"]) == 0
+    arguments = ["evaluate", "--model", "ndwi-water", "--dataset", "ombria", "--root"]
+    arguments += [str(root / "tiles"), "--split", "test", "--drop", "s1-before", "--drop"]
+    assert run([*arguments, "s1-after", "--json", "--direct"]) == 0
     printed = json.loads(capsys.readouterr().out)
     row = next(line for line in text.splitlines() if line.startswith("| both "))
     for name in ("iou", "precision", "recall", "f1", "iou_per_tile_mean", "ece"):
         assert f" {printed[name]:.3f} " in row, name
-    for group in printed["groups"]:
-        assert f"| {group['group']} | 3 |" in text
-        assert f" {group['iou']:.3f} |" in text
 
 
 def test_the_same_measurements_give_the_same_bytes(page, root, tmp_path):
@@ -131,40 +122,22 @@ def test_the_same_measurements_give_the_same_bytes(page, root, tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_scores_of_other_seeds_are_shown_and_remembered_while_they_hold(page, root, tmp_path):
-    seeds = [water(above=0.1), water(above=-0.2)]
-    first = written(root, tmp_path, seeds=seeds)
-    card = read_card(tmp_path / "card.json")
-    each = [
-        [row[0].scores.pooled.iou for row in measured(root, model=model)[0].rows]
-        for model in (water(), *seeds)
-    ]
-    iou = next(score for score in card.scores if score.measure == "iou")
-    assert iou.trainings == pytest.approx([rows[0] for rows in each], abs=1e-4)
-    ious = np.array(iou.trainings)
-    assert f"3 seeds {ious.mean():.3f} ± {ious.std(ddof=1):.3f}" in first.read_text()
-    # The shipped weights alone, measured again: the figures of the other seeds stay.
-    assert with_scores(card, measured(root)).scores == card.scores
-    # Another model: they are of no use any more.
-    moved = measured(root, model=water(above=0.3))
-    assert moved[0].scores.pooled.iou != pytest.approx(ious[0], abs=1e-3)
-    assert with_scores(card, moved).scores[0].trainings == ()
-
-
-def test_folds_are_pooled_into_one_score_that_is_remembered(root):
-    card = find("ndwi-water").card
-    whole = measured(root)
-    part = whole[0]
-    folds = (part.rows[0][0], part.rows[1][0])
-    with_folds = (dataclasses.replace(part, folds=folds),)
-    done = with_scores(card, with_folds)
-    score = done.scores[-1]
-    assert score.trainings_differ_in == "fold"
-    assert score.n == 18
-    pooled = folds[0].scores.pooled + folds[1].scores.pooled
-    assert score.value == pytest.approx(pooled.iou, abs=1e-4)
-    assert score.trainings == pytest.approx([f.scores.pooled.iou for f in folds], abs=1e-4)
-    assert with_scores(done, whole).scores[-1] == score
+def test_scores_of_other_seeds_and_folds_are_kept_while_they_hold(root, tmp_path):
+    sets = measured(root)
+    card = with_scores(find("ndwi-water").card, sets)
+    ious = (card.scores[0].value, 0.5, 0.75)
+    seeds = card.scores[0].model_copy(update={"trainings": ious, "trainings_differ_in": "seed"})
+    folds = {"trainings": (0.25, 0.5), "trainings_differ_in": "fold", "split": "2 folds"}
+    kept = (seeds, *card.scores[1:], card.scores[0].model_copy(update=folds))
+    card = card.model_copy(update={"scores": kept})
+    assert with_scores(card, sets).scores == kept
+    plan = read_plan(root / "page.toml")
+    mean, deviation = np.mean(ious), np.std(ious, ddof=1)
+    assert f"3 seeds {mean:.3f} ± {deviation:.3f}" in page_text(card, plan, sets)
+    # Another model: those of other seeds are of no use any more.
+    moved = with_scores(card, measured(root, model=water(above=0.3)))
+    assert moved.scores[0].trainings == ()
+    assert moved.scores[-1] == kept[-1]
 
 
 def test_the_worst_tiles_are_those_of_least_iou(root):
@@ -187,8 +160,7 @@ def test_the_worst_tiles_are_those_of_least_iou(root):
 def test_a_plan_leaves_out_images_or_pictures_of_tiles(root, tmp_path, line, images):
     plan = tmp_path / "page.toml"
     plan.write_text(PLAN.replace("thumbnails = true", line))
-    trainings = Trainings(water())
-    sets = measure(trainings, read_plan(plan), root=root, progress=QuietProgress())
+    sets = measure(water(), read_plan(plan), root=root, progress=QuietProgress())
     text = write_page(read_plan(plan), sets, find("ndwi-water"), tmp_path).read_text()
     if images is None:
         assert not sets[0].worst
@@ -201,22 +173,9 @@ def test_a_plan_leaves_out_images_or_pictures_of_tiles(root, tmp_path, line, ima
 
 def test_pictures_follow_their_figures(root):
     moved, part = measured(root, model=water(above=0.2))[0], measured(root)[0]
-    both, after = (row[0].scores for row in moved.rows)
+    both, after = (row.scores for row in moved.rows)
     other = part.scores
     assert draw_calibration(both, "water") == draw_calibration(after, "water")
     assert draw_calibration(both, "water") != draw_calibration(other, "water")
     assert draw_groups(moved) != draw_groups(part)
     assert draw_worst(moved.worst, threshold=0.5) != draw_worst(part.worst, threshold=0.5)
-
-
-def test_a_training_with_another_seed_must_be_the_same_training(save_network, tmp_path):
-    folder = save_network()
-    ref = find(folder)
-    with pytest.raises(PageInvalid, match="has the very weights of tiny"):
-        load_trainings(ref, seeds=[folder], folds=[], device="cpu")
-    with pytest.raises(PageInvalid, match=r"tiny is named tiny, .* another seed is named"):
-        load_trainings(ref, seeds=[find("ndwi-water").folder], folds=[], device="cpu")
-    assert (
-        load_model(ref, device="cpu").card
-        == load_trainings(ref, seeds=[], folds=[], device="cpu").model.card
-    )
