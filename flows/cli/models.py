@@ -149,7 +149,7 @@ def _print_adapted(adapted: Adapted, *, as_json: bool) -> None:
         return
     rows = [
         {
-            "leave-one-out": _MEASURES[score.measure],
+            "held-out labels (leave-one-out)": _MEASURES[score.measure],
             adaptation.parent.name: _figure(score.parent),
             "adapted": _figure(score.adapted),
         }
@@ -170,10 +170,10 @@ def _labels(adaptation: Adaptation) -> str:
 def _verdict(adaptation: Adaptation) -> str:
     """Return, as sentences, whether adapting helped."""
     if adaptation.helped:
-        return "Held-out labels were predicted better (lower log loss): the model was adapted."
+        return "The model was adapted: it predicts held-out labels better (leave-one-out)."
     return (
-        "Adapting did not help: the log loss on held-out labels was not lower. The model has the "
-        f"numbers of {adaptation.parent.name}, unchanged."
+        "Adapting did not help: the log loss of held-out labels (leave-one-out) is no lower. The "
+        f"model has the numbers of {adaptation.parent.name}, unchanged."
     )
 
 

@@ -119,8 +119,8 @@ def test_labels_of_some_of_the_given_buildings_are_enough(
         (["--model", "nothing"], "no model is named 'nothing'"),
         (["--labels", "nowhere.gpkg"], "there is no file of labels at nowhere.gpkg"),
         (["--name", "flood-rgb"], "a shipped model is named 'flood-rgb'"),
-        (["--device", "tpu"], "device is not valid"),
-        (["--name", "Big Name"], "name is not valid"),
+        (["--device", "tpu"], "is not valid: device"),
+        (["--name", "Big Name"], "is not valid: name"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(

@@ -87,7 +87,7 @@ def test_evaluate_prints_a_table(folder, capsys):
         (["--drop", "s3"], "s3 cannot be dropped"),
         (["--model", "nothing"], "no model is named 'nothing'"),
         (["--root", "nowhere"], "there is no folder nowhere"),
-        (["--device", "tpu"], "device is not valid"),
+        (["--device", "tpu"], "is not valid: device"),
         (["--dataset", "pairs", "--sensor", "x"], "no sensor 'x'"),
         (["--dataset", "coco"], "'coco' is not one of"),
     ],
