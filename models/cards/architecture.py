@@ -107,9 +107,8 @@ class ThresholdRule(Part):
     )
     plausible: tuple[float, float] = Field(description="Limits of an estimated threshold.")
     tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
-    min_ashman_d: PositiveFloat = Field(
-        default=2.0, description="Two modes are apart above this (Ashman et al. 1994, eq. 4)."
-    )
+    min_ashman_d: PositiveFloat = 2.0
+    """Two modes are apart above this (Ashman et al. 1994, eq. 4)."""
     min_share: float = Field(
         default=0.1, gt=0, lt=0.5, description="Smaller mode's least share of a tile."
     )
@@ -265,40 +264,30 @@ class NetworkArchitecture(Part):
     kind: Literal["network"]
     arch: str = Field(description="As `segmentation_models_pytorch.create_model` calls it.")
     encoder: str
-    encoder_weights: str | None = Field(
-        default=None, description="What the encoder was trained from; a record, never loaded."
-    )
+    encoder_weights: str | None = None
+    """What the encoder was trained from; a record, never loaded."""
     decoder_options: dict[str, OptionValue] = Field(default_factory=dict)
     in_channels: PositiveInt
     classes: PositiveInt
-    availability_channels: bool = Field(
-        default=False, description="One more channel an input: 1 where it was observed, else 0."
-    )
-    pixel_head: PositiveInt | None = Field(
-        default=None,
-        description="Features that the network gives a pixel, classified together with the pixel's own "
-        "channels: its skip connections begin at half the resolution, and what is one pixel wide "
-        "is lost without. null: the network gives the logits itself.",
-    )
-    siamese: bool = Field(
-        default=False,
-        description="The image before and the one after go through one encoder, and what it says "
-        "of them is joined at every scale, see `models.networks.network`.",
-    )
-    shrink: PositiveInt = Field(
-        default=1,
-        description="The network sees the mean of so many by so many pixels, and only the pixel "
-        "head the pixels themselves: more surroundings, for less time.",
-    )
+    availability_channels: bool = False
+    """One more channel an input: 1 where it was observed, else 0."""
+    pixel_head: PositiveInt | None = None
+    """Features that the network gives a pixel, classified together with the pixel's own channels:
+    its skip connections begin at half the resolution, and what is one pixel wide is lost without.
+    null: the network gives the logits itself."""
+    siamese: bool = False
+    """The image before and the one after go through one encoder, and what it says of them is joined
+    at every scale, see `models.networks.network`."""
+    shrink: PositiveInt = 1
+    """The network sees the mean of so many by so many pixels, and only the pixel head the pixels
+    themselves: more surroundings, for less time."""
     margin_px: int = Field(
         default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
     )
-    symmetries: Literal[1, 2, 4, 8] = Field(
-        default=1,
-        description="Views of a window whose logits are averaged: 2 with its mirror image, 4 with "
-        "both mirror images and the half turn, 8 with the quarter turns as well. The answer then "
-        "turns with the scene, for so many times the time.",
-    )
+    symmetries: Literal[1, 2, 4, 8] = 1
+    """Views of a window whose logits are averaged: 2 with its mirror image, 4 with both mirror
+    images and the half turn, 8 with the quarter turns as well. The answer then turns with the
+    scene, for so many times the time."""
 
     @property
     def image_channels(self) -> int:

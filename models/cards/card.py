@@ -51,17 +51,13 @@ class Score(Part):
         "iou", "ece", "auc_damaged", "macro_f1_two", "macro_f1_four", "accuracy_buildings",
         "f1_localisation", "xview2", "auc_ground", "iou_ground",
     ] = Field(default="iou", description="As `aftermap evaluate` names it.")  # fmt: skip
-    drop: tuple[str, ...] = Field(
-        default=(), description="Images of the data that the model was not given."
-    )
-    trainings: tuple[float, ...] = Field(
-        default=(), description="The same figure of several trainings, where there were several."
-    )
-    trainings_differ_in: Literal["seed", "fold"] | None = Field(
-        default=None,
-        description="seed: `value` is that of the shipped weights; fold: each training was scored "
-        "on what it left out, and `value` is of all their pixels.",
-    )
+    drop: tuple[str, ...] = ()
+    """Images of the data that the model was not given."""
+    trainings: tuple[float, ...] = ()
+    """The same figure of several trainings, where there were several."""
+    trainings_differ_in: Literal["seed", "fold"] | None = None
+    """seed: `value` is that of the shipped weights; fold: each training was scored on what it left
+    out, and `value` is of all their pixels."""
 
     @model_validator(mode="after")
     def _check_trainings(self) -> Self:
@@ -73,11 +69,9 @@ class Score(Part):
 class DomainLimits(Part):
     """How far a scene may lie from the training data; see `models.networks.domain_check`."""
 
-    max_shift: PositiveFloat = Field(
-        default=1.75,
-        description="Between the percentiles of the scene and those in training, in deviations "
-        "of the training, on average over the bands.",
-    )
+    max_shift: PositiveFloat = 1.75
+    """Between the percentiles of the scene and those in training, in deviations of the training, on
+    average over the bands."""
     max_band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
     min_contrast: float = Field(
         default=0.1,
@@ -118,13 +112,10 @@ class Training(Part):
 
     config_sha256: str = Field(description="See `models.training.TrainingConfig.digest`.")
     data_sha256: str = Field(description="Of the names and bytes of the files that it read.")
-    left_out: str | None = Field(
-        default=None,
-        description="Split of the data that it was not trained on; null: it was not recorded.",
-    )
-    encoder_sha256: Sha256 | None = Field(
-        default=None, description="Of the weights that its encoder began with; null: random ones."
-    )
+    left_out: str | None = None
+    """Split of the data that it was not trained on; null: it was not recorded."""
+    encoder_sha256: Sha256 | None = None
+    """Of the weights that its encoder began with; null: random ones."""
     seed: NonNegativeInt
     epochs: PositiveInt
     tiles: PositiveInt = Field(description="Without those left out.")
@@ -149,15 +140,12 @@ class LabelFile(Part):
     sha256: Sha256
     column: str
     counts: dict[str, PositiveInt] = Field(description="Labels that were used, by class.")
-    skipped: dict[str, PositiveInt] = Field(
-        default={}, description="Polygons that were not, by the reason."
-    )
-    buildings_sha256: Sha256 | None = Field(
-        default=None, description="Of the footprints that they are of, where these were given."
-    )
-    before: tuple[str, str] | None = Field(
-        default=None, description="Times of the first and the last image before, ISO 8601 UTC."
-    )
+    skipped: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Polygons that were not, by the reason."""
+    buildings_sha256: Sha256 | None = None
+    """Of the footprints that they are of, where these were given."""
+    before: tuple[str, str] | None = None
+    """Times of the first and the last image before, ISO 8601 UTC."""
     after: tuple[str, str] | None = Field(default=None, description="The same after the event.")
 
 
@@ -206,28 +194,23 @@ class ModelCard(Part):
     )
     architecture: Architecture
     inputs: tuple[CardInput, ...] = Field(min_length=1)
-    resolution_m: PositiveFloat | None = Field(
-        default=None, description="Of the grid that it wants; null: the image's own."
-    )
+    resolution_m: PositiveFloat | None = None
+    """Of the grid that it wants; null: the image's own."""
     window_px: PositiveInt
     overlap_px: NonNegativeInt = Field(description="Shared by neighbouring windows.")
-    stride_px: PositiveInt = Field(
-        default=1, description="Windows are padded to multiples of it (the encoder's stride)."
-    )
+    stride_px: PositiveInt = 1
+    """Windows are padded to multiples of it (the encoder's stride)."""
     classes: tuple[CardClass, ...] = Field(min_length=1)
     trained_on: str
     training: Training | None = Field(default=None, description="null: it was not trained.")
-    adaptation: Adaptation | None = Field(
-        default=None, description="null: it was adapted from no other model."
-    )
+    adaptation: Adaptation | None = None
+    """null: it was adapted from no other model."""
     tested_on: str
     scores: tuple[Score, ...] = ()
-    calibration: Calibration | None = Field(
-        default=None, description="null: its probabilities are not calibrated."
-    )
-    domain: DomainLimits | None = Field(
-        default=None, description="null: scenes are not compared with the training data."
-    )
+    calibration: Calibration | None = None
+    """null: its probabilities are not calibrated."""
+    domain: DomainLimits | None = None
+    """null: scenes are not compared with the training data."""
     licence: str
     limits: tuple[str, ...] = Field(min_length=1, description="Sentences.")
     references: tuple[str, ...] = ()

@@ -92,25 +92,19 @@ class CardInput(Part):
     )
     bands: tuple[str, ...] = Field(min_length=1, description="Common names, in this order.")
     units: Physical
-    mean: tuple[float, ...] | None = Field(
-        default=None, description="Subtracted, by band; null: not normalised (detectors)."
-    )
+    mean: tuple[float, ...] | None = None
+    """Subtracted, by band; null: not normalised (detectors)."""
     std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
-    normalised_by: Literal["card", "scene"] = Field(
-        default="card",
-        description="card: the constants above; scene: mean and standard deviation of the whole "
-        "scene, see `models.networks.tensors`, so that a gain and an offset change nothing.",
-    )
-    backscatter: Backscatter | None = Field(
-        default=None, description="What a radar image must hold; null: sigma0 or gamma0."
-    )
-    speckle: LeeFilter | None = Field(
-        default=None, description="Applied to each radar band first; null: read as it is."
-    )
+    normalised_by: Literal["card", "scene"] = "card"
+    """card: the constants above; scene: mean and standard deviation of the whole scene, see
+    `models.networks.tensors`, so that a gain and an offset change nothing."""
+    backscatter: Backscatter | None = None
+    """What a radar image must hold; null: sigma0 or gamma0."""
+    speckle: LeeFilter | None = None
+    """Applied to each radar band first; null: read as it is."""
     required: bool = True
-    training_statistics: tuple[BandStatistics, ...] | None = Field(
-        default=None, description="By band; null where it was not trained on images."
-    )
+    training_statistics: tuple[BandStatistics, ...] | None = None
+    """By band; null where it was not trained on images."""
 
     @model_validator(mode="after")
     def _check_input(self) -> Self:

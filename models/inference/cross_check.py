@@ -55,7 +55,7 @@ _AFFECTED = (Label.EVENT, Label.UNDATED_WATER)
 
 @dataclass(frozen=True)
 class DetectorCheck:
-    """A detector that reads the same images as a network, see `scene_inputs.Checker`."""
+    """A detector that reads the same images as a network, and checks it."""
 
     detector: ModelReader
     names: Mapping[str, str]

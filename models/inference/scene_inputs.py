@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -25,6 +25,9 @@ from models.cards.card import ModelCard
 from models.cards.suitability import accepts, available, require_fit
 from models.inference.model import Model
 from models.networks.tensors import SceneStatistics, in_domain, usable_pixels
+
+if TYPE_CHECKING:
+    from models.inference.cross_check import DetectorCheck
 
 WindowInputs: TypeAlias = Mapping[str, Raster]
 """One window: a raster by the name of its `SceneInput`."""
@@ -71,28 +74,6 @@ class SceneInput:
     name: str
     phase: Phase
     mosaic: SceneMosaic
-
-
-class Checker(Protocol):
-    """Another model that reads the same images, see `models.inference.cross_check`."""
-
-    @property
-    def name(self) -> str:
-        """Of the model."""
-        ...
-
-    def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
-        """Measure the scenes for it, under names of its own."""
-        ...
-
-    def compare(
-        self,
-        batch: Sequence[WindowInputs],
-        predictions: Sequence[Prediction],
-        statistics: Statistics,
-    ) -> Sequence[Prediction]:
-        """Return predictions with what it says of them."""
-        ...
 
 
 class Reader(ABC):
@@ -182,7 +163,7 @@ class ModelReader(Reader):
 
     model: Model
     inputs: tuple[SceneInput, ...]
-    check: Checker | None = None
+    check: "DetectorCheck | None" = None
 
     @property
     def window_px(self) -> int:

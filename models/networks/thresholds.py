@@ -44,12 +44,12 @@ class TileHistograms:
         least, greatest = self._range
         if not greatest - least > _LEAST_SPREAD * (self._edges[1] - self._edges[0]):
             why = "has one value everywhere, or none: nothing can be told apart"
-            return self._not_estimated(None, why)
+            return self._fallback(None, why)
         if self._rule.method == "fixed":
-            return self._fixed(), ()
+            return Threshold(self._feature, self._rule.fixed, "fixed", self._rule.width), ()
         counts = np.concatenate(self._tiles)
         if not len(counts):
-            return self._not_estimated(self._rule.fixed, "was seen on no whole tile")
+            return self._fallback(self._rule.fixed, "was seen on no whole tile")
         return self._from_tiles(counts)
 
     def _from_tiles(self, counts: Float64Array) -> tuple[Threshold, tuple[str, ...]]:
@@ -58,15 +58,22 @@ class TileHistograms:
         pool = (counts[chosen] if chosen.any() else counts).sum(axis=0)
         modes = two_modes(pool, self._edges)
         if not _apart(modes, self._rule):
-            return self._not_estimated(
-                self._rule.fixed, "shows no two modes in any part of the scene"
-            )
+            return self._fallback(self._rule.fixed, "shows no two modes in any part of the scene")
         value = otsu(pool, self._edges)
         low, high = self._rule.plausible
         if not low <= value <= high or not modes.low_mean < value < modes.high_mean:
             why = f"parts at {value:.3g}, which is not between {low:g} and {high:g}"
-            return self._not_estimated(self._rule.fixed, why)
-        return self._estimated(value, modes, tiles=int(chosen.sum()), pixels=int(pool.sum())), ()
+            return self._fallback(self._rule.fixed, why)
+        estimated = Threshold(
+            feature=self._feature,
+            value=round(value, 6),
+            method=self._rule.method,
+            width=self._rule.width,
+            pair=modes.pair(),
+            tiles=int(chosen.sum()),
+            pixels=int(pool.sum()),
+        )
+        return estimated, ()
 
     def _two_sided(self, counts: Float64Array) -> BoolArray:
         """Return which tiles have two modes with a plausible line between them, (tiles,)."""
@@ -75,26 +82,13 @@ class TileHistograms:
         middle = (modes.low_mean + modes.high_mean) / 2
         return np.asarray(_apart(modes, self._rule) & (middle >= low) & (middle <= high))
 
-    def _estimated(self, value: float, modes: Modes, *, tiles: int, pixels: int) -> Threshold:
-        return Threshold(
-            feature=self._feature,
-            value=round(value, 6),
-            method=self._rule.method,
-            width=self._rule.width,
-            pair=modes.pair(),
-            tiles=tiles,
-            pixels=pixels,
-        )
-
-    def _fixed(self) -> Threshold:
-        return Threshold(self._feature, self._rule.fixed, "fixed", self._rule.width)
-
-    def _not_estimated(self, value: float | None, why: str) -> tuple[Threshold, tuple[str, ...]]:
+    def _fallback(self, value: float | None, why: str) -> tuple[Threshold, tuple[str, ...]]:
+        """Return the fixed threshold, or none, and the sentence that says why."""
         if value is None:
-            threshold = Threshold(self._feature, None, "none", self._rule.width)
-            return threshold, (f"{self._feature} {why}; nothing was found by it.",)
+            none = Threshold(self._feature, None, "none", self._rule.width)
+            return none, (f"{self._feature} {why}; nothing was found by it.",)
         note = f"{self._feature} {why}; the card's fixed threshold of {value:g} was used."
-        return self._fixed(), (note,)
+        return Threshold(self._feature, value, "fixed", self._rule.width), (note,)
 
 
 def probability_above(threshold: Threshold, values: FloatArray) -> FloatArray:
