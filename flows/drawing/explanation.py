@@ -88,34 +88,6 @@ _OF_A_GRADE = (
 
 
 @dataclass(frozen=True, eq=False)
-class PolygonPicture:
-    """A polygon, the case that was made of it, and the result."""
-
-    feature: str
-    """Its id."""
-    notation: str
-    outline: BaseGeometry
-    """In the CRS of the product's grid."""
-    product_id: str
-    case: ExplainedPolygon
-    explanation: Explanation
-
-
-@dataclass(frozen=True, eq=False)
-class BuildingPicture:
-    """A building, and why it has its grade."""
-
-    feature: str
-    """Its id."""
-    published: str
-    """Its grade in the product, in the words of Copernicus EMS."""
-    outline: BaseGeometry
-    """In the CRS of the product's grid."""
-    product_id: str
-    explanation: BuildingExplanation
-
-
-@dataclass(frozen=True, eq=False)
 class _Ground:
     """What all maps of a picture share."""
 
@@ -170,31 +142,36 @@ class _Ground:
         }
 
 
-def draw_polygon_picture(explained: PolygonPicture, out_png: Path) -> None:
-    """Draw why a polygon is there, and write it as PNG."""
-    explanation, card = explained.explanation, explained.case.model.card
-    window = explanation.window
+def draw_polygon(
+    out_png: Path,
+    title: str,
+    outline: BaseGeometry,
+    case: ExplainedPolygon,
+    explanation: Explanation,
+) -> None:
+    """Draw why a polygon is there, and write it as PNG; the outline is in the CRS of the grid."""
+    card, window = case.model.card, explanation.window
     box = window.geobox.boundingbox
     view = View(box.left, box.bottom, box.right, box.top)
     width_km = ground_width_m(view, CRS(crs_of(window.geobox))) / 1000
     part = int(window.pixels.sum()) / window.polygon_pixels
     subtitle = (
         f"Mean probability {explanation.mean:.3f} over {window.pixels.sum():,} pixels; "
-        f"{window.mean_percent / 100:.3f} in the product; at a pixel they differ by at most "
-        f"{explanation.largest_difference:.3f}. {card.name} {card.version}, digest "
-        f"{card.digest[:12]}; product {explained.product_id}. The picture is {width_km:.3g} km wide"
+        f"{window.mean_percent / 100:.3f} in the product. {card.name} {card.version}, digest "
+        f"{card.digest[:12]}. The picture is {width_km:.3g} km wide"
         + ("." if part == 1 else f" and shows {part:.0%} of the polygon.")
     )
     notes = _OF_A_DETECTOR if explanation.features else _OF_A_NETWORK
-    title = f"Why {explained.feature}: {explained.notation}"
-    _draw(out_png, (title, subtitle), _polygon_rows(explained), notes)
+    ground = _Ground(window.geobox, outline)
+    _draw(out_png, (title, subtitle), _polygon_rows(ground, case, explanation), notes)
 
 
-def draw_building_picture(building: BuildingPicture, out_png: Path) -> None:
-    """Draw why a building has its grade, and write it as PNG."""
-    explanation = building.explanation
+def draw_building(
+    out_png: Path, title: str, outline: BaseGeometry, explanation: BuildingExplanation
+) -> None:
+    """Draw why a building has its grade, and write it as PNG; see `draw_polygon`."""
     card, before, after = explanation.card, explanation.before, explanation.after
-    ground = _Ground(before.geobox, building.outline)
+    ground = _Ground(before.geobox, outline)
     percent = [(name, 100 * share) for name, share in explanation.probabilities.items()]
     rows: list[list[Panel]] = [[
         ground.image("Before the event", as_picture(before), before.valid),
@@ -203,15 +180,11 @@ def draw_building_picture(building: BuildingPicture, out_png: Path) -> None:
     ]]  # fmt: skip
     added = [(one.feature, one.contributions["damaged"]) for one in explanation.features]
     if added:
-        title = "What each feature adds,\nlog odds of major damage or worse"
-        rows[0].append(_bars(title, [(n, v, f"{v:+.2f}") for n, v in added[:MOST_FEATURES]]))
+        panel = "What each feature adds,\nlog odds of major damage or worse"
+        rows[0].append(_bars(panel, [(n, v, f"{v:+.2f}") for n, v in added[:MOST_FEATURES]]))
     if explanation.attributions:
         rows.append([*ground.added(explanation.attributions).values()])
-    subtitle = (
-        f"Computed again: {explanation.grade}, by {card.name} {card.version}, digest "
-        f"{card.digest[:12]}; product {building.product_id}."
-    )
-    title = f"Why {building.feature}: {building.published}"
+    subtitle = f"Computed again: {explanation.grade}, by {card.name} {card.version}."
     _draw(out_png, (title, subtitle), rows, _OF_A_GRADE)
 
 
@@ -272,16 +245,17 @@ def _colour(value: float) -> str:
     return _FOR if value > 0 else _AGAINST if value < 0 else _NEUTRAL
 
 
-def _polygon_rows(explained: PolygonPicture) -> list[list[Panel]]:
-    case, explanation = explained.case, explained.explanation
-    ground = _Ground(explanation.window.geobox, explained.outline)
+def _polygon_rows(
+    ground: _Ground, case: ExplainedPolygon, explanation: Explanation
+) -> list[list[Panel]]:
     inputs = case.reader.inputs[::-1] if case.model.card.single_date else case.reader.inputs
     images = {one.name: _image(one, ground, explanation.observed[one.name]) for one in inputs}
     percent = np.where(
         case.window.has_probability, explanation.probability * 100, np.float32(np.nan)
     )
-    title = f"Probability, per cent\nof {explained.notation.lower()}"
-    probability = ground.field(title, percent, ScalarMappable(Normalize(0, 100), _PERCENT))
+    probability = ground.field(
+        "Probability, per cent", percent, ScalarMappable(Normalize(0, 100), _PERCENT)
+    )
     if explanation.features:
         features = []
         for each in explanation.features:

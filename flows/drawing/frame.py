@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from pyproj import CRS, Geod, Transformer
@@ -13,6 +14,9 @@ _WANTED_TICKS = 4
 _EDGE = 0.06
 """Share of a side next to a corner where no tick is put: its label would leave the frame."""
 
+Ticks: TypeAlias = dict[float, str]
+"""Labels by easting (bottom) or northing (left), units of the CRS."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -23,50 +27,29 @@ class View:
     right: float
     top: float
 
-    @property
-    def width(self) -> float:
-        """From left to right."""
-        return self.right - self.left
+    def around(self, *, padding: float, ratio: float) -> "View":
+        """Return a larger view whose height is `ratio` times its width.
 
-    @property
-    def height(self) -> float:
-        """From bottom to top."""
-        return self.top - self.bottom
-
-    def padded(self, share: float) -> "View":
-        """Return a view that is wider and higher on each side, by a share of the longer one."""
-        pad = share * max(self.width, self.height)
-        return View(self.left - pad, self.bottom - pad, self.right + pad, self.top + pad)
-
-    def fitted(self, ratio: float) -> "View":
-        """Return the smallest view around this one whose height is `ratio` times its width."""
-        more_height = max(0.0, self.width * ratio - self.height) / 2
-        more_width = max(0.0, self.height / ratio - self.width) / 2
-        return View(
-            self.left - more_width,
-            self.bottom - more_height,
-            self.right + more_width,
-            self.top + more_height,
-        )
+        Args:
+            padding: least free share on each side, of the longer one.
+        """
+        width, height = self.right - self.left, self.top - self.bottom
+        pad = 2 * padding * max(width, height)
+        width, height = width + pad, height + pad
+        x = max(width, height / ratio) / 2
+        y = max(height, width * ratio) / 2
+        middle_x, middle_y = (self.left + self.right) / 2, (self.bottom + self.top) / 2
+        return View(middle_x - x, middle_y - y, middle_x + x, middle_y + y)
 
 
-@dataclass(frozen=True)
-class Tick:
-    """A mark on a side of the frame."""
-
-    at: float
-    """Easting (bottom) or northing (left), units of the CRS."""
-    label: str
-
-
-def longitude_ticks(view: View, crs: CRS) -> tuple[Tick, ...]:
+def longitude_ticks(view: View, crs: CRS) -> Ticks:
     """Return where meridians cross the bottom of the frame."""
     eastings = np.linspace(view.left, view.right, _SAMPLES)
     lon, _ = _lonlat(crs, eastings, np.full(_SAMPLES, view.bottom))
     return _ticks(eastings, np.unwrap(lon, period=360), "EW")
 
 
-def latitude_ticks(view: View, crs: CRS) -> tuple[Tick, ...]:
+def latitude_ticks(view: View, crs: CRS) -> Ticks:
     """Return where parallels cross the left of the frame."""
     northings = np.linspace(view.bottom, view.top, _SAMPLES)
     _, lat = _lonlat(crs, np.full(_SAMPLES, view.left), northings)
@@ -95,29 +78,24 @@ def round_down(value: float) -> float:
     return max(factor * power for factor in (1, 2, 5) if factor * power <= value * (1 + 1e-9))
 
 
-def length_text(metres: float) -> str:
-    """Return a round length: "500 m", "2 km"."""
-    return f"{metres / 1000:,g} km" if metres >= 1000 else f"{metres:g} m"
-
-
 def _lonlat(crs: CRS, x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
     lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(x, y)
     return lon, lat
 
 
-def _ticks(at: Float64Array, degrees: Float64Array, sides: str) -> tuple[Tick, ...]:
+def _ticks(at: Float64Array, degrees: Float64Array, sides: str) -> Ticks:
     """Return round degrees along a side; none where the degrees turn back (near a pole)."""
     steps = np.diff(degrees)
     if not (np.isfinite(degrees).all() and ((steps > 0).all() or (steps < 0).all())):
-        return ()
+        return {}
     if steps[0] < 0:
         at, degrees = at[::-1], degrees[::-1]
     step = round_down((degrees[-1] - degrees[0]) / (_WANTED_TICKS - 1))
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     rounds = step * np.arange(math.ceil(degrees[0] / step), math.floor(degrees[-1] / step) + 1)
     low, high = np.quantile(at[[0, -1]], (_EDGE, 1 - _EDGE))
-    found = ((float(np.interp(value, degrees, at)), float(value)) for value in rounds)
-    return tuple(Tick(x, _label(value, decimals, sides)) for x, value in found if low <= x <= high)
+    found = {float(np.interp(value, degrees, at)): float(value) for value in rounds}
+    return {x: _label(value, decimals, sides) for x, value in found.items() if low <= x <= high}
 
 
 def _label(degrees: float, decimals: int, sides: str) -> str:

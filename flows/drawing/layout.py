@@ -43,21 +43,18 @@ _DASHES = (0, (4, 2))
 _DRAFT_PX = 3000.0
 """Side of the figure until the lengths of its columns are known."""
 
-# DejaVu Sans comes with matplotlib and covers Latin, Greek, Cyrillic and Arabic. A name in
-# another script is drawn where the machine has a font for it.
-_FURTHER_FONTS = (
-    "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari",
-    "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans Myanmar", "Noto Sans Khmer",
-    "Noto Sans Sinhala", "Noto Sans Tamil", "Noto Sans Ethiopic", "Noto Sans Lao",
-)  # fmt: skip
 _UNIT = re.compile(r"(?<=\d) (?=%|km²)|(?<=[<>]) (?=\d)")
 
 
 def style() -> dict[str, Any]:
-    """Return the settings that every picture is drawn with, over matplotlib's own defaults."""
-    installed = set(fonts.get_font_names())
+    """Return the settings that every picture is drawn with, over matplotlib's own defaults.
+
+    DejaVu Sans comes with matplotlib and covers Latin, Greek, Cyrillic and Arabic; a name in
+    another script is drawn where the machine has a Noto font for it.
+    """
+    noto = sorted({name for name in fonts.get_font_names() if name.startswith("Noto Sans")})
     return {
-        "font.family": ["DejaVu Sans", *(name for name in _FURTHER_FONTS if name in installed)],
+        "font.family": ["DejaVu Sans", *noto],
         # A dollar sign in a name is a dollar sign.
         "text.parse_math": False,
         "text.color": INK,
@@ -91,29 +88,21 @@ def wrapped(text: str, width_px: float, *, size: float, bold: bool = False) -> l
 
     A number and its unit stay together.
     """
-    lines: list[str] = []
-    line = ""
+
+    def fits(line: str) -> bool:
+        return text_px(line, size=size, bold=bold) <= width_px
+
+    lines = [""]
     for word in _UNIT.sub("\u00a0", text).split(" "):
-        for part in _parts(word, width_px, size=size, bold=bold):
-            longer = f"{line} {part}" if line else part
-            if line and text_px(longer, size=size, bold=bold) > width_px:
-                lines.append(line)
-                line = part
-            else:
-                line = longer
-    return [*lines, line] if line else lines
-
-
-def _parts(word: str, width_px: float, *, size: float, bold: bool) -> list[str]:
-    """Return the word, cut into pieces that fit."""
-    if text_px(word, size=size, bold=bold) <= width_px:
-        return [word]
-    parts = [""]
-    for character in word:
-        if parts[-1] and text_px(parts[-1] + character, size=size, bold=bold) > width_px:
-            parts.append("")
-        parts[-1] += character
-    return parts
+        if fits(f"{lines[-1]} {word}".strip()):
+            lines[-1] = f"{lines[-1]} {word}".strip()
+            continue
+        lines.append("")
+        for character in word:
+            if lines[-1] and not fits(lines[-1] + character):
+                lines.append("")
+            lines[-1] += character
+    return [line for line in lines if line]
 
 
 @dataclass(frozen=True)
@@ -161,17 +150,16 @@ class Column:
 
     def badge(self, text: str, *, gap_px: float) -> None:
         """Write a statement into a frame."""
-        lines = wrapped(text, self.width_px - 2 * _BADGE_PAD_PX, size=BODY, bold=True)
-        height = len(lines) * line_px(BODY) + 2 * _BADGE_PAD_PX
-        corner = (1, self.used_px)
-        frame = Rectangle(
-            corner, self.width_px - 2, height, facecolor=_BADGE, edgecolor=INK, linewidth=0.8
-        )
-        self.axes.add_patch(frame)
-        self.used_px += _BADGE_PAD_PX
-        for line in lines:
+        top, pad = self.used_px, _BADGE_PAD_PX
+        self.used_px += pad
+        for line in wrapped(text, self.width_px - 2 * pad, size=BODY, bold=True):
             self._line(line, self.width_px / 2, size=BODY, bold=True, align="center")
-        self.used_px += _BADGE_PAD_PX + gap_px
+        self.used_px += pad
+        self.axes.add_patch(
+            Rectangle((1, top), self.width_px - 2, self.used_px - top, facecolor=_BADGE,
+                      edgecolor=INK, linewidth=0.8)
+        )  # fmt: skip
+        self.used_px += gap_px
 
     def legend(self, title: str, rows: Sequence[LegendRow], *, gap_px: float) -> None:
         """Write a legend, the numbers of its rows at the right."""
@@ -184,8 +172,13 @@ class Column:
             )
             for row, size in zip(rows, sizes, strict=True)
         ]  # fmt: skip
+        ground, square = Patch(facecolor=_GROUND, linewidth=0), Outline.unit_rectangle()
+        handles = [
+            (ground, *symbol_patches(square, row.symbol)) if row.symbol else Patch(visible=False)
+            for row in rows
+        ]
         legend = Legend(
-            self.axes, [_swatch(row.symbol) for row in rows], labels, title=title,
+            self.axes, handles, labels, title=title,
             loc="upper left", bbox_to_anchor=(0, self.used_px), bbox_transform=self.axes.transData,
             frameon=False, alignment="left", fontsize=BODY, borderpad=0, borderaxespad=0,
             handlelength=_SWATCH[0], handleheight=_SWATCH[1], labelspacing=0.55,
@@ -211,14 +204,6 @@ class Column:
         weight = "bold" if bold else "normal"
         self.axes.text(x, y, text, size=size, weight=weight, ha=align, va="center")
         self.used_px += line_px(size)
-
-
-def _swatch(symbol: Symbol | None) -> Patch | tuple[Patch, ...]:
-    """Return the handle of a row: the symbol over the colour of faded ground."""
-    if symbol is None:
-        return Patch(visible=False)
-    box = Outline.unit_rectangle()
-    return (Patch(facecolor=_GROUND, linewidth=0), *symbol_patches(box, symbol))
 
 
 def draw_theme(axes: Axes, layer: gpd.GeoDataFrame, theme: Theme) -> None:

@@ -45,7 +45,6 @@ from flows.reports.text import (
     share_text,
     time_text,
 )
-from geo.errors import GridMismatch
 from geo.export.styles import THEMES, Symbol
 from geo.scenes.scene import Phase
 from geo.types import BoolArray, FloatArray
@@ -76,11 +75,7 @@ _WIDE = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Quicklook:
-    """A small picture of the imagery, to lie under the layers.
-
-    Raises:
-        GridMismatch: where the arrays and the geobox disagree on their shape.
-    """
+    """A small picture of the imagery, to lie under the layers."""
 
     pixels: FloatArray
     """(3, rows, cols), red, green, blue, 0 to 1, stretched for display."""
@@ -91,14 +86,6 @@ class Quicklook:
     label: str
     """Above its map: "After: Sentinel-2 L2A, 2019-09-15"."""
 
-    def __post_init__(self) -> None:
-        shape = tuple(self.geobox.shape)
-        if self.pixels.shape != (3, *shape) or self.valid.shape != shape:
-            raise GridMismatch(
-                f"a quicklook on a grid of {shape} has pixels {self.pixels.shape} and validity "
-                f"{self.valid.shape}; make them (3, rows, cols) and (rows, cols) of its grid"
-            )
-
     @property
     def crs(self) -> CRS:
         """The projected CRS that it is in."""
@@ -107,11 +94,7 @@ class Quicklook:
 
 @dataclass(frozen=True, eq=False)
 class MapPicture:
-    """Everything that the picture shows.
-
-    Raises:
-        GridMismatch: where the two quicklooks differ in CRS.
-    """
+    """Everything that the picture shows."""
 
     title: str
     subtitle: str
@@ -126,14 +109,6 @@ class MapPicture:
     """Sentences: scenes, model, share analysed, what confidence means."""
     before: Quicklook | None = None
     """Shown beside the other where there are buildings to compare; in the same CRS."""
-    statement: str = NOT_REVIEWED
-
-    def __post_init__(self) -> None:
-        if self.before is not None and self.before.crs != self.after.crs:
-            raise GridMismatch(
-                f"the image before is in {self.before.crs.to_string()}, the one after in "
-                f"{self.after.crs.to_string()}; put both on the product's grid"
-            )
 
     @property
     def panels(self) -> tuple[Quicklook, ...]:
@@ -163,7 +138,8 @@ def compose(picture: MapPicture) -> Figure:
 def _composed(picture: MapPicture) -> Figure:
     crs = picture.after.crs
     layers = {name: layer.to_crs(crs) for name, layer in picture.layers.items()}
-    area = View(*layers[_AREA].total_bounds).padded(0.04)
+    area = View(*layers[_AREA].total_bounds)
+    ratio = (area.top - area.bottom) / (area.right - area.left)
     figure = new_figure()
     head = Column(figure, _HEAD_PX, name="head")
     head.write(one_line(picture.title), size=TITLE, bold=True)
@@ -172,15 +148,21 @@ def _composed(picture: MapPicture) -> Figure:
     side.legend("Legend", _legend_rows(picture), gap_px=20)
     scale_px = side.used_px
     side.used_px += _SCALE_PX
-    side.badge(one_line(picture.statement), gap_px=14)
+    side.badge(NOT_REVIEWED, gap_px=14)
     code = crs.to_authority()
     projection = f"{crs.name} ({':'.join(code)})" if code else crs.name
     frame = f"Frame: longitude and latitude, WGS 84. Projection: {projection}."
     for fact in (*picture.facts, frame):
         side.write(one_line(fact), size=SMALL, gap_px=6)
-    maps = _map_axes(figure, head, side, ratio=area.height / area.width, maps=len(picture.panels))
+    maps = _map_axes(
+        figure,
+        head,
+        side,
+        ratio=ratio,
+        maps=len(picture.panels),
+    )
     box = maps[0].get_window_extent()
-    view = area.fitted(box.height / box.width)
+    view = area.around(padding=0.04, ratio=box.height / box.width)
     for axes, quicklook in zip(maps, picture.panels, strict=True):
         _draw_panel(axes, quicklook, layers, view=view, before=quicklook is not picture.after)
     metres_a_px = ground_width_m(view, crs) / box.width
@@ -254,9 +236,8 @@ def _draw_panel(
     axes.set(xlim=(view.left, view.right), ylim=(view.bottom, view.top))
     meridians = longitude_ticks(view, quicklook.crs)
     parallels = latitude_ticks(view, quicklook.crs)
-    axes.set_xticks([tick.at for tick in meridians], [tick.label for tick in meridians])
-    axes.set_yticks([tick.at for tick in parallels], [tick.label for tick in parallels],
-                    rotation=90, va="center")  # fmt: skip
+    axes.set_xticks([*meridians], [*meridians.values()])
+    axes.set_yticks([*parallels], [*parallels.values()], rotation=90, va="center")
     axes.tick_params(labelsize=SMALL, length=4, width=0.6, pad=2, labelcolor=INK)
     axes.set_title(quicklook.label, loc="left", fontsize=BODY, pad=4)
 

@@ -13,13 +13,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from flows.config import RequestInvalid, Settings
-from flows.drawing.explanation import (
-    MOST_FEATURES,
-    BuildingPicture,
-    PolygonPicture,
-    draw_building_picture,
-    draw_polygon_picture,
-)
+from flows.drawing.explanation import MOST_FEATURES, draw_building, draw_polygon
 from flows.review.product_inputs import (
     InputPaths,
     product_clouds,
@@ -41,7 +35,7 @@ from geo.vector.schema import LAYERS
 from models.cards.inputs import Task
 from models.cards.registry import CardRef
 from models.damage.buildings import Buildings, pair_of
-from models.evaluation.explain import BuildingExplanation, explain, explain_building
+from models.evaluation.explain import BuildingExplanation, Explanation, explain, explain_building
 from models.evaluation.explained_polygon import (
     ExplainedPolygon,
     ProductRasters,
@@ -104,6 +98,17 @@ class ProductFeature:
         return str(self.properties["notation"])
 
     @property
+    def title(self) -> str:
+        """Of its picture."""
+        return f"Why {self.id}: {self.properties.get('damage_gra') or self.notation}"
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What every report has."""
+        known = {name: self.properties[name] for name in ("notation", "confidence", "model")}
+        return {"feature": self.id, "layer": self.layer, **known}
+
+    @property
     def labels(self) -> frozenset[Label]:
         """What its pixels can be in `rasters/class.tif`."""
         named = {Label(label) for label, name in NOTATION.items() if name == self.notation}
@@ -160,10 +165,11 @@ def explain_feature(
         window=window,
         probability=asked,
     )
-    explained = PolygonPicture(
-        feature.id, feature.notation, outline, product.product_id, case, explain(case, progress)
+    explanation = explain(case, progress)
+    draw = partial(
+        draw_polygon, title=feature.title, outline=outline, case=case, explanation=explanation
     )
-    return _polygon_report(feature, explained)
+    return _polygon_report(feature, explanation, draw)
 
 
 def _explain_building(
@@ -195,13 +201,11 @@ def _explain_building(
         checked=request["domain_check"],
         progress=progress,
     )
-    return _building_report(
-        BuildingPicture(
-            feature.id, feature.properties["damage_gra"], feature.outline(crs_of(grid)),
-            product.product_id, explanation,
-        ),
-        feature,
+    draw = partial(
+        draw_building, title=feature.title, outline=feature.outline(crs_of(grid)),
+        explanation=explanation,
     )  # fmt: skip
+    return _building_report(feature, explanation, draw)
 
 
 def find_feature(product: Product, feature_id: str) -> ProductFeature:
@@ -240,54 +244,41 @@ def _require_explainable(feature: ProductFeature) -> None:
         )
 
 
-def _polygon_report(feature: ProductFeature, explained: PolygonPicture) -> FeatureReport:
-    explanation, card = explained.explanation, explained.case.model.card
-    region = explanation.window
+def _polygon_report(
+    feature: ProductFeature, explanation: Explanation, draw: Callable[[Path], None]
+) -> FeatureReport:
+    window = explanation.window
+    features = [
+        {
+            "name": each.name,
+            "threshold": each.threshold,
+            "method": each.method,
+            "median_inside": _median(explanation.inside(each)),
+            "median_around": _median(explanation.around(each)),
+        }
+        for each in explanation.features
+    ]
     figures = {
-        **_heading(feature, explained.product_id),
-        "model": {"name": card.name, "version": card.version, "digest": card.digest},
-        "pixels": int(region.pixels.sum()),
-        "pixels_of_polygon": region.polygon_pixels,
+        **feature.figures,
+        "pixels": int(window.pixels.sum()),
+        "pixels_of_polygon": window.polygon_pixels,
         "probability": explanation.mean,
-        "probability_in_product": region.mean_percent / 100,
+        "probability_in_product": window.mean_percent / 100,
         "largest_difference": explanation.largest_difference,
         "observed_shares": explanation.observed_shares,
-        "features": [
-            {
-                "name": each.name,
-                "threshold": each.threshold,
-                "method": each.method,
-                "median_inside": _median(explanation.inside(each)),
-                "median_around": _median(explanation.around(each)),
-            }
-            for each in explanation.features
-        ],
+        "features": features,
         "left_out": [asdict(effect) for effect in explanation.occlusions],
         "attributions": [
-            {
-                "image": each.image,
-                "log_odds": each.total,
-                "bands": dict(each.bands),
-                "presence": each.presence,
-            }
-            for each in explanation.attributions
+            {"image": a.image, "log_odds": a.total, "bands": dict(a.bands), "presence": a.presence}
+            for a in explanation.attributions
         ],
-        "completeness": [{**asdict(each), "gap": each.gap} for each in explanation.completeness],
+        "completeness": [asdict(each) for each in explanation.completeness],
     }
     sentence = (
         f"{feature.notation}: mean probability {explanation.mean:.3f}, "
-        f"{region.mean_percent / 100:.3f} in the product; at a pixel they differ by at most "
-        f"{explanation.largest_difference:.3f}"
+        f"{window.mean_percent / 100:.3f} in the product"
     )
-    rows = [
-        {
-            "feature": each["name"],
-            "threshold": _figure(each["threshold"]),
-            "median in the polygon": _figure(each["median_inside"]),
-            "around it": _figure(each["median_around"]),
-        }
-        for each in figures["features"]
-    ] or [
+    rows = [{name: _figure(value) for name, value in each.items()} for each in features] or [
         {
             "left out": f"{effect.image} {effect.band or ''}".strip(),
             "probability without": f"{effect.without:.3f}",
@@ -295,17 +286,16 @@ def _polygon_report(feature: ProductFeature, explained: PolygonPicture) -> Featu
         }
         for effect in explanation.occlusions
     ]
-    return FeatureReport(figures, rows, sentence, partial(draw_polygon_picture, explained))
+    return FeatureReport(figures, rows, sentence, draw)
 
 
-def _building_report(picture: BuildingPicture, feature: ProductFeature) -> FeatureReport:
-    explanation = picture.explanation
-    card, terms = explanation.card, explanation.contributions
+def _building_report(
+    feature: ProductFeature, explanation: BuildingExplanation, draw: Callable[[Path], None]
+) -> FeatureReport:
+    terms, grade = explanation.contributions, feature.properties["damage_gra"]
     figures = {
-        **_heading(feature, picture.product_id),
-        "damage_gra": picture.published,
-        "reason": feature.properties["reason"],
-        "model": {"name": card.name, "version": card.version, "digest": card.digest},
+        **feature.figures,
+        "damage_gra": grade,
         "grade": explanation.grade,
         "probabilities": dict(explanation.probabilities),
         "logits": dict(terms.logits) if terms else {},
@@ -316,17 +306,8 @@ def _building_report(picture: BuildingPicture, feature: ProductFeature) -> Featu
             for each in explanation.attributions
         ],
     }
-    shown = ", ".join(f"{name} {share:.0%}" for name, share in explanation.probabilities.items())
-    sentence = f"{picture.published}; computed again: {explanation.grade} ({shown})"
-    return FeatureReport(
-        figures, _building_rows(explanation), sentence, partial(draw_building_picture, picture)
-    )
-
-
-def _building_rows(explanation: BuildingExplanation) -> list[dict[str, Any]]:
-    """Return what adds most to the log odds of major damage or worse."""
     column = "adds to the log odds of damage"
-    return [
+    rows = [
         {
             "feature": each.feature,
             "before": _figure(each.before),
@@ -336,21 +317,14 @@ def _building_rows(explanation: BuildingExplanation) -> list[dict[str, Any]]:
         }
         for each in explanation.features[:MOST_FEATURES]
     ] or [{"image": each.image, column: f"{each.total:+.2f}"} for each in explanation.attributions]
-
-
-def _heading(feature: ProductFeature, product_id: str) -> dict[str, Any]:
-    return {
-        "product": product_id,
-        "feature": feature.id,
-        "layer": feature.layer,
-        "notation": feature.notation,
-        "confidence": feature.properties["confidence"],
-    }
+    shown = ", ".join(f"{name} {share:.0%}" for name, share in explanation.probabilities.items())
+    sentence = f"{grade}; computed again: {explanation.grade} ({shown})"
+    return FeatureReport(figures, rows, sentence, draw)
 
 
 def _median(values: FloatArray) -> float | None:
     return float(np.median(values)) if values.size else None
 
 
-def _figure(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3g}"
+def _figure(value: float | str | None) -> str:
+    return "none" if value is None else value if isinstance(value, str) else f"{value:.3g}"

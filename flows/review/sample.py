@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from shapely.geometry.base import BaseGeometry
 
 from flows.config import RequestInvalid
-from flows.drawing.frame import length_text, round_down
+from flows.drawing.frame import round_down
 from flows.reports.text import dates_text
 from flows.review.answers import RECORD, TABLE, SampleRecord, blank_csv, published_grades
 from flows.review.product_inputs import InputPaths, product_grid, product_scenes
@@ -206,7 +206,7 @@ def _jpeg(raster: Raster, outline: BaseGeometry) -> bytes:
     bar_px, base = length_m / pixel_m, SIDE_PX - 14
     pen.rectangle((6, base - 24, 22 + bar_px, SIDE_PX - 6), fill=(255, 255, 255))
     pen.rectangle((14, base - 2, 14 + bar_px, base + 2), fill=_HALO)
-    pen.text((14, base - 6), length_text(length_m), _HALO, ImageFont.load_default(14), anchor="ls")
+    pen.text((14, base - 6), f"{length_m:g} m", _HALO, ImageFont.load_default(14), anchor="ls")
     out = io.BytesIO()
     image.save(out, "JPEG", quality=88)
     return out.getvalue()
