@@ -6,7 +6,6 @@ import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -37,18 +36,6 @@ _MAX_DIRECTORIES = 4096
 """An image, its mask and their overviews are a few dozen; more is a loop."""
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How a TIFF writes its directories."""
-
-    count: str
-    """`struct` format of the number of entries."""
-    entry: str
-    """Tag, type, number of values, and the values themselves or where they lie."""
-    pointer: str
-    """Where the next directory lies, 0 for none."""
-
-
 def is_whole(path: Path) -> bool:
     """Whether all directories of a TIFF, and all that they point to, lie inside the file.
 
@@ -71,28 +58,22 @@ def _ends(file: BinaryIO) -> Iterator[int]:
     Raises:
         struct.error: where the file ends within a directory.
     """
-    form, at = _form(file)
-    seen: set[int] = set()
-    while at and at not in seen and len(seen) < _MAX_DIRECTORIES:
-        seen.add(at)
-        file.seek(at)
-        (count,) = _read(file, form.count)
-        for _ in range(count):
-            _, kind, number, value = _read(file, form.entry)
-            length = number * _BYTES.get(kind, 0)
-            yield 0 if length <= struct.calcsize(form.pointer) else value + length
-        (at,) = _read(file, form.pointer)
-
-
-def _form(file: BinaryIO) -> tuple[_Form, int]:
-    """Return how a file is written, and where its first directory lies."""
     order = "<" if file.read(2) == b"II" else ">"
-    if _read(file, f"{order}H")[0] == 42:
-        form = _Form(f"{order}H", f"{order}HHII", f"{order}I")
-    else:
-        file.seek(8)
-        form = _Form(f"{order}Q", f"{order}HHQQ", f"{order}Q")
-    return form, _read(file, form.pointer)[0]
+    is_classic = _read(file, f"{order}H") == (42,)
+    file.seek(4 if is_classic else 8)
+    # Number of entries; tag, type, number of values, these or their position; next directory.
+    forms = ("H", "HHII", "I") if is_classic else ("Q", "HHQQ", "Q")
+    count_form, entry_form, pointer_form = (order + form for form in forms)
+    (at,) = _read(file, pointer_form)
+    visited: set[int] = set()
+    while at and at not in visited and len(visited) < _MAX_DIRECTORIES:
+        visited.add(at)
+        file.seek(at)
+        for _ in range(_read(file, count_form)[0]):
+            _, kind, number, value = _read(file, entry_form)
+            length = number * _BYTES.get(kind, 0)
+            yield 0 if length <= struct.calcsize(pointer_form) else value + length
+        (at,) = _read(file, pointer_form)
 
 
 def _read(file: BinaryIO, form: str) -> tuple[int, ...]:
@@ -222,15 +203,13 @@ def _is_cut_off(path: Path, end: bytes) -> bool:
 
 
 def _refuse_sidecars(path: Path) -> None:
-    mask, notes = path.with_name(f"{path.name}.msk"), path.with_name(f"{path.name}.aux.xml")
-    found = [beside for beside in (mask,) if beside.exists()]
-    if notes.is_file() and any(word in notes.read_text("utf-8", "replace") for word in _AUX_TAGS):
-        found.append(notes)
-    if found:
+    mask, aux = path.with_name(f"{path.name}.msk"), path.with_name(f"{path.name}.aux.xml")
+    text = aux.read_text("utf-8", "replace") if aux.is_file() else ""
+    if mask.exists() or any(tag in text for tag in _AUX_TAGS):
         raise SourceInvalid(
-            f"{found[0]} says where {path.name} lies or which of its pixels are valid, and only "
-            "the image itself is read; put both into one file with `gdal_translate --config "
-            f"GDAL_TIFF_INTERNAL_MASK YES {path.name} whole.tif`"
+            f"{mask if mask.exists() else aux} says where {path.name} lies or which of its pixels "
+            "are valid, and only the image itself is read; put both into one file with "
+            f"`gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES {path.name} whole.tif`"
         )
 
 

@@ -51,7 +51,7 @@ class SceneMosaic:
     def read(self, geobox: GeoBox) -> Raster:
         """Read the scenes onto a grid; `origin` counts them from 1.
 
-        a pixel that no scene observed keeps the most specific reason: cloud before "no data"
+        A pixel that no scene observed keeps the most specific reason: cloud before "no data"
         before "no imagery".
         """
         pixels, reason = self._readers[0].read(geobox)
@@ -92,12 +92,11 @@ _FAMILY_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)
 
 def quicklook_scenes(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
     """Return the scenes of one phase that a picture is made of: one sensor, the easiest to read."""
-    for family in _FAMILY_ORDER:
-        of_family = [s for s in scenes if s.sensor.family is family]
-        if of_family:
-            sensor = ordered(of_family, preference)[0].sensor_name
-            return ordered([s for s in of_family if s.sensor_name == sensor], preference)
-    return tuple(scenes)
+    if not scenes:
+        return ()
+    family = min((scene.sensor.family for scene in scenes), key=_FAMILY_ORDER.index)
+    alike = ordered([s for s in scenes if s.sensor.family is family], preference)
+    return tuple(scene for scene in alike if scene.sensor_name == alike[0].sensor_name)
 
 
 def shown_bands(there: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,15 +131,7 @@ def as_picture(raster: Raster) -> FloatArray:
     """Return a raster as a picture, (3, rows, cols), 0 to 1; see `quicklook`."""
     bands = shown_bands(raster.bands)
     pixels = raster.pixels[[raster.bands.index(band) for band in bands]]
-    stretched = _stretched(pixels, raster.valid)
-    return stretched if len(bands) == 3 else np.repeat(stretched, 3, axis=0)
-
-
-def _stretched(pixels: FloatArray, valid: BoolArray) -> FloatArray:
-    observed = pixels[:, valid]
-    if observed.size == 0:
-        return np.zeros_like(pixels)
-    low, high = np.percentile(observed, [2, 98])
-    spread = max(float(high - low), 1e-6)
-    stretched: FloatArray = np.clip((np.nan_to_num(pixels) - low) / spread, 0, 1)
-    return stretched.astype(np.float32)
+    observed = pixels[:, raster.valid]
+    low, high = np.percentile(observed, [2, 98]) if observed.size else (0.0, 1.0)
+    stretched = np.clip((np.nan_to_num(pixels) - low) / max(float(high - low), 1e-6), 0, 1)
+    return np.repeat(stretched, 3 // len(bands), axis=0).astype(np.float32)

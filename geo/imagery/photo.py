@@ -47,16 +47,11 @@ class Pose:
 
 def why_no_footprint(pose: Pose) -> str | None:
     """Return why nothing can be said of the ground that a photo shows, or None."""
-    missing = [
-        name
-        for name, value in (
-            ("height above ground", pose.height_m),
-            ("pitch", pose.pitch_deg),
-            ("yaw", pose.yaw_deg),
-            ("focal length", pose.focal_35mm),
-        )
-        if value is None
-    ]
+    needed = {
+        "height above ground": pose.height_m, "pitch": pose.pitch_deg, "yaw": pose.yaw_deg,
+        "focal length": pose.focal_35mm,
+    }  # fmt: skip
+    missing = [name for name, value in needed.items() if value is None]
     if missing:
         return f"the photo does not record its {', '.join(missing)}"
     if pose.height_m is not None and pose.height_m <= 0:

@@ -144,8 +144,11 @@ class SceneReader:
         """
         pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
         inside = np.zeros(geobox.shape, np.bool_)
+        scaled = self.scene.sensor.family is Family.PICTURE
+        context_px = BORDER_PX if self.scene.sensor.family is Family.RADAR else 0
         for layer, part in self._near(geobox):
-            values, covered = self._placed(layer, self._take(layer), geobox[part])
+            take = Take(layer.indexes, self._physical, scaled=scaled, context_px=context_px)
+            values, covered = self._placed(layer, take, geobox[part])
             for band, plane in zip(layer.bands, values, strict=True):
                 if band in self.bands:
                     own = pixels[self.bands.index(band)][part]
@@ -196,15 +199,6 @@ class SceneReader:
         except RasterioIOError as error:
             raise unreadable(layer.path, error) from error
 
-    def _take(self, layer: _Layer) -> Take:
-        family = self.scene.sensor.family
-        return Take(
-            layer.indexes,
-            self._physical,
-            scaled=family is Family.PICTURE,
-            context_px=BORDER_PX if family is Family.RADAR else 0,
-        )
-
     def _physical(self, stored: FloatArray, missing: BoolArray) -> FloatArray:
         """Return physical values with NaN at every pixel that is no observation."""
         scene = self.scene
@@ -231,7 +225,9 @@ def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
         chosen = sorted((a for a in files[path] if a.band in order), key=lambda a: order[a.band])
         if scene.sensor.family is Family.PICTURE:
             chosen += [asset for asset in files[path] if asset.band not in order]
-        layers.append(_layer(path, chosen))
+        names, indexes = tuple(a.band for a in chosen), tuple(a.index for a in chosen)
+        first = chosen[0]
+        layers.append(_Layer(path, names, indexes, first.georeference, first.footprint))
     return tuple(layers)
 
 
@@ -253,11 +249,6 @@ def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
     return shapely.STRtree(footprints) if layers and len(footprints) == len(layers) else None
 
 
-def _layer(path: Path, assets: Sequence[Asset]) -> _Layer:
-    bands, indexes = tuple(a.band for a in assets), tuple(a.index for a in assets)
-    return _Layer(path, bands, indexes, assets[0].georeference, assets[0].footprint)
-
-
 def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:
     """Return where the stored values are observations, (rows, cols).
 
@@ -267,12 +258,9 @@ def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray
     Args:
         missing: (bands, rows, cols), True where the file says that there is no value.
     """
-    unusable = ~np.isfinite(stored)
     if scene.nodata is not None:
         missing = missing | (stored == scene.nodata)
-    if scene.sensor.family is Family.PICTURE:
-        lost: BoolArray = np.all(missing, axis=0)
-    else:
-        lost = np.any(missing, axis=0)
-    observed: BoolArray = ~lost & ~np.any(unusable, axis=0)
+    is_picture = scene.sensor.family is Family.PICTURE
+    lost = np.all(missing, axis=0) if is_picture else np.any(missing, axis=0)
+    observed: BoolArray = ~lost & np.all(np.isfinite(stored), axis=0)
     return observed

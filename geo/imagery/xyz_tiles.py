@@ -27,37 +27,30 @@ _END_OF = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 """How a whole file ends."""
 
 
-class TileVrt:
-    """A VRT of tiles side by side: three bands, and a mask that is 0 where there is no tile."""
+def _vrt(tiles: Mapping[tuple[int, int], Path], width: int, height: int, side_px: int) -> str:
+    """Return a VRT of tiles: three bands, and a mask that is 0 where there is no tile.
 
-    def __init__(self, width: int, height: int, side_px: int) -> None:
-        """Begin one of that size, pixels, without tiles."""
-        self._side = str(side_px)
-        self._root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
-        self._bands: list[tuple[ET.Element, str]] = []
-        for number, colour in enumerate(("Red", "Green", "Blue"), 1):
-            band = ET.SubElement(self._root, "VRTRasterBand", dataType="Byte", band=str(number))
+    Args:
+        tiles: by (column, row) in tiles from the upper left corner.
+        width: of the VRT, pixels.
+        height: of the VRT, pixels.
+    """
+    root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
+    mask = ET.SubElement(root, "MaskBand")
+    for number, colour in (("1", "Red"), ("2", "Green"), ("3", "Blue"), ("mask,1", None)):
+        band = ET.SubElement(root if colour else mask, "VRTRasterBand", dataType="Byte")
+        if colour:
+            band.set("band", number)
             ET.SubElement(band, "ColorInterp").text = colour
-            self._bands.append((band, str(number)))
-        mask = ET.SubElement(ET.SubElement(self._root, "MaskBand"), "VRTRasterBand")
-        mask.set("dataType", "Byte")
-        self._bands.append((mask, "mask,1"))
-
-    def add(self, path: Path, col: int, row: int) -> None:
-        """Put a tile with its upper left corner at a pixel."""
-        for band, number in self._bands:
+        for (col, row), path in tiles.items():
             source = ET.SubElement(band, "SimpleSource")
             name = ET.SubElement(source, "SourceFilename", relativeToVRT="0", shared="0")
             name.text = str(path.absolute())
             ET.SubElement(source, "SourceBand").text = number
-            for rect, x, y in (("SrcRect", 0, 0), ("DstRect", col, row)):
-                place = {"xOff": str(x), "yOff": str(y)}
-                ET.SubElement(source, rect, place, xSize=self._side, ySize=self._side)
-
-    @property
-    def text(self) -> str:
-        """What GDAL opens."""
-        return ET.tostring(self._root, encoding="unicode")
+            for rect, x, y in (("SrcRect", 0, 0), ("DstRect", col * side_px, row * side_px)):
+                size = {"xSize": str(side_px), "ySize": str(side_px)}
+                ET.SubElement(source, rect, {"xOff": str(x), "yOff": str(y)}, **size)
+    return ET.tostring(root, encoding="unicode")
 
 
 def side_of(path: Path, content: bytes | None = None) -> int:
@@ -190,6 +183,13 @@ class TileLevel:
 
     crs = CRS.from_epsg(3857)
     gcps: tuple[list[Any], None] = ([], None)
+    colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    descriptions = (None, None, None)
+    dtypes = ("uint8", "uint8", "uint8")
+
+    def tags(self) -> dict[str, str]:
+        """Return nothing: tiles have no tags."""
+        return {}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -202,25 +202,6 @@ class TileLevel:
         pixel = 2 * HALF_EARTH_M / 2**self.zoom / self.side_px
         x, y = (self.side_px * number for number in self._corner)
         return Affine(pixel, 0, x * pixel - HALF_EARTH_M, 0, -pixel, HALF_EARTH_M - y * pixel)
-
-    @property
-    def colorinterp(self) -> tuple[ColorInterp, ...]:
-        """Red, green, blue; alpha becomes the mask."""
-        return (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-
-    @property
-    def descriptions(self) -> tuple[None, ...]:
-        """Pictures have none."""
-        return (None, None, None)
-
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """Eight bits."""
-        return ("uint8", "uint8", "uint8")
-
-    def tags(self) -> dict[str, str]:
-        """Return nothing: tiles keep no tags."""
-        return {}
 
     def window_transform(self, window: Window) -> Affine:
         """Return the transform of a window."""
@@ -235,15 +216,17 @@ class TileLevel:
         left, top = int(window.col_off // side), int(window.row_off // side)
         right = int(-(-(window.col_off + window.width) // side))
         bottom = int(-(-(window.row_off + window.height) // side))
-        document = TileVrt((right - left) * side, (bottom - top) * side, side)
-        for y in range(top, bottom):
-            for x in range(left, right):
-                if name := self.tiles.get((self._corner[0] + x, self._corner[1] + y)):
-                    document.add(self.folder / name, (x - left) * side, (y - top) * side)
+        names = {
+            (x - left, y - top): self.folder / name
+            for y in range(top, bottom)
+            for x in range(left, right)
+            if (name := self.tiles.get((self._corner[0] + x, self._corner[1] + y)))
+        }
+        document = _vrt(names, (right - left) * side, (bottom - top) * side, side)
         inner = Window(
             window.col_off - left * side, window.row_off - top * side, window.width, window.height
         )
-        return rasterio.open(document.text, driver="VRT"), inner
+        return rasterio.open(document, driver="VRT"), inner
 
     def strips(self, window: Window, rows: int) -> Iterator[tuple[Window, slice]]:
         """Yield parts of a window that is read as `rows` rows, each of few tiles, and its rows."""
