@@ -1,7 +1,4 @@
-"""Buildings on a grid: their outlines in pixels, and numbers of buildings as a raster.
-
-The pair of images that a grader compares.
-"""
+"""Buildings on a grid as outlines in pixels, and the pair of images that a grader compares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

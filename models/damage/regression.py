@@ -173,12 +173,16 @@ def check_shapes(
 
 
 def deviations(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
-    """Return how far features lie from the training, (count, features).
+    """Return how far features lie from the training, (count, features), in its deviations.
 
-    In deviations of the training, cut at the card's limit. NaN where a feature is not known, and
-    where the building is too small or was not observed.
+    They are cut at the card's limit. NaN where a feature is not known, and where the building is
+    too small (fewer than the card's `least_px`) or less than half of it was observed.
     """
-    return np.where(_has_grade(architecture, table)[:, None], _cut(architecture, table), np.nan)
+    means = np.array([feature.mean for feature in architecture.features])
+    spread = np.array([feature.std for feature in architecture.features])
+    limit = architecture.limit
+    cut = np.clip((table.values - means) / spread, -limit, limit)
+    return np.where(_has_grade(architecture, table)[:, None], cut, np.nan)
 
 
 def standardised(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
@@ -188,18 +192,11 @@ def standardised(architecture: RegressionArchitecture, table: FeatureTable) -> F
     neighbours, near ones counting more. A feature that is not known counts as the mean in
     training. NaN where the building is too small or was not observed.
     """
-    own = np.nan_to_num(_cut(architecture, table))
-    graded = _has_grade(architecture, table)
+    own, graded = deviations(architecture, table), _has_grade(architecture, table)
     design = np.full(own.shape, np.nan)
-    design[graded] = _with_neighbours(architecture, own[graded], table.centres[graded])
+    known = np.nan_to_num(own[graded])
+    design[graded] = _with_neighbours(architecture, known, table.centres[graded])
     return design
-
-
-def _cut(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
-    means = np.array([feature.mean for feature in architecture.features])
-    spread = np.array([feature.std for feature in architecture.features])
-    limit = architecture.limit
-    return np.asarray(np.clip((table.values - means) / spread, -limit, limit))
 
 
 def _has_grade(architecture: RegressionArchitecture, table: FeatureTable) -> BoolArray:

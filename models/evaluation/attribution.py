@@ -13,7 +13,7 @@ Imports torch and captum, and is imported only when a network is explained.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -69,7 +69,11 @@ def integrated_gradients(
         for run in polygon.runs:
             log_odds = _log_odds(model, run, polygon.window.pixels, window.here)
             shares, check = share_out(
-                log_odds, _stacked(model, polygon, window, run), model, progress, steps=steps
+                log_odds,
+                stack(model.card, [run.inputs(window.rasters)], polygon.statistics[run.name]),
+                model,
+                progress,
+                steps=steps,
             )
             attributions += by_image(channels_of(model.card), run.images, shares, window.here)
             checks.append(replace(check, run=run.name))
@@ -136,25 +140,34 @@ def occlude(polygon: ExplainedPolygon, window: CentredWindow) -> tuple[Occlusion
     whole = float(combine_runs(layers)[own].mean())
 
     def occlusion(
-        changed: Mapping[ModelRun, FloatArray], image: str, band: str | None
+        image: str, band: str | None, changed: Mapping[ModelRun, FloatArray]
     ) -> Occlusion:
         without = float(combine_runs(changed)[own].mean())
         return Occlusion(image, band, without, without - whole)
 
-    undated = [
-        occlusion({run: layers[run] for run in polygon.runs if run is not dry}, dry.name, None)
+    found = [
+        occlusion(dry.name, None, {run: layers[run] for run in polygon.runs if run is not dry})
         for dry in polygon.runs
         if dry.negated
     ]
-    groups = [group for run in polygon.runs for group in _groups(channels_of(model.card), run)]
-    return tuple(undated) + tuple(
-        occlusion(
-            layers | {g.run: _probability(model, polygon, window, g.run, without=g.channels)},
-            g.image,
-            g.band,
-        )
-        for g in groups
-    )
+    for run in polygon.runs:
+        for image, band, channels in _occluded(channels_of(model.card), run):
+            changed = _probability(model, polygon, window, run, without=channels)
+            found.append(occlusion(image, band, layers | {run: changed}))
+    return tuple(found)
+
+
+def _occluded(
+    channels: Sequence[Channel], run: ModelRun
+) -> Iterator[tuple[str, str | None, list[int]]]:
+    """Yield image, band and channels: the images of a run or, where it has but one, its bands."""
+    for name, image in run.images.items():
+        mine = {i: channel for i, channel in enumerate(channels) if channel.input_name == name}
+        if len(run.images) > 1:
+            yield image, None, list(mine)
+        else:
+            bands = ((i, channel.band) for i, channel in mine.items() if channel.band is not None)
+            yield from ((image, band, [index]) for index, band in bands)
 
 
 def of_building(
@@ -202,28 +215,6 @@ def of_building(
     return tuple(by_image(channels_of(model.card), images, shares, kept)), check
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Channels that are left out together."""
-
-    run: ModelRun
-    image: str
-    band: str | None
-    channels: list[int]
-
-
-def _groups(channels: Sequence[Channel], run: ModelRun) -> Iterator[_Group]:
-    """Yield what is left out: the images of a run or, where it has but one, its bands."""
-    for name, image in run.images.items():
-        mine = {i: channel for i, channel in enumerate(channels) if channel.input_name == name}
-        if len(run.images) > 1:
-            yield _Group(run, image, None, list(mine))
-            continue
-        for index, channel in mine.items():
-            if channel.band is not None:
-                yield _Group(run, image, channel.band, [index])
-
-
 def _network(polygon: ExplainedPolygon) -> NetworkModel:
     if not isinstance(polygon.model, NetworkModel):
         raise InputsMismatch(
@@ -231,13 +222,6 @@ def _network(polygon: ExplainedPolygon) -> NetworkModel:
             "of torch have gradients to explain; explain a polygon of another model"
         )
     return replace(polygon.model, symmetries=1)
-
-
-def _stacked(
-    model: NetworkModel, polygon: ExplainedPolygon, window: CentredWindow, run: ModelRun
-) -> FloatArray:
-    """Return (1, channels, rows, cols) of the window."""
-    return stack(model.card, [run.inputs(window.rasters)], polygon.statistics[run.name])
 
 
 def _log_odds(model: NetworkModel, run: ModelRun, pixels: BoolArray, here: Rectangle) -> LogOdds:
@@ -264,7 +248,7 @@ def _probability(
     Args:
         without: channels that are set to the baseline.
     """
-    pixels = _stacked(model, polygon, window, run)
+    pixels = stack(model.card, [run.inputs(window.rasters)], polygon.statistics[run.name])
     pixels[:, list(without)] = 0
     probability = model.probabilities(pixels)[0, run.output]
     usable = usable_pixels(model.card, run.inputs(window.rasters))

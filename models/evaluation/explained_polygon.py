@@ -125,16 +125,12 @@ def polygon_window(
 def _extent(outline: BaseGeometry, geobox: GeoBox) -> Rectangle:
     """Return the rows and columns that an outline may touch, within the grid."""
     left, bottom, right, top = outline.bounds
-    (col0, row0), (col1, row1) = (
-        ~geobox.affine @ corner for corner in ((left, top), (right, bottom))
-    )
-    rows, cols = (
-        slice(max(0, int(np.floor(start)) - 1), min(side, int(np.ceil(stop)) + 1))
-        for start, stop, side in zip((row0, col0), (row1, col1), geobox.shape, strict=True)
-    )
-    return slice(rows.start, max(rows.stop, rows.start + 1)), slice(
-        cols.start, max(cols.stop, cols.start + 1)
-    )
+    to_pixel = ~geobox.affine
+    (col0, row0), (col1, row1) = to_pixel @ (left, top), to_pixel @ (right, bottom)
+    starts = [max(0, int(np.floor(start)) - 1) for start in (row0, col0)]
+    sides = zip(starts, (row1, col1), geobox.shape, strict=True)
+    rows, cols = (slice(a, max(a + 1, min(side, int(np.ceil(b)) + 1))) for a, b, side in sides)
+    return rows, cols
 
 
 def span_around(middle: int, side: int, length: int) -> slice:
