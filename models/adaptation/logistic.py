@@ -94,10 +94,9 @@ def adapt_logits(
 def _adapt_logit(
     rows: LabelledRows, logit: int, parent: Float64Array
 ) -> tuple[Float64Array, float | None, Float64Array]:
-    """Return coefficients, the strength chosen and held-out logits, (rows,), of one logit.
+    """Return coefficients, strength and held-out logits, (rows,), of one logit.
 
-    Of fits that are as good as the best, as far as the labels can tell, the one nearest to the
-    parent is taken.
+    Of the fits that predict as well as the best, the one nearest to the parent is taken.
     """
     kept = rows.design @ parent
     answers = rows.answers[:, logit]

@@ -149,12 +149,7 @@ def _buildings_file(root: Path) -> Path:
 
 
 def _area(before: Sequence[Scene], after: Sequence[Scene], bounds: Bounds | None) -> AreaOfInterest:
-    """Return the ground that was observed before and after, within the bounds.
-
-    Raises:
-        DataInvalid: where there is none.
-        AreaInvalid: where the bounds are none.
-    """
+    """Return the ground that was observed before and after, within the bounds."""
     parts = [shapely.union_all([scene.footprint for scene in scenes]) for scenes in (before, after)]
     if bounds is not None:
         parts.append(parse_area(bounds).geometry)
@@ -176,11 +171,7 @@ def _pair(before: Sequence[Scene], after: Sequence[Scene]) -> Pair:
 
 
 def _codes(own: pd.DataFrame, file: Path) -> CodeArray:
-    """Return the grades that a column states; 255 for all where there is none.
-
-    Raises:
-        DataInvalid: where it holds a word that is no grade.
-    """
+    """Return the grades that a column states; 255 for all where there is none."""
     column = next((name for name in DAMAGE.columns if name in own.columns), None)
     codes = np.full(len(own), UNCLASSIFIED, np.uint8)
     for row, word in enumerate([] if column is None else own[column]):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
+from threadpoolctl import threadpool_limits
 
 from models.adaptation.label_tiles import LabelTiles
 from models.adaptation.last_layer import LastLayer, adapt_last_layer
@@ -19,6 +20,8 @@ from tests.models.damage.test_network import damage_card
 from tests.models.network_fixtures import flood_card
 
 torch.set_num_threads(1)
+# Threads of the linear algebra wait for each other far longer than these small fits compute.
+pytestmark = pytest.mark.usefixtures("one_thread")
 LAST = {"segmentation_head.0.weight", "segmentation_head.0.bias"}
 CARDS = {
     "3 x 3": water_card(symmetries=4),
@@ -32,6 +35,12 @@ CARDS = {
 
 def model_of(ref):
     return NetworkModel.load(ref, device="cpu")
+
+
+@pytest.fixture
+def one_thread():
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(params=CARDS, ids=str)
