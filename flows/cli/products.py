@@ -194,7 +194,7 @@ def _evaluate(product: "Product", answers: Path, sample: Path, *, as_json: bool)
 
     validation = review.validate_product(product, answers, sample)
     if as_json:
-        print_json(validation.as_json())
+        print_json(validation.figures)
         return
     print(review.validation_text(validation))
     for rows in (review.count_rows, review.confusion_rows):

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,30 +43,13 @@ class SampleRecord(BaseModel):
 class Validation:
     """What the answers say of a product."""
 
-    record: SampleRecord
-    answers: Mapping[str, str]
-    """Grade in the words of Copernicus EMS, by building id; without those that have no answer."""
+    drawn: int
+    answered: int
     estimate: Estimate
     published: dict[str, int]
     """Buildings by published grade, of the whole product."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain numbers."""
-        record = self.record
-        return {
-            "event": record.event_id,
-            "product_id": record.product_id,
-            "sample": {
-                "design": record.design,
-                "seed": record.seed,
-                "drawn": len(record.ids),
-                "answered": len(self.answers),
-            },
-            "published": self.published,
-            **asdict(self.estimate),
-            "published_grades": DAMAGE_GRA,
-            "observed_grades": GRADES,
-        }
+    figures: dict[str, Any]
+    """All of it as plain numbers."""
 
 
 def published_grades(product: Product) -> dict[str, str]:
@@ -112,12 +95,23 @@ def validate_product(product: Product, answers: Path, sample: Path) -> Validatio
     for grade in graded.values():
         sizes[grade] += 1
     drawn = {name: graded[name] for name in record.ids}
-    table = tabulate(drawn, given, sizes=sizes, design=record.design)
-    validation = Validation(record, given, estimate(table), sizes)
-    text = json.dumps(validation.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    found = estimate(tabulate(drawn, given, sizes=sizes, design=record.design))
+    figures = {
+        "event": record.event_id,
+        "product_id": record.product_id,
+        "sample": {
+            "design": record.design, "seed": record.seed, "drawn": len(record.ids),
+            "answered": len(given),
+        },
+        "published": sizes,
+        **asdict(found),
+        "published_grades": DAMAGE_GRA,
+        "observed_grades": GRADES,
+    }  # fmt: skip
+    text = json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with writing(sample / RESULT):
         replace_file(sample / RESULT, text.encode())
-    return validation
+    return Validation(len(record.ids), len(given), found, sizes, figures)
 
 
 def _read_record(folder: Path) -> SampleRecord:
@@ -193,37 +187,29 @@ def read_answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield line, id and word of every row that is not empty."""
-    text = _text(path)
-    head = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
+    """Yield line, id and grade of every row."""
     try:
-        (_, first), *rows = [(reader.line_num, row) for row in reader] or [(1, [])]
-    except csv.Error as error:
-        raise RequestInvalid(f"{path} cannot be read as CSV ({error}); save it as CSV") from error
-    names = [name.strip().casefold() for name in first]
-    if missing := [name for name in _NEEDED if names.count(name) != 1]:
-        raise RequestInvalid(
-            f"{path} is no sample with answers: its first line is {head.strip()[:60]!r}, without "
-            f"one column {' and one '.join(missing)}; give sample.csv, filled in"
-        )
-    where = [names.index(name) for name in _NEEDED]
-    for line, row in rows:
-        if any(cell.strip() for cell in row):
-            padded = [*row, *[""] * len(names)]
-            yield line, padded[where[0]].strip(), padded[where[1]]
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise RequestInvalid(f"there is no file of answers at {path}; check the path")
-    content = path.read_bytes()
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestInvalid(f"the answers {path} cannot be read: {error.strerror}") from error
     if content.startswith(b"PK"):
         raise RequestInvalid(f"{path} is a workbook, not text; save it as CSV")
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     # Ids and grades are plain letters: other columns may be in any encoding.
     text = content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.splitlines()
+    head = lines[0] if lines else ""
+    reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count), restval="")
+    names = [name.strip().casefold() for name in reader.fieldnames or ()]
+    if missing := [name for name in _NEEDED if names.count(name) != 1]:
+        raise RequestInvalid(
+            f"{path} is no sample with answers: its first line is {head.strip()[:60]!r}, without "
+            f"one column {' and one '.join(missing)}; give sample.csv, filled in"
+        )
+    reader.fieldnames = names
+    for row in reader:
+        if row["id"].strip():
+            yield reader.line_num, row["id"].strip(), row[_NEEDED[1]]
 
 
 Row = dict[str, object]
@@ -231,9 +217,8 @@ Row = dict[str, object]
 
 def validation_text(validation: Validation) -> str:
     """Return the result in a few sentences."""
-    found, drawn = validation.estimate, len(validation.record.ids)
+    found, drawn, answered = validation.estimate, validation.drawn, validation.answered
     damaged, agreement = found.all_buildings.damaged, found.agreement
-    answered = len(validation.answers)
     lines = [
         f"{answered} of the {drawn} buildings that were drawn have an answer; {drawn - answered} "
         "(? or empty) count like the others of their published grade.",

@@ -19,7 +19,7 @@ from flows.drawing.frame import round_down
 from flows.reports.text import dates_text
 from flows.review.answers import RECORD, TABLE, SampleRecord, blank_csv, published_grades
 from flows.review.product_inputs import InputPaths, product_grid, product_scenes
-from flows.review.sample_page import PAGE, Entry, Picture, page_html
+from flows.review.sample_page import PAGE, SampledBuilding, page_html
 from geo.imagery.dataset import fixed_block_cache
 from geo.imagery.mosaic import SceneMosaic, as_picture, quicklook_scenes, shown_bands
 from geo.imagery.reader import Masking
@@ -92,7 +92,7 @@ def draw_sample(
             for number, name in enumerate(drawn.ids, 1):
                 centre = outlines[name].representative_point()
                 shown = pictures.write(number, outlines[name])
-                entries.append(Entry(number, name, centre.x, centre.y, shown))
+                entries.append(SampledBuilding(number, name, centre.x, centre.y, shown))
                 progress.advance()
         finally:
             progress.finish()
@@ -140,7 +140,7 @@ class _Pictures:
         }
         self._mosaics: dict[tuple[str, ...], SceneMosaic] = {}
 
-    def write(self, number: int, building: BaseGeometry) -> list[Picture]:
+    def write(self, number: int, building: BaseGeometry) -> list[tuple[str, str, str]]:
         """Write a picture of a building from each phase that has an image, of one place.
 
         Args:
@@ -161,7 +161,7 @@ class _Pictures:
             write_file(self._out / file, _jpeg(raster, outline))
             used = [mosaic.scenes[index - 1] for index in np.unique(raster.origin) if index]
             taken = dates_text([scene.taken for scene in used]) if used else "no image"
-            found.append(Picture(file, str(phase), taken, float(raster.valid.mean())))
+            found.append((file, str(phase), taken))
         return found
 
     def _window(self, building: BaseGeometry) -> tuple[GeoBox, BaseGeometry]:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
-from models.evaluation.sampling import GRADES
-
 PAGE = "sample.html"
 
 _MEANING = {
@@ -24,66 +22,45 @@ _MEANING = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of a building."""
-
-    file: str
-    """Relative to the page."""
-    phase: str
-    taken: str
-    """When, as text."""
-    covered: float
-    """Share of it that an image covers, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Entry:
+class SampledBuilding:
     """A building of a sample."""
 
     number: int
     id: str
     lon: float
     lat: float
-    pictures: Sequence[Picture]
+    pictures: Sequence[tuple[str, str, str]]
+    """File relative to the page, phase, and when it was taken."""
 
 
-def page_html(entries: Sequence[Entry], *, event: str, product_id: str) -> str:
+def page_html(buildings: Sequence[SampledBuilding], *, event: str, product_id: str) -> str:
     """Return the page."""
-    meanings = "\n".join(
-        f"<dt>{escape(grade)}</dt><dd>{escape(what)}</dd>" for grade, what in _MEANING.items()
-    )
+    meanings = "\n".join(f"<dt>{grade}</dt><dd>{what}</dd>" for grade, what in _MEANING.items())
     return _HTML.substitute(
         event=escape(event),
         product=escape(product_id),
-        count=len(entries),
+        count=len(buildings),
         meanings=meanings,
-        entries="\n".join(map(_section, entries)),
+        entries="\n".join(map(_section, buildings)),
     )
 
 
-def _section(entry: Entry) -> str:
-    pictures = "\n".join(_figure(picture, entry.number) for picture in entry.pictures)
+def _section(one: SampledBuilding) -> str:
+    pictures = "\n".join(
+        f'<figure><img src="{file}" alt="Building {one.number} {phase} the event, outlined" '
+        f'width="400" height="400" loading="lazy">'
+        f"<figcaption><b>{phase.capitalize()}</b> {escape(taken)}</figcaption></figure>"
+        for file, phase, taken in one.pictures
+    )
     choices = "\n".join(
-        f'<label><input type="radio" name="g{entry.number}" value="{escape(grade)}"> '
-        f"{escape(grade if grade != '?' else '? cannot tell')}</label>"
-        for grade in (*GRADES, "?")
+        f'<label><input type="radio" name="g{one.number}" value="{grade}"> {grade}</label>'
+        for grade in _MEANING
     )
     return (
-        f'<section data-number="{entry.number}" data-id="{escape(entry.id)}">\n'
-        f'<h2>{entry.number}</h2>\n<div class="pair">\n{pictures}\n</div>\n'
-        f"<fieldset><legend>Building {entry.number}</legend>\n{choices}\n</fieldset>\n"
-        f'<p class="where">{escape(entry.id)} · {entry.lat:.6f}, {entry.lon:.6f}</p>\n</section>'
-    )
-
-
-def _figure(picture: Picture, number: int) -> str:
-    part = 0.0 < picture.covered < 0.99
-    taken = picture.taken + (f", {1 - picture.covered:.0%} of it without an image" if part else "")
-    alt = escape(f"Building {number} {picture.phase} the event, outlined; {taken}")
-    return (
-        f'<figure><img src="{escape(picture.file)}" alt="{alt}" width="400" height="400" '
-        f'loading="lazy"><figcaption><b>{picture.phase.capitalize()}</b> {escape(taken)}'
-        "</figcaption></figure>"
+        f'<section data-number="{one.number}" data-id="{escape(one.id)}">\n'
+        f'<h2>{one.number}</h2>\n<div class="pair">\n{pictures}\n</div>\n'
+        f"<fieldset><legend>Building {one.number}</legend>\n{choices}\n</fieldset>\n"
+        f'<p class="where">{escape(one.id)} · {one.lat:.6f}, {one.lon:.6f}</p>\n</section>'
     )
 
 
