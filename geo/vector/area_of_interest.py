@@ -41,11 +41,6 @@ class AreaOfInterest:
     """Lon-lat WGS 84, valid, exteriors counter-clockwise, cut at the antimeridian."""
 
     @property
-    def crosses_antimeridian(self) -> bool:
-        """True where the area is on both sides of 180 degrees."""
-        return self._continuous is not self.geometry
-
-    @property
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east, north in degrees; west > east across the antimeridian.
 
@@ -88,11 +83,6 @@ class AreaOfInterest:
         return json.dumps(
             {"type": "MultiPolygon", "coordinates": sorted(polygons)}, separators=(",", ":")
         )
-
-    @property
-    def geojson(self) -> dict[str, Any]:
-        """The geometry as a GeoJSON mapping."""
-        return dict(shapely.geometry.mapping(self.geometry))
 
     def projected(self, crs: str) -> Polygonal:
         """Return the area in a projected CRS, in one piece across the antimeridian.

@@ -36,8 +36,6 @@ _WKT = ("geometry", "wkt", "geom", "the_geom")
 """Names of the column of outlines in a table, small."""
 _CHUNK = 50_000
 """Features that are looked at at once."""
-_LINE_BYTES = 4_000_000
-"""Of one feature: nobody draws a building of a hundred thousand corners."""
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 """West, south, east, north."""
@@ -165,7 +163,7 @@ def _of_parts(path: Path, parts: Iterator[gpd.GeoDataFrame], box: Bounds) -> Fea
 def _lines(path: Path) -> Iterator[gpd.GeoDataFrame]:
     """Yield the features of lines of GeoJSON, which are in longitude and latitude (RFC 8142)."""
     with _opened(path) as file:
-        while lines := [_whole(line) for line in islice(file, _CHUNK)]:
+        while lines := list(islice(file, _CHUNK)):
             features = [json.loads(line) for line in lines if line.strip()]
             yield gpd.GeoDataFrame(
                 [_own(feature) for feature in features],
@@ -202,9 +200,3 @@ def _numbers(column: pd.Series) -> pd.Series:
         return column
     numbers = pd.to_numeric(texts, errors="coerce")
     return column if numbers.isna().any() else pd.to_numeric(column)
-
-
-def _whole(line: bytes) -> bytes:
-    if len(line) > _LINE_BYTES:
-        raise ValueError(f"a line of it has {len(line):,} bytes, which is no building")
-    return line

@@ -22,13 +22,6 @@ from geo.vector.area_files import Polygonal, polygons_only
 from geo.vector.hazards import Hazard
 from geo.vector.schema import LAYERS, Field, FieldType, Layer, Value
 
-_DTYPES: dict[frozenset[type], str] = {
-    frozenset({bool}): "boolean",
-    frozenset({int}): "Int64",
-    frozenset({float}): "float64",
-    frozenset({int, float}): "float64",
-}
-"""Of columns that hold nothing else but nulls; any other is text."""
 _RESERVED = frozenset({"fid", "geom", "geometry"})
 """Names that GeoPackage and GeoJSON keep for themselves."""
 
@@ -60,8 +53,8 @@ def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[st
 def attach(ours: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Return our columns and, behind them, the user's.
 
-    Numbers and truth values stay; times, and columns of mixed kinds, become text as they
-    read, and lists and mappings become JSON, which every format can hold.
+    Numbers and truth values stay; times, and columns of mixed kinds, become text, and lists and
+    mappings become JSON, which every format can hold.
 
     Raises:
         LayerInvalid: where rows differ in number, or a name is taken.
@@ -77,31 +70,24 @@ def attach(ours: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
 def _plain(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_numeric_dtype(column):
-        return column
-    values = [_scalar(value) for value in column]
-    kinds = frozenset(type(value) for value in values if value is not None)
-    if kinds in _DTYPES:
-        return pd.Series(values, dtype=_DTYPES[kinds], name=column.name)
-    texts = [None if value is None else str(value) for value in values]
+    typed = column if pd.api.types.is_numeric_dtype(column) else column.convert_dtypes()
+    if pd.api.types.is_numeric_dtype(typed):
+        return typed
+    texts = [_text(value) for value in column]
     return pd.Series(texts, dtype=object, name=column.name)
 
 
-def _scalar(value: Any) -> str | bool | int | float | None:
+def _text(value: Any) -> str | None:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=_plain_part, ensure_ascii=False, sort_keys=True)
-    if pd.isna(value):
-        return None
-    return value if isinstance(value, str | bool | int | float) else str(value)
+    return None if pd.isna(value) else str(value)
 
 
 def _plain_part(value: Any) -> Any:
     """Return what JSON can hold of a part of a nested value."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return str(value)
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 Column: TypeAlias = Value | Sequence[Value] | npt.NDArray[Any]

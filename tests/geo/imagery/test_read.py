@@ -572,7 +572,7 @@ def test_an_image_across_the_antimeridian_is_read_on_both_sides(
     path = write_image(tmp_path / "x.tif", picture(3, 200, 400), crs=crs, transform=affine)
     scene = scene_of(path, **PLAIN)
     area = parse_area(scene.footprint.__geo_interface__)
-    assert area.crosses_antimeridian
+    assert area.bounds[0] > area.bounds[2]
     box = lay_grid(area, [scene], GridChoice(resolution_m=50.0))
     assert box.shape[0] * box.shape[1] < 150_000
     _, reason = read(scene, box)

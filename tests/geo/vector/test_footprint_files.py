@@ -177,10 +177,3 @@ def test_of_a_large_file_only_the_area_is_held(
         assert found.notes == (f"190 footprints of {name} lie outside the area and were left out",)
         with pytest.raises(FootprintsInvalid, match="holds 200 footprints in the area"):
             read_footprints(tmp_path / name, parse_area("29,44,36,46"))
-
-
-def test_a_line_that_is_no_building_is_refused(tmp_path: Path) -> None:
-    path = microsoft(tmp_path / "x.geojsonl")
-    path.write_bytes(path.read_bytes() + b'{"type": "Feature", "x": "' + b"x" * 5_000_000 + b'"}\n')
-    with pytest.raises(FootprintsInvalid, match="which is no building"):
-        read_footprints(path, AREA)
