@@ -64,10 +64,9 @@ class Scan(NamedTuple):
     above: CodeArray
     """(cols + 2,), kept values of the row above, 0 at both ends."""
     down_from: Int32Array
-    """(cols + 1,), for each open vertical edge, the vertex at its top on the left side, which
-    is walked downwards."""
+    """(cols + 1,), of each open vertical edge the vertex at its top left, walked downwards."""
     up_to: Int32Array
-    """(cols + 1,), the same on the right side, which is walked upwards."""
+    """(cols + 1,), the same on the right, walked upwards."""
 
 
 class VertexStore(NamedTuple):
@@ -92,14 +91,11 @@ class Corner(NamedTuple):
 
 @compiled
 def scan_band(band: CodeArray, row: int, scan: Scan, store: VertexStore) -> int:
-    """Scan rows of corners until the band ends or the store has no room for another row.
+    """Scan rows of corners until the band ends or the store is full; return how many.
 
     Args:
         band: (rows, cols) classes.
         row: row of the raster at which the band starts.
-
-    Returns:
-        Number of rows scanned.
     """
     rows: int
     rows, cols = band.shape
@@ -224,10 +220,8 @@ def _end_edges(
     """Link the vertices of a corner to the other ends of the edges above and to the left.
 
     Args:
-        above: where the edge above is walked down from on its left side, and up to on its
-            right.
-        left: where the edge to the left is walked to on its upper side, and from on its
-            lower.
+        above: the edge above is walked down from here on its left, and up to here on its right.
+        left: the edge to the left is walked to here on its upper side, and from on its lower.
     """
     down_from, up_to = above
     left_to, right_from = left
@@ -250,13 +244,10 @@ _UNSEEN = -2
 
 @compiled
 def label_rings(vertices: Int32Array, ring_of: Int32Array) -> Int32Array:
-    """Number the closed rings in raster order of their first vertices.
+    """Number the closed rings in raster order; return the first vertex of each, (rings,).
 
     Args:
         ring_of: (vertices in use,) is filled with the ring of each vertex, or OPEN.
-
-    Returns:
-        (rings,) the first vertex of each.
     """
     count = len(ring_of)
     ring_of[:] = _UNSEEN
@@ -282,15 +273,12 @@ def label_rings(vertices: Int32Array, ring_of: Int32Array) -> Int32Array:
 
 @compiled
 def split_at_touches(vertices: Int32Array, ring_of: Int32Array, touches: Int32Array) -> int:
-    """Cut closed rings in two wherever they touch themselves at a corner.
+    """Cut closed rings in two where they touch themselves at a corner; return how often.
 
     A ring that comes back to a corner encloses a hole there, which must be a ring of its
     own (OGC 06-103r4, section 6.1.11: rings are simple). The touches of one ring do not
-    interleave, because all of them lie on the side away from the polygon; so each exchange
-    splits, in any order.
-
-    Returns:
-        Number of cuts; where there are any, the rings must be numbered again.
+    interleave, because all of them are on the side away from the polygon; so each exchange
+    splits, in any order. After a cut the rings must be numbered again.
     """
     cuts = 0
     for touch in range(len(touches)):
@@ -373,14 +361,10 @@ def walk(vertices: Int32Array, starts: Int32Array, ring_offsets: IntArray) -> In
 def compact(
     vertices: Int32Array, ring_of: Int32Array, polygon_of: Int32Array, moved: Int32Array
 ) -> int:
-    """Keep only the vertices of polygons that are still open, in the same order.
+    """Keep only the vertices of polygons that are still open, in the same order; return how many.
 
     Args:
-        moved: (vertices in use + 1,) is filled with the new place of each vertex, NONE where
-            it is gone.
-
-    Returns:
-        Number of vertices left.
+        moved: (vertices in use + 1,) is filled with the new place of each, NONE where it is gone.
     """
     count = 0
     for v in range(len(ring_of)):

@@ -45,11 +45,9 @@ class Footprints:
 
 
 def read_footprints(path: Path, area: AreaOfInterest, *, once: bool = True) -> Footprints:
-    """Return the building footprints of a file that meet an area.
+    """Return the building footprints of a file, in any CRS, that meet an area.
 
     Args:
-        path: of a format of `geo.vector.footprint_files`, in any CRS.
-        area: outside of which nothing is kept.
         once: leave out outlines that repeat an earlier one.
 
     Raises:
@@ -226,11 +224,8 @@ def outline_buildings(
 ) -> FoundBuildings:
     """Return the buildings that meet an area, traced from a raster of their probability.
 
-    Pixels that touch by a side are one building. The raster is read in row bands, so that a
-    building is whole wherever they end.
-
     Args:
-        probability: uint8, per cent in its first band, 255 where not seen.
+        probability: uint8, per cent in its first band, 255 where not observed.
         geobox: its grid, projected.
         least: probability from which a pixel is of a building.
         fewest_px: smaller ones are left out, and smaller holes are filled.

@@ -30,13 +30,7 @@ def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[st
     """Return the user's columns with names that meet neither ours nor each other.
 
     A name that is taken gets `_src` behind it. Case is ignored, as GeoPackage ignores it.
-
-    Args:
-        layer: name of the layer that gets them.
-        own: the user's columns, without the geometry.
-
-    Returns:
-        The columns, and the new name of each that was renamed, by its old one.
+    Beside them, the new name of each that was renamed, by its old one.
     """
     taken = _RESERVED | {field.name for field in LAYERS[layer].fields}
     names: list[str] = []
@@ -136,10 +130,8 @@ def build_layer(
     are rounded to 7 decimals; a polygon too small to survive that keeps its own.
 
     Args:
-        name: of the layer, see `geo.vector.schema.LAYERS`.
         geometries: (features,) Polygon or MultiPolygon, lon-lat WGS 84, cut at the antimeridian.
-        common: fills the columns that are the same everywhere.
-        columns: the others, by name; a single value holds for all features.
+        columns: beside those of `common`, by name; a single value holds for all features.
         own: the user's columns, (features,) rows in the order of `geometries`, put behind
             ours. Names must not meet ours: see `geo.vector.layers.rename_clashes`.
 

@@ -155,12 +155,12 @@ LAYERS: dict[str, Layer] = {
                _text("damage_xbd", "Damage, xBD joint damage scale", *DAMAGE_XBD),
                _text("reason", "Why it is Not Analysed; null where it has a grade", *NOT_GRADED,
                      nullable=True),
-               *(Field(name, FieldType.REAL, f"Probability of {name[2:].replace('_', ' ')}, per cent; "
-                       "null where the model had no answer", limits=(0, 100), nullable=True,
+               *(Field(name, FieldType.REAL, f"Probability of {name[2:].replace('_', ' ')}, per "
+                       "cent; null where the model had no answer", limits=(0, 100), nullable=True,
                        decimals=1) for name in GRADE_PROBABILITIES),
                _text("outline_src", "Where its outline is from", OUTLINE_GIVEN, OUTLINE_FOUND),
-               Field("p_building", FieldType.REAL, "Probability that it is a building, per cent, mean "
-                     "over its pixels; null where its footprint was given", limits=(0, 100),
+               Field("p_building", FieldType.REAL, "Probability that it is a building, per cent, "
+                     "mean over its pixels; null where its footprint was given", limits=(0, 100),
                      nullable=True, decimals=1)),
               {"notation": "Building", "confidence": None, "damage_gra": "Not Analysed",
                "damage_xbd": "un-classified", "reason": NO_GRADER,

@@ -8,7 +8,7 @@ import numpy as np
 
 from geo.errors import GridMismatch
 from geo.types import CodeArray, Float64Array, IntArray
-from geo.vector._tracer import Traced
+from geo.vector.polygonize import Traced
 
 Numbers: TypeAlias = frozenset[int]
 """Numbers of scenes, from 1."""

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from geo.errors import AreaInvalid, GridMismatch
 from geo.types import CodeArray, ObjectArray
-from geo.vector import _tracer
+from geo.vector import polygonize
 from geo.vector.polygonize import (
     Traced,
     area_ha,
@@ -92,7 +92,7 @@ def test_trace_gives_the_polygons_of_gdal(
     mask: CodeArray, heights: list[int], room: int, keep: set[int]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_tracer, "_ROOM", room)  # the smallest collects every other row
+        patch.setattr(polygonize, "_ROOM", room)  # the smallest collects every other row
         traced = trace(bands(mask, heights), width=mask.shape[1], keep=keep)
     polygons = in_pixels(traced)
     expected = gdal_polygons(mask, tuple(keep))
@@ -117,7 +117,7 @@ def test_area_of_each_class_is_that_of_its_pixels(mask: CodeArray, heights: list
 @given(masks(), cuts(), st.sampled_from([1, 1 << 17]))
 def test_bands_do_not_show(mask: CodeArray, heights: list[int], room: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_tracer, "_ROOM", room)
+        patch.setattr(polygonize, "_ROOM", room)
         banded = trace(bands(mask, heights), width=mask.shape[1], keep=(1, 2, 3, 7))
     assert_same(banded, traced_whole(mask))
 
@@ -128,7 +128,7 @@ def test_small_polygons_are_left_out_by_class(
     mask: CodeArray, heights: list[int], smallest: dict[int, int]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_tracer, "_ROOM", 1)
+        patch.setattr(polygonize, "_ROOM", 1)
         traced = trace(
             bands(mask, heights), width=mask.shape[1], keep=(1, 2, 3, 7), min_pixels=smallest
         )
