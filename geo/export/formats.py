@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from geo.export.styles import THEMES, maplibre, qml, ramp_qml, raster_qml, sld
+from geo.export.styles import THEMES, Theme, maplibre, qml, ramp_qml, raster_qml, sld
 from geo.store.atomic_io import making, writing
 
 if TYPE_CHECKING:  # the server reads this table, and neither geopandas nor rasterio
@@ -133,14 +133,14 @@ def _geopackage(layers: Layers, path: Path) -> None:
     write_geopackage(layers, path)
 
 
-def _qml(layers: Layers, path: Path) -> None:
-    (name,) = layers
-    _write(path, qml(THEMES[name]))
+def _style(render: Callable[[Theme], str]) -> LayersWriter:
+    """Return a writer of the style of one layer."""
 
+    def write(layers: Layers, path: Path) -> None:
+        (name,) = layers
+        _write(path, render(THEMES[name]))
 
-def _sld(layers: Layers, path: Path) -> None:
-    (name,) = layers
-    _write(path, sld(THEMES[name]))
+    return write
 
 
 def _maplibre(layers: Layers, path: Path) -> None:
@@ -183,7 +183,7 @@ FORMATS: dict[str, Format] = {
         "layers/{name}.geojson", "GeoJSON", "application/geo+json", "data", _geojson
     ),
     "layer-qml": Format(
-        "layers/{name}.qml", "QGIS style, applied to the GeoJSON beside it", _QML, "style", _qml
+        "layers/{name}.qml", "QGIS style, applied to the GeoJSON beside it", _QML, "style", _style(qml)
     ),
     "geopackage": Format(
         "layers.gpkg", "GeoPackage of all layers, styles inside",
@@ -201,10 +201,10 @@ FORMATS: dict[str, Format] = {
         "rasters/{name}.qml", "QGIS style, applied to the raster beside it", _QML, "style",
         write_raster=_raster_qml,
     ),
-    "qml": Format("styles/{name}.qml", "QGIS style", _QML, "style", _qml),
+    "qml": Format("styles/{name}.qml", "QGIS style", _QML, "style", _style(qml)),
     "sld": Format(
         "styles/{name}.sld", "SLD 1.0 style for map servers", "application/vnd.ogc.sld+xml",
-        "style", _sld,
+        "style", _style(sld),
     ),
     "maplibre": Format(
         "styles/maplibre.json", "MapLibre style of all layers", _JSON, "style", _maplibre

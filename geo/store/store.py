@@ -61,38 +61,8 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def open_workspace(products: Path, *, event_id: str, product_id: str) -> tuple[Workspace, int]:
-    """Make a workspace and lock it as in use.
-
-    The caller holds the lock of the event, so that no other run can remove the workspace before
-    it is locked.
-
-    Returns:
-        The workspace, and the open file that holds its lock.
-    """
-    home = products / f"{_PREFIX}{product_id}-{os.getpid()}-{secrets.token_hex(4)}"
-    workspace = Workspace(event_id, product_id, home / "product", home / "scratch")
-    workspace.folder.mkdir(parents=True)
-    workspace.scratch.mkdir()
-    handle = os.open(home / _LOCK, os.O_CREAT | os.O_RDWR)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return workspace, handle
-
-
-def close_workspace(workspace: Workspace, handle: int) -> None:
-    """Remove what is left of a workspace, and its lock with it."""
-    shutil.rmtree(workspace.folder.parent, ignore_errors=True)
-    os.close(handle)
-
-
-def remove_dead_workspaces(products: Path) -> None:
-    """Remove the workspaces whose run has ended; the caller holds the lock of the event."""
-    for home in products.glob(f"{_PREFIX}*"):
-        if not _is_alive(home):
-            shutil.rmtree(home, ignore_errors=True)
-
-
 def _is_alive(home: Path) -> bool:
+    """Whether the run that made a workspace still holds its lock."""
     try:
         handle = os.open(home / _LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -169,12 +139,18 @@ class LocalStore:
             StoreError: where the store cannot be written, or its disk fills.
         """
         products = self._event(event_id) / "products"
-        _checked_id(product_id)
+        unique = f"{_checked_id(product_id)}-{os.getpid()}-{secrets.token_hex(4)}"
+        home = products / f"{_PREFIX}{unique}"
+        workspace = Workspace(event_id, product_id, home / "product", home / "scratch")
         with writing(self.root):
             make_folder(products)
         self.repair(event_id)
+        # Under the lock of the event no other run can remove the workspace before it is locked.
         with writing(self.root), self.locked(event_id):
-            workspace, handle = open_workspace(products, event_id=event_id, product_id=product_id)
+            workspace.folder.mkdir(parents=True)
+            workspace.scratch.mkdir()
+            handle = os.open(home / _LOCK, os.O_CREAT | os.O_RDWR)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield workspace
         except OSError as error:
@@ -182,7 +158,8 @@ class LocalStore:
                 raise unwritable(workspace.folder, error) from error
             raise
         finally:
-            close_workspace(workspace, handle)
+            shutil.rmtree(home, ignore_errors=True)
+            os.close(handle)
 
     def publish(self, workspace: Workspace, manifest: Mapping[str, Any]) -> Publication:
         """Make what is in a workspace visible, all at once, unless it is there already.
@@ -224,15 +201,9 @@ class LocalStore:
         with writing(path):
             make_folder(path.parent)
             with self.locked(event_id):
-                before = read_json(path) or {}
-                record = {
-                    "acquisition": acquisition,
-                    "state": state,
-                    "why": why,
-                    "attempts": before.get("attempts", 0) + 1,
-                    "updated": _now(),
-                }
-                replace_file(path, to_json(record))
+                attempts = (read_json(path) or {}).get("attempts", 0) + 1
+                record = {"acquisition": acquisition, "state": state, "why": why}
+                replace_file(path, to_json({**record, "attempts": attempts, "updated": _now()}))
 
     def has_scene(self, event_id: str, acquisition: str) -> bool:
         """Whether it is recorded what became of an acquisition."""
@@ -263,7 +234,9 @@ class LocalStore:
         if not (event / "products").is_dir():
             return
         with writing(self.root), self.locked(event_id):
-            remove_dead_workspaces(event / "products")
+            for home in event.glob(f"products/{_PREFIX}*"):
+                if not _is_alive(home):
+                    shutil.rmtree(home, ignore_errors=True)
             for path in [*event.glob(".tmp-*"), *event.glob("scenes/.tmp-*")]:
                 path.unlink()
             for folder in _folders(event / "products"):
