@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from flows.reports.summary import NOTATION, ModelUsed, PhotoFound, PhotoSummary, Summary
+from flows.reports.summary import NOTATION, ModelUsed, PhotoSummary, Summary
 from flows.reports.text import (
     NOT_REVIEWED,
     confidence_meaning,
@@ -169,31 +169,28 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def photos_markdown(summary: PhotoSummary, *, product: str) -> str:
     """Return the summary of photos; see `summary_markdown`."""
     shown = summary.photos[:_SHOWN]
-    rows = "\n".join(f"| {' | '.join(_row(photo))} |" for photo in shown)
+    positions = {"footprint": "approximate footprint", "camera": "of the camera", "none": "none"}
+    rows = [
+        (
+            escaped(photo.photo),
+            "unknown" if photo.flooded_share is None else share_text(photo.flooded_share),
+            "" if photo.confidence is None else f"{photo.confidence:.0f}",
+            share_text(photo.not_analysed_share),
+            positions[photo.position],
+        )
+        for photo in shown
+    ]
     more = len(summary.photos) - len(shown)
     return "\n\n".join(
         part
         for part in (
             f"# {escaped(summary.event_name)}",
             f"{summary.hazard.capitalize()}, {len(summary.photos)} photos. {NOT_REVIEWED}.",
-            f"| Photo | {NOTATION} | confidence, 0 to 100 | not analysed | position |\n"
-            f"|---|---|---|---|---|\n{rows}",
+            _table(("Photo", NOTATION, "confidence, 0 to 100", "not analysed", "position"), rows),
             f"And {more} more: photos.csv has them all." if more else "",
             _notes(summary.notes),
             _model(summary.model),
             _product(summary.product_id, product),
         )
         if part
-    )
-
-
-def _row(photo: PhotoFound) -> tuple[str, ...]:
-    return (
-        escaped(photo.photo),
-        "unknown" if photo.flooded_share is None else share_text(photo.flooded_share),
-        "" if photo.confidence is None else f"{photo.confidence:.0f}",
-        share_text(photo.not_analysed_share),
-        {"footprint": "approximate footprint", "camera": "of the camera", "none": "none"}[
-            photo.position
-        ],
     )

@@ -42,12 +42,9 @@ class Progress(Protocol):
 def progress_on(
     stream: TextIO | None = None, *, quiet: bool = False, clock: Clock = time.monotonic
 ) -> Progress:
-    """Return bars on a terminal, lines in a file, or nothing.
+    """Return bars on a terminal, lines in a file, or nothing where it is quiet.
 
-    Args:
-        stream: stderr where None; never stdout, which carries the results.
-        quiet: report nothing.
-        clock: another one in tests.
+    The stream is stderr where None; never stdout, which carries the results.
     """
     target = sys.stderr if stream is None else stream
     if quiet:
@@ -60,14 +57,9 @@ def progress_on(
 class QuietProgress:
     """Reports nothing."""
 
-    def start(self, label: str, total: int) -> None:
-        """Report nothing."""
-
-    def advance(self, n: int = 1) -> None:
-        """Report nothing."""
-
-    def finish(self) -> None:
-        """Report nothing."""
+    def start(self, label: str, total: int) -> None: ...
+    def advance(self, n: int = 1) -> None: ...
+    def finish(self) -> None: ...
 
 
 _CURRENT: ContextVar[Progress] = ContextVar("progress", default=QuietProgress())  # noqa: B039 (it has no state)
@@ -98,7 +90,6 @@ class LineProgress:
         self._started_s = self._written_s = 0.0
 
     def start(self, label: str, total: int) -> None:
-        """Begin a piece of work."""
         self._label, self._total, self._done = label, total, 0
         self._started_s = self._written_s = self._clock()
         self._write(f"{total} {'window' if total == 1 else 'windows'} to do")
@@ -177,19 +168,16 @@ class LogProgress:
         self._label, self._total, self._done = "", 0, 0
 
     def start(self, label: str, total: int) -> None:
-        """Begin a piece of work."""
         self._label, self._total, self._done = label, total, 0
         self._also.start(label, total)
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more windows as done."""
         before, self._done = self._done, self._done + n
         self._also.advance(n)
         if self._total and 10 * self._done // self._total > 10 * before // self._total:
             self._log.info("%s: %s", self._label, _share(self._done, self._total))
 
     def finish(self) -> None:
-        """End the piece of work."""
         self._also.finish()
 
 

@@ -1,6 +1,6 @@
 """The summary of a product, gathered from its plan, its pixels and its layers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from flows.reports.summary import (
 )
 from flows.reports.text import share_text
 from geo.raster.classify import NOTATION, REASONS, Finding, Label
-from geo.scenes.scene import Phase, Scene
+from geo.scenes.scene import Phase
 from geo.vector.features import LayersRecord
 from geo.vector.hazards import EVENT_CLASSES
 from geo.vector.schema import DAMAGE_GRA
@@ -49,7 +49,8 @@ def summarise(
     total = sum(mapped.label_pixels.values())
     analysed = sum(n for label, n in mapped.label_pixels.items() if label not in REASONS)
     observed = sum(n for label, n in mapped.label_pixels.items() if label in _OBSERVED)
-    request = plan.request
+    request, graded = plan.request, buildings is not None and bool(buildings.grades)
+    masks = {source.scene: source.name for source in plan.clouds}
     return Summary(
         event_id=request.event,
         event_name=request.title,
@@ -61,12 +62,20 @@ def summarise(
         analysed_share=analysed / total,
         classes=_classes(plan, layers, frames),
         not_analysed=_not_analysed(frames["not_analysed"], mapped, total),
-        buildings=_buildings(
-            frames["built_up"], all_grades=buildings is not None and bool(buildings.grades)
-        ),
+        buildings=_counts(frames["built_up"]["damage_gra"], DAMAGE_GRA if graded else ()),
         buildings_found=buildings.found if buildings else None,
-        buildings_not_analysed=_reasons(frames["built_up"]),
-        scenes=tuple(_scene(scene, plan, mapped, total) for scene in plan.scenes),
+        buildings_not_analysed=_counts(frames["built_up"]["reason"]),
+        scenes=tuple(
+            SceneUsed(
+                id=scene.id,
+                phase=scene.phase,
+                sensor=scene.sensor.title,
+                taken=scene.taken,
+                used_share=mapped.scene_pixels.get(scene.id, 0) / total,
+                clouds=masks.get(scene.id),
+            )
+            for scene in plan.scenes
+        ),
         model=_model(plan),
         cross_check=_cross_check(mapped),
         notes=_notes(plan, mapped, buildings, layers),
@@ -137,27 +146,10 @@ def _not_analysed(frame: pd.DataFrame, mapped: Mapped, total: int) -> tuple[NotA
     )
 
 
-def _buildings(frame: pd.DataFrame, *, all_grades: bool) -> dict[str, int]:
-    """Return the number by grade; where buildings were graded, also of grades that none has."""
-    counts = frame["damage_gra"].value_counts().sort_index()
-    every = dict.fromkeys(DAMAGE_GRA, 0) if all_grades else {}
-    return every | {str(grade): int(number) for grade, number in counts.items()}
-
-
-def _reasons(frame: pd.DataFrame) -> dict[str, int]:
-    counts = frame["reason"].value_counts().sort_index()
-    return {str(reason): int(number) for reason, number in counts.items()}
-
-
-def _scene(scene: Scene, plan: "MapPlan", mapped: Mapped, total: int) -> SceneUsed:
-    return SceneUsed(
-        id=scene.id,
-        phase=scene.phase,
-        sensor=scene.sensor.title,
-        taken=scene.taken,
-        used_share=mapped.scene_pixels.get(scene.id, 0) / total,
-        clouds=next((source.name for source in plan.clouds if source.scene == scene.id), None),
-    )
+def _counts(values: pd.Series, wanted: Iterable[str] = ()) -> dict[str, int]:
+    """Return the number of each value, and 0 of those that are wanted in any case."""
+    counts = values.value_counts().sort_index()
+    return dict.fromkeys(wanted, 0) | {str(name): int(number) for name, number in counts.items()}
 
 
 def _model(plan: "MapPlan") -> ModelUsed | None:
@@ -181,15 +173,9 @@ def _notes(
     layers: LayersRecord,
 ) -> tuple[str, ...]:
     """Return what to be careful about, each once."""
-    placed = buildings.notes if buildings else ()
-    found = _detection_notes(plan, buildings)
-    notes = [
-        *plan.notes,
-        *found,
-        *placed,
-        *unmasked_notes(plan.clouds),
-        *_check_notes(plan, mapped),
-    ]
+    notes = [*plan.notes, *_detection_notes(plan, buildings)]
+    notes += buildings.notes if buildings else ()
+    notes += [*unmasked_notes(plan.clouds), *_check_notes(plan, mapped)]
     if plan.choice.ref is None:
         notes.append(plan.choice.why)
     if Label.UNDATED_WATER in mapped.label_pixels:

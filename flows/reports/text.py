@@ -6,37 +6,22 @@ from datetime import UTC, datetime, time
 
 NOT_REVIEWED = "Draft: automatic extraction, not reviewed"
 
-_CALIBRATED = (
-    "Confidence is the mean probability of the pixels of a polygon, per cent, calibrated: with "
-    "confidence 80, about 80 in 100 pixels are right, where the scene resembles what the model "
-    "was tested on."
-)
-_NOT_CALIBRATED = (
-    "Confidence is the mean probability of the pixels of a polygon, per cent, not calibrated: "
-    "use it to put polygons in order, not as the share of them that is right."
-)
-
 # Controls, and the marks that turn the direction of the text after them.
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$#!@])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-_OF_BUILDINGS = (
-    "Confidence is the probability of a building's grade, per cent, {}; fields beside it hold "
-    "those of the other grades."
-)
-_MEANT = {
-    True: "calibrated where the scene resembles what the model was tested on",
-    False: "not calibrated: use it to put buildings in order",
-}
-
-
 def confidence_meaning(*, calibrated: bool, buildings: bool = False) -> str:
-    """Return what the confidence of a polygon, or of a building, says, and what it does not."""
-    if buildings:
-        return _OF_BUILDINGS.format(_MEANT[calibrated])
-    return _CALIBRATED if calibrated else _NOT_CALIBRATED
+    """Return what the confidence of a polygon, or of a building, means, and what it does not."""
+    of = "a building's grade" if buildings else "the class of a polygon, the mean of its pixels"
+    trust = (
+        "calibrated: of 100 with confidence 80 about 80 are right, where the scene resembles what "
+        "the model was tested on"
+        if calibrated
+        else "not calibrated: use it for ranking, not as the share that is right"
+    )
+    return f"Confidence is the probability of {of}, per cent, {trust}."
 
 
 def one_line(text: str) -> str:
