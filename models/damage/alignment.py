@@ -3,7 +3,7 @@
 It is measured block by block before any grading.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -118,12 +118,14 @@ def place(
         NotAligned: where the blocks contradict each other, or too few can be measured.
     """
     resolution_m = abs(geobox.resolution.x)
+    reach_px = max(1, round(REACH_M / resolution_m))
     windows = _block_windows(pair, geobox, buildings)
     progress.start("aligning", len(windows))
     after: list[BlockShift] = []
     footprints: list[BlockShift] = []
     for window in windows:
-        compare = _comparison(geobox, window)
+        middle = tuple((part.start + part.stop) / 2 for part in window.slices)
+        compare = partial(block_shift, reach_px=reach_px, middle=(middle[0], middle[1]))
         before = edges(pair.before.read(geobox[window.slices]).pixels)
         if _observed(before):
             image = edges(pair.after.read(geobox[window.slices]).pixels)
@@ -140,13 +142,6 @@ def place(
     return placement
 
 
-def _comparison(geobox: GeoBox, window: Window) -> Callable[[FloatArray, FloatArray], BlockShift]:
-    rows, cols = window.slices
-    middle = (rows.start + rows.stop) / 2, (cols.start + cols.stop) / 2
-    reach_px = max(1, round(REACH_M / abs(geobox.resolution.x)))
-    return partial(block_shift, reach_px=reach_px, middle=middle)
-
-
 def _observed(image: FloatArray) -> bool:
     return bool(np.isfinite(image).mean() >= _MIN_OBSERVED)
 
@@ -155,7 +150,12 @@ def _block_windows(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> S
     """Return the blocks with buildings, or else of both images, spread evenly over many."""
     grid = lattice((geobox.shape[0], geobox.shape[1]), size=BLOCK_PX, overlap=0)
     across = len(grid.cols)
-    there = _in_both(grid, pair, geobox) if buildings is None else _with(grid, buildings)
+    if buildings is None:
+        there = _in_both(grid, pair, geobox)
+    else:
+        shape = np.array([len(grid.rows), across])
+        block = np.clip(buildings.middles // BLOCK_PX, 0, shape - 1).astype(np.int64)
+        there = np.unique(block[:, 0] * across + block[:, 1])
     last = len(there) - 1
     picked = np.unique(np.linspace(0, last, min(last + 1, MAX_BLOCKS)).round().astype(int))
     return [Window(grid.rows[n // across], grid.cols[n % across]) for n in there[picked]]
@@ -175,13 +175,6 @@ def _in_both(grid: Lattice, pair: Pair, geobox: GeoBox) -> IntArray:
         footprint = shapely.union_all([scene.footprint for scene in mosaic.scenes])
         both &= shapely.contains_xy(footprint, lon, lat)
     return np.flatnonzero(both)
-
-
-def _with(grid: Lattice, buildings: Buildings) -> IntArray:
-    """Return the numbers of the blocks that hold buildings."""
-    shape = len(grid.rows), len(grid.cols)
-    block = np.clip(buildings.middles // BLOCK_PX, 0, np.array(shape) - 1).astype(np.int64)
-    return np.unique(block[:, 0] * shape[1] + block[:, 1])
 
 
 def _require_comparable(field: ShiftField, *, checked: bool) -> None:

@@ -15,7 +15,7 @@ from models.cards.inputs import UNCLASSIFIED
 from models.damage.detection import damaged_ground, labelled_ground
 from models.damage.grader import GRADES, Finder, Grader, graded_mask
 from models.datasets.base import LabelledSet, Sample, fill_inputs, inputs_of
-from models.datasets.xbd import PIXEL_M, DamageTile, DamageTiles
+from models.datasets.xbd import PIXEL_M, DamageTiles
 from models.errors import DataInvalid, InputsMismatch
 from models.evaluation.metrics import (
     BuildingPredictions,
@@ -371,7 +371,8 @@ def evaluate_damage(
                 pixels += PixelGrades.of(graded_mask(grader.card, probabilities), tile.mask)
                 ground.append(GroundScore.of(grader.card, probabilities, tile.mask))
             else:
-                pixels += _on_pixels(tile, predictions)
+                codes = np.concatenate([[0], predictions.grades]).astype(np.uint8)
+                pixels += PixelGrades.of(codes[tile.buildings], tile.mask)
             known = tile.grades != UNCLASSIFIED
             parts.append(BuildingPredictions(tile.grades[known], predictions.probabilities[known]))
             progress.advance(1)
@@ -382,8 +383,3 @@ def evaluate_damage(
         raise DataInvalid(f"the split {split} holds no graded building; there is nothing to score")
     scored = GroundScore.together(ground) if ground else None
     return DamageEvaluation(grader.card, split, len(labelled), pixels, buildings, scored)
-
-
-def _on_pixels(tile: DamageTile, predictions: BuildingPredictions) -> PixelGrades:
-    codes = np.concatenate([[0], predictions.grades]).astype(np.uint8)
-    return PixelGrades.of(codes[tile.buildings], tile.mask)

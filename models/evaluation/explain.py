@@ -144,9 +144,10 @@ def explain(polygon: ExplainedPolygon, progress: ProgressReceiver) -> Explanatio
     """
     windows = polygon.map_windows()
     probability = polygon.predict(windows)
-    observed = {
-        image.name: _observed(polygon, windows, image.name) for image in polygon.reader.inputs
-    }
+    observed = {}
+    for name in (image.name for image in polygon.reader.inputs):
+        valid = [part.rasters[name].valid.astype(np.float32) for part in windows]
+        observed[name] = np.asarray(polygon.take_owned(windows, valid) > 0)
     if isinstance(polygon.model, DetectorModel):
         features = tuple(_features(polygon, polygon.model, windows))
         return Explanation(polygon.window, probability, observed, features=features)
@@ -158,11 +159,6 @@ def explain(polygon: ExplainedPolygon, progress: ProgressReceiver) -> Explanatio
     return Explanation(
         polygon.window, probability, observed, (), attributions, completeness, occlusions
     )
-
-
-def _observed(polygon: ExplainedPolygon, windows: Sequence[MapWindow], image: str) -> BoolArray:
-    valid = [part.rasters[image].valid.astype(np.float32) for part in windows]
-    return np.asarray(polygon.take_owned(windows, valid) > 0)
 
 
 def _features(

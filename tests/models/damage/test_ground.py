@@ -87,9 +87,9 @@ def reader(folder: Path, percent: Any) -> DamagedGround:
     scenes = [
         scene_of(path, phase, sensor="vhr-rgb") for path, phase in zip(images, Phase, strict=True)
     ]
-    sight = pair_of(SeesRoofs.made().card, scenes, Preference.NEWEST).coverage
+    coverage = pair_of(SeesRoofs.made().card, scenes, Preference.NEWEST).coverage
     path = write_image(folder / "searched.tif", percent, transform=GRID.affine, nodata=255)
-    return DamagedGround(inputs=sight.inputs, compares=True, searched=path, grid=GRID, least=0.5)
+    return DamagedGround(inputs=coverage.inputs, compares=True, searched=path, grid=GRID, least=0.5)
 
 
 def test_windows_say_what_the_whole_says(tmp_path: Path) -> None:
