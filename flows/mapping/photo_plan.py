@@ -116,7 +116,7 @@ def _choose(request: MapRequest, settings: Settings) -> Choice:
         require_photos(ref.card)
         return Choice(ref, f"{ref.card.name} is the first choice that fits photos")
     tasks = TASKS_OF[request.hazard]
-    reasons = [m.reason for m in match.misfits if m.ref.card.task in tasks]
+    reasons = [why for ref, why in match.misfits if ref.card.task in tasks]
     raise NoModelFits(
         f"no model can find a {request.hazard} in photos: "
         f"{'; '.join(dict.fromkeys(reasons)) or 'none looks for it'}; give a --model of your own"

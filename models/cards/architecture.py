@@ -52,12 +52,10 @@ class RegressionArchitecture(Part):
     kind: Literal["building-regression"]
     features: tuple[FeatureScale, ...] = Field(min_length=1)
     limit: PositiveFloat = Field(description="Standardised features are cut to plus and minus it.")
-    neighbours_px: PositiveFloat = Field(
-        description="Deviation of the Gaussian weights of a building's neighbours, pixels."
-    )
-    neighbours_share: float = Field(
-        ge=0, lt=1, description="Share of the neighbours' mean in the features: damage clusters."
-    )
+    neighbours_px: PositiveFloat
+    """Deviation of the Gaussian weights of a building's neighbours, pixels."""
+    neighbours_share: float = Field(ge=0, lt=1)
+    """Share of the neighbours' mean in the features: damage clusters."""
     least_px: NonNegativeInt = Field(description="A building of fewer pixels has no answer.")
     damaged: Logit
     minor: Logit
@@ -70,7 +68,6 @@ class RegressionArchitecture(Part):
 
     @property
     def logits(self) -> tuple[Logit, Logit, Logit]:
-        """Damaged, minor, destroyed."""
         return self.damaged, self.minor, self.destroyed
 
     @model_validator(mode="after")
@@ -98,27 +95,22 @@ class ThresholdRule(Part):
     """
 
     method: Literal["fixed", "otsu"]
-    fixed: float | None = Field(
-        description="Used where none was estimated; null answers that nothing was found."
-    )
-    width: PositiveFloat = Field(
-        description="Scale of the logistic around the fixed threshold, in the feature's units: "
-        "one width away the probability is 0.27 or 0.73."
-    )
+    fixed: float | None
+    """Used where none was estimated; null answers that nothing was found."""
+    width: PositiveFloat
+    """Scale of the logistic around the fixed threshold, in the feature's units: one width away
+    the probability is 0.27 or 0.73."""
     plausible: tuple[float, float] = Field(description="Limits of an estimated threshold.")
     tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
     min_ashman_d: PositiveFloat = 2.0
     """Two modes are apart above this (Ashman et al. 1994, eq. 4)."""
-    min_share: float = Field(
-        default=0.1, gt=0, lt=0.5, description="Smaller mode's least share of a tile."
-    )
+    min_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Smaller mode's least share of a tile."""
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         low, high = self.plausible
-        if low >= high:
-            raise ValueError(f"plausible runs from {low} to {high}; give the lower limit first")
-        if self.fixed is not None and not low <= self.fixed <= high:
+        if low >= high or not low <= (low if self.fixed is None else self.fixed) <= high:
             raise ValueError(f"the fixed threshold {self.fixed} is outside of {low} to {high}")
         if self.method == "fixed" and self.fixed is None:
             raise ValueError("the method fixed needs a fixed value; give one")
@@ -161,7 +153,6 @@ class DetectorMethod(Part):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Note a method by its name."""
         super().__pydantic_init_subclass__(**kwargs)
         for name in get_args(cls.model_fields["method"].annotation):
             cls.known[name] = cls
@@ -181,22 +172,19 @@ class WaterIndex(DetectorMethod):
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Common names of the bands that it needs."""
         return BANDS_OF_INDEX[self.index]
 
 
 class RadarMethod(DetectorMethod):
     """What the methods on backscatter share."""
 
-    polarisations: tuple[Literal["vv", "vh"], ...] = Field(
-        min_length=1, description="Averaged in dB where there are two."
-    )
+    polarisations: tuple[Literal["vv", "vh"], ...] = Field(min_length=1)
+    """Averaged in dB where there are two."""
     speckle: LeeFilter
     water: ThresholdRule
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Its polarisations."""
         return self.polarisations
 
 
@@ -220,14 +208,12 @@ class IndexChange(DetectorMethod):
     method: Literal["index-change"]
     index: Literal["ndvi", "nbr"]
     change: ThresholdRule = Field(description="Of before minus after.")
-    vegetated_above: float = Field(
-        ge=-1, le=1, description="Only pixels whose NDVI before lies above can have burnt."
-    )
+    vegetated_above: float = Field(ge=-1, le=1)
+    """Only pixels whose NDVI before lies above can have burnt."""
     phases: ClassVar[tuple[str, ...]] = ("before", "after")
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Common names of the bands that it needs."""
         return tuple(dict.fromkeys(BANDS_OF_INDEX["ndvi"] + BANDS_OF_INDEX[self.index]))
 
 
@@ -236,9 +222,8 @@ class DetectorArchitecture(Part):
 
     kind: Literal["detector"]
     parameters: SerializeAsAny[DetectorMethod]
-    margin_px: int = Field(
-        default=0, ge=0, description="Pixels around a window that its answer depends on."
-    )
+    margin_px: NonNegativeInt = 0
+    """Pixels around a window that its answer depends on."""
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -281,9 +266,8 @@ class NetworkArchitecture(Part):
     shrink: PositiveInt = 1
     """The network sees the mean of so many by so many pixels, and only the pixel head the pixels
     themselves: more surroundings, for less time."""
-    margin_px: int = Field(
-        default=0, ge=0, description="Pixels at a window's edge whose answer lacks context."
-    )
+    margin_px: NonNegativeInt = 0
+    """Pixels at a window's edge whose answer lacks context."""
     symmetries: Literal[1, 2, 4, 8] = 1
     """Views of a window whose logits are averaged: 2 with its mirror image, 4 with both mirror
     images and the half turn, 8 with the quarter turns as well. The answer then turns with the
@@ -296,22 +280,20 @@ class NetworkArchitecture(Part):
 
     @model_validator(mode="after")
     def _check_reserved(self) -> Self:
-        fixed = {"arch", "encoder_name", "encoder_weights", "in_channels", "classes"}
         # A network gives logits of its classes and nothing else.
-        reserved = fixed | {"activation", "aux_params", "kwargs", "self"}
-        taken = sorted(reserved & self.decoder_options.keys())
-        if taken:
+        reserved = {
+            "arch", "encoder_name", "encoder_weights", "in_channels", "classes", "activation",
+            "aux_params", "kwargs", "self",
+        }  # fmt: skip
+        if taken := sorted(reserved & self.decoder_options.keys()):
             raise ValueError(f"decoder_options may not set {', '.join(taken)}")
         if self.siamese and (self.in_channels % 2 or self.availability_channels):
             raise ValueError(
-                "a siamese network sees two images of the same bands and nothing else; give "
-                "in_channels an even number and leave out availability_channels"
+                "a siamese network sees two images of the same bands: in_channels is even, and "
+                "availability_channels false"
             )
         if self.shrink > 1 and self.pixel_head is None:
-            raise ValueError(
-                f"shrink is {self.shrink} and there is no pixel_head to answer at full resolution; "
-                "give pixel_head"
-            )
+            raise ValueError(f"shrink {self.shrink} needs a pixel_head for the full resolution")
         return self
 
 
@@ -326,12 +308,10 @@ class CsmaskArchitecture(Part):
     file: Literal[
         "model_4b_l1c.onnx", "model_4b_l2a.onnx", "model_6b_l1c.onnx", "model_6b_l2a.onnx"
     ] = Field(description="In the package: so many bands, of a level of processing.")
-    cloud_buffer_px: NonNegativeInt = Field(
-        description="A cloud is so much wider than the network says: its edge is thin."
-    )
-    shadow_reach_px: PositiveInt = Field(
-        description="A shadow counts where a cloud is so near; without one it is dark water."
-    )
+    cloud_buffer_px: NonNegativeInt
+    """A cloud is so much wider than the network says: its edge is thin."""
+    shadow_reach_px: PositiveInt
+    """A shadow counts where a cloud is so near; without one it is dark water."""
 
     @property
     def margin_px(self) -> int:

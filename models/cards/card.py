@@ -20,6 +20,7 @@ from models.cards.architecture import (
     Architecture,
     CsmaskArchitecture,
     DetectorArchitecture,
+    DetectorMethod,
     NetworkArchitecture,
     Part,
     RegressionArchitecture,
@@ -73,23 +74,14 @@ class DomainLimits(Part):
     """Between the percentiles of the scene and those in training, in deviations of the training, on
     average over the bands."""
     max_band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
-    min_contrast: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description="Least range from the 1st to the 99th percentile, as a share of that in "
-        "training, on average over the bands; not of inputs normalised by the scene.",
-    )
-    max_constant_share: float = Field(
-        default=0.75, gt=0, le=1, description="Greatest share of a band that is one number."
-    )
-    min_kappa: float | None = Field(
-        default=-0.2,
-        ge=-1,
-        lt=0,
-        description="Cohen's kappa with a detector below which a block is not trusted; null: no "
-        "detector is run beside it.",
-    )
+    min_contrast: float = Field(default=0.1, ge=0, lt=1)
+    """Least range from the 1st to the 99th percentile, as a share of that in training, on average
+    over the bands; not of inputs normalised by the scene."""
+    max_constant_share: float = Field(default=0.75, gt=0, le=1)
+    """Greatest share of a band that is one number."""
+    min_kappa: float | None = Field(default=-0.2, ge=-1, lt=0)
+    """Cohen's kappa with a detector below which a block is not trusted; null: no detector is run
+    beside it."""
 
 
 class TemperatureParameters(Part):
@@ -162,14 +154,12 @@ class Adaptation(Part):
 
     parent: ParentModel
     labels: LabelFile
-    stage: Literal["none", "regression", "head", "all"] = Field(
-        description="none: adapting did not help, and every number is the parent's; regression: "
-        "the coefficients moved; head: the last layer, on frozen features; all: every weight."
-    )
+    stage: Literal["none", "regression", "head", "all"]
+    """none: adapting did not help, and every number is the parent's; regression: the coefficients
+    moved; head: the last layer, on frozen features; all: every weight."""
     scores: tuple[LeftOut, ...] = Field(description="Leave-one-out, parent and adapted.")
-    groups: NonNegativeInt = Field(
-        description="Parts that the labels were cut into, to be left out in turn."
-    )
+    groups: NonNegativeInt
+    """Parts that the labels were cut into, to be left out in turn."""
 
     @property
     def helped(self) -> bool:
@@ -183,15 +173,11 @@ class ModelCard(Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str = Field(min_length=1, description="One sentence for a list of models.")
-    weights_sha256: Sha256 | None = Field(
-        default=None, description=f"Of `{WEIGHTS_NAME}`; null for detectors."
-    )
+    weights_sha256: Sha256 | None = None
+    """Of the weights; null for detectors."""
     task: Task
-    hazards: tuple[Hazard, ...] | None = Field(
-        default=None,
-        min_length=1,
-        description="For which it is taken unasked; null: all that its task is of.",
-    )
+    hazards: tuple[Hazard, ...] | None = Field(default=None, min_length=1)
+    """For which it is taken unasked; null: all that its task is of."""
     architecture: Architecture
     inputs: tuple[CardInput, ...] = Field(min_length=1)
     resolution_m: PositiveFloat | None = None
@@ -227,7 +213,7 @@ class ModelCard(Part):
 
     @property
     def finds_buildings(self) -> bool:
-        """Whether it grades buildings and needs no footprints: it sees where they are."""
+        """Whether it grades buildings and needs no footprints."""
         return self.task is Task.DAMAGE and Finding.BUILDING in self.class_names
 
     @property
@@ -262,27 +248,27 @@ class ModelCard(Part):
             raise ValueError(f"{', '.join(twice)} is there more than once")
         self._check_phases()
         self._check_classes()
-        if self.overlap_px < 2 * self.architecture.margin_px:
+        kind = self.architecture
+        if self.overlap_px < 2 * kind.margin_px:
             raise ValueError(
-                f"windows overlap by {self.overlap_px} px, a margin of "
-                f"{self.architecture.margin_px} px on both sides needs twice that"
+                f"windows overlap by {self.overlap_px} px, a margin of {kind.margin_px} px on both "
+                "sides needs twice that"
             )
         if 2 * self.overlap_px > self.window_px:
             raise ValueError(
                 f"windows of {self.window_px} px overlap by {self.overlap_px} px; at most half fits"
             )
-        if isinstance(self.architecture, DetectorArchitecture):
-            self._check_detector(self.architecture)
-        elif isinstance(self.architecture, RegressionArchitecture):
+        self._check_weights()
+        if isinstance(kind, DetectorArchitecture):
+            self._check_detector(kind.parameters)
+        elif isinstance(kind, RegressionArchitecture):
             self._check_regression()
+        elif isinstance(kind, NetworkArchitecture):
+            self._check_network(kind)
         else:
-            self._check_weights()
-        if isinstance(self.architecture, NetworkArchitecture):
-            self._check_network(self.architecture)
-        if isinstance(self.architecture, CsmaskArchitecture):
-            self._check_csmask(self.architecture)
+            self._check_csmask(kind)
         if self.task is Task.CLOUD and (self.resolution_m is None or len(self.inputs) > 1):
-            raise ValueError("a model of clouds sees one image, and says at which resolution_m")
+            raise ValueError("a model of clouds has one input and a resolution_m")
         if self.calibration is not None:
             temperatures = len(self.calibration.parameters.temperature)
             if temperatures != len(self.classes):
@@ -297,25 +283,19 @@ class ModelCard(Part):
                 f"{Task.CLOUD}, all of them and nowhere else"
             )
         if not self.after_inputs:
-            raise ValueError("no input is of after the event; without one nothing can be said")
+            raise ValueError("no input is of after the event; give one")
 
     def _check_classes(self) -> None:
         must, may = CLASSES_OF[self.task]
         names = set(self.class_names)
         if not must <= names <= must | may:
             has, could, there = (", ".join(sorted(part)) for part in (must, may, names))
-            optional = f" and may have {could}" if could else ""
             raise ValueError(
-                f"the task {self.task} has the class {has}{optional}; the card has {there}"
+                f"the task {self.task} has the class {has}{could and f' and may have {could}'}; "
+                f"the card has {there}"
             )
 
-    def _check_detector(self, detector: DetectorArchitecture) -> None:
-        method = detector.parameters
-        if self.weights_sha256 is not None or self.domain is not None:
-            raise ValueError(
-                "a detector has no weights and no training data; set weights_sha256 and domain to "
-                "null"
-            )
+    def _check_detector(self, method: DetectorMethod) -> None:
         phases = sorted(entry.phase.value for entry in self.inputs)
         if phases != sorted(method.phases):
             raise ValueError(
@@ -324,10 +304,7 @@ class ModelCard(Part):
             )
         for entry in self.inputs:
             if entry.speckle is not None:
-                raise ValueError(
-                    f"{method.method} has its speckle filter among its parameters; remove that of "
-                    f"{entry.name}"
-                )
+                raise ValueError(f"a detector has its own speckle filter, not one of {entry.name}")
             if set(entry.bands) != set(method.bands) or not entry.required:
                 raise ValueError(
                     f"{method.method} needs the bands {', '.join(method.bands)} in {entry.name}, "
@@ -343,12 +320,15 @@ class ModelCard(Part):
                 f"a regression on buildings has the task {Task.DAMAGE} and two required inputs of "
                 "red, green, blue, one before and one after"
             )
-        if self.weights_sha256 is not None or self.domain is not None:
-            raise ValueError(
-                "every number of a regression is on its card; set weights_sha256 and domain to null"
-            )
 
     def _check_weights(self) -> None:
+        if isinstance(self.architecture, (DetectorArchitecture, RegressionArchitecture)):
+            if self.weights_sha256 is not None or self.domain is not None:
+                raise ValueError(
+                    f"a {self.architecture.kind} has every number on its card; set weights_sha256 "
+                    "and domain to null"
+                )
+            return
         if self.weights_sha256 is None:
             raise ValueError(f"a network needs weights_sha256, the sha256 of its {WEIGHTS_NAME}")
         if any(e.normalised_by == "card" and None in (e.mean, e.std) for e in self.inputs):
@@ -359,8 +339,8 @@ class ModelCard(Part):
         answers = (Finding.CLOUD, Finding.CLOUD_SHADOW)
         if self.class_names != answers or f"_{bands}b_" not in network.file:
             raise ValueError(
-                f"{network.file} finds {' and '.join(answers)}, in this order, in as many bands as "
-                f"its name says; the card has {' and '.join(self.class_names)} in {bands} bands"
+                f"{network.file} finds {' and '.join(answers)} in the bands that its name counts; "
+                f"the card has {' and '.join(self.class_names)} in {bands} bands"
             )
 
     def _check_network(self, network: NetworkArchitecture) -> None:
@@ -368,8 +348,8 @@ class ModelCard(Part):
             reach = entry.speckle.window_px // 2 if entry.speckle else 0
             if network.margin_px < reach:
                 raise ValueError(
-                    f"the speckle filter of {entry.name} reaches {reach} px, the margin is "
-                    f"{network.margin_px} px; it must hold it"
+                    f"the speckle filter of {entry.name} reaches {reach} px, more than the margin "
+                    f"of {network.margin_px} px"
                 )
         flags = len(self.inputs) if network.availability_channels else 0
         channels = flags + sum(len(entry.bands) for entry in self.inputs)
@@ -386,17 +366,11 @@ def card_bytes(card: ModelCard) -> bytes:
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return the card in a file.
-
-    Raises:
-        CardInvalid: where it cannot be read or contradicts itself.
-    """
+    """Return the card in a file, or raise CardInvalid."""
     try:
-        text = path.read_bytes()
+        return ModelCard.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CardInvalid(f"the card {path} cannot be read: {error.strerror}") from error
-    try:
-        return ModelCard.model_validate_json(text)
     except ValidationError as error:
         raise CardInvalid(f"the card {path} is not valid: {first_error(error)}") from error
 
@@ -404,7 +378,6 @@ def read_card(path: Path) -> ModelCard:
 def first_error(error: ValidationError) -> str:
     """Return the first thing that is wrong, and how many more there are."""
     first, *others = error.errors(include_url=False)
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(map(str, first["loc"]))
     said = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{place}: {said}{more}" if place else f"{said}{more}"
+    return f"{place}{place and ': '}{said}{f' (and {len(others)} more)' if others else ''}"

@@ -87,9 +87,8 @@ class CardInput(Part):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     phase: InputPhase
-    sensors: tuple[str, ...] = Field(
-        min_length=1, description="Names of `geo.scenes.sensors.SENSORS`."
-    )
+    sensors: tuple[str, ...] = Field(min_length=1)
+    """Names of `geo.scenes.sensors.SENSORS`."""
     bands: tuple[str, ...] = Field(min_length=1, description="Common names, in this order.")
     units: Physical
     mean: tuple[float, ...] | None = None
@@ -114,34 +113,25 @@ class CardInput(Part):
                 f"no sensor {', '.join(unknown)}; the sensors are {', '.join(sorted(SENSORS))}"
             )
         for sensor in (SENSORS[name] for name in self.sensors):
-            self._check_sensor_bands(sensor.name, {band.name for band in sensor.bands})
+            there = {band.name for band in sensor.bands}
+            if missing := [band for band in self.bands if band not in there]:
+                raise ValueError(
+                    f"{sensor.name} has no band {', '.join(missing)}; it has "
+                    f"{', '.join(sorted(there))}"
+                )
             if UNITS_OF[sensor.family] is not self.units:
                 raise ValueError(
                     f"{sensor.name} comes in {UNITS_OF[sensor.family]}, the card says {self.units}"
                 )
         if len(set(self.bands)) < len(self.bands):
             raise ValueError(f"a band is named twice: {', '.join(self.bands)}")
-        self._check_radar()
+        radar = "backscatter" if self.backscatter else "speckle" if self.speckle else None
+        if radar and self.units is not Physical.DECIBEL:
+            raise ValueError(f"{radar} is of radar, the input is in {self.units}; remove it")
         if self.normalised_by == "scene" and (self.mean, self.std) != (None, None):
-            raise ValueError(
-                "an input normalised by the scene has no constants; remove mean and std"
-            )
+            raise ValueError("an input normalised by the scene has no mean and std; remove them")
         for name in ("mean", "std", "training_statistics"):
             constants = getattr(self, name)
             if constants is not None and len(constants) != len(self.bands):
                 raise ValueError(f"{len(constants)} values in {name}, {len(self.bands)} bands")
         return self
-
-    def _check_radar(self) -> None:
-        if self.units is Physical.DECIBEL:
-            return
-        for name, value in (("backscatter", self.backscatter), ("speckle", self.speckle)):
-            if value is not None:
-                raise ValueError(f"{name} is of radar, the input is in {self.units}; remove it")
-
-    def _check_sensor_bands(self, sensor: str, there: set[str]) -> None:
-        missing = [band for band in self.bands if band not in there]
-        if missing:
-            raise ValueError(
-                f"{sensor} has no band {', '.join(missing)}; it has {', '.join(sorted(there))}"
-            )

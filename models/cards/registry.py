@@ -40,8 +40,7 @@ class CardRef:
         spec = find_spec("ukis_csmask")
         if spec is None or spec.origin is None:
             raise WeightsMismatch(
-                "the weights of its networks come with the package ukis_csmask, which is not "
-                "installed; install Aftermap again"
+                "its weights come with the package ukis_csmask, which is not installed; install it"
             )
         return Path(spec.origin).parent / architecture.file
 
@@ -80,13 +79,19 @@ def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
         extra: a folder with a card, or a folder of such folders.
 
     Raises:
-        ModelUnknown: where `extra` holds no card.
-        CardInvalid: where a card cannot be read.
+        ModelUnknown, CardInvalid: where `extra` holds no card, or one that cannot be read.
         NameTaken: where two models share a name.
     """
     folders = [path.parent for path in SHELF.glob(f"*/{CARD_NAME}")]
     if extra is not None:
-        folders += _card_folders(extra)
+        mine = sorted(
+            path.parent for path in (*extra.glob(CARD_NAME), *extra.glob(f"*/{CARD_NAME}"))
+        )
+        if not mine:
+            raise ModelUnknown(
+                f"the folder of models {extra} holds no {CARD_NAME}, nor does any folder in it"
+            )
+        folders += mine
     refs: dict[str, CardRef] = {}
     for ref in (CardRef(read_card(folder / CARD_NAME), folder) for folder in folders):
         name = ref.card.name
@@ -103,8 +108,7 @@ def find(name_or_path: str | Path, *, extra: Path | None = None) -> CardRef:
 
     Raises:
         ModelUnknown: with the names that exist.
-        CardInvalid: where its card cannot be read.
-        NameTaken: where two models share a name.
+        CardInvalid, NameTaken: as `all_cards`.
     """
     named = {ref.card.name: ref for ref in all_cards(extra)}
     if str(name_or_path) in named:
@@ -116,17 +120,6 @@ def find(name_or_path: str | Path, *, extra: Path | None = None) -> CardRef:
         f"no model is named {str(name_or_path)!r}, and no folder there holds a {CARD_NAME}; "
         f"the models are {', '.join(named)}"
     )
-
-
-def _card_folders(extra: Path) -> list[Path]:
-    if (extra / CARD_NAME).is_file():
-        return [extra]
-    folders = sorted(path.parent for path in extra.glob(f"*/{CARD_NAME}"))
-    if not folders:
-        raise ModelUnknown(
-            f"the folder of models {extra} holds no {CARD_NAME}, nor does any folder in it"
-        )
-    return folders
 
 
 Config = TypeVar("Config", bound=Part)
@@ -154,9 +147,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         text = path.read_text("utf-8")
         fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise TrainingInvalid(
-            f"the config {path} cannot be read as TOML or JSON: {error}"
-        ) from error
+        raise TrainingInvalid(f"{path} cannot be read as TOML or JSON: {error}") from error
     if not isinstance(fields, dict):
         raise TrainingInvalid(f"the config {path} holds no table of fields")
     return fields

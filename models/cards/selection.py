@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from geo.scenes.scene import Phase, Scene
 from geo.scenes.sensors import SENSORS, Family
@@ -11,7 +12,7 @@ from geo.vector.hazards import HAZARDS, Hazard
 from models.cards.card import ModelCard
 from models.cards.inputs import Task
 from models.cards.registry import CardRef, all_cards, find
-from models.cards.suitability import Available, available, is_dated, misfit, reads, require_fit
+from models.cards.suitability import Available, available, misfit, reads, require_fit
 from models.errors import InputsMismatch, NoModelFits
 
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
@@ -27,8 +28,8 @@ PREFERENCE = (
 )  # fmt: skip
 """Shipped models, the first choice first.
 
-Who gives footprints wants them graded, where the imagery shows them; of the two graders
-damage-features is right more often on the tile that it was not trained on (AUC 0.95, 0.90).
+Of the two graders damage-features is right more often on the tile that it was not trained on (AUC
+0.95, 0.90).
 Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
 MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
 NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
@@ -42,29 +43,17 @@ PREFERENCE_UNDATED = (
 """The same for models that find no image before the event.
 
 Without one all water is found, and none of it can be called flood: that is what a model of water
-answers, and what a model of flood was trained to leave out. On the radar of the Spain chip of
-Sen1Floods11, where nearly all water is flood, they come out alike (`aftermap score`: IoU 0.585 by
-sar-water, 0.597 by flood-s1s2). Whatever can tell the two apart, because it finds an image before,
-goes before them.
+answers, and what a model of flood was trained to leave out. A model that finds an image before goes
+before them.
 """
 
 
-@dataclass(frozen=True)
-class Misfit:
-    """A card that does not fit, and why."""
+class Matching(NamedTuple):
+    """The cards that fit the imagery, the first choice first, and those that do not."""
 
-    ref: CardRef
-    reason: str
-    """A sentence: what the card wants, what is there."""
-
-
-@dataclass(frozen=True)
-class Matching:
-    """The cards that fit the imagery, and the reasons of those that do not."""
-
-    fits: tuple[CardRef, ...]
-    """The first choice first."""
-    misfits: tuple[Misfit, ...]
+    fits: list[CardRef]
+    misfits: list[tuple[CardRef, str]]
+    """With a sentence: what the card wants, what is there."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,6 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """Name of the model, or "no model"."""
         return self.ref.card.name if self.ref else "no model"
 
     @property
@@ -106,24 +94,21 @@ def matching(
     """Return which cards fit the imagery, the first choice first, and why the others do not.
 
     Args:
-        cards: as `all_cards` returns them.
-        hazard: decides the tasks, see `TASKS_OF`.
-        available: one entry a scene.
         buildings: whether there are footprints to grade, or are to be found.
     """
-    fits: list[CardRef] = []
-    misfits: list[Misfit] = []
+    match = Matching([], [])
     for ref in sorted(cards, key=lambda ref: _preference(ref, available)):
-        reason = (
-            _off_task(ref.card, hazard)
-            or misfit(ref.card, available)
-            or _without_footprints(ref.card, buildings=buildings)
-        )
+        reason = _off_task(ref.card, hazard) or misfit(ref.card, available)
+        if reason is None and ref.card.task is Task.DAMAGE and not buildings:
+            reason = (
+                f"{ref.card.name} grades buildings: give footprints with --buildings, or have them "
+                "found with --find-buildings"
+            )
         if reason:
-            misfits.append(Misfit(ref, reason))
+            match.misfits.append((ref, reason))
         else:
-            fits.append(ref)
-    return Matching(tuple(fits), tuple(misfits))
+            match.fits.append(ref)
+    return match
 
 
 def choose_model(
@@ -137,8 +122,6 @@ def choose_model(
     """Return the model that was named, or the first that fits the imagery.
 
     Args:
-        available: one entry a scene.
-        hazard: decides what is looked for.
         name: name or folder of a model, "none" for no model; None: the first that fits.
         buildings: whether there are footprints to grade, or are to be found.
         extra: folder of the user's own models.
@@ -150,24 +133,23 @@ def choose_model(
     if name == "none":
         return Choice(None, "no model was run, as asked")
     if name is not None:
-        return _named(name, available, hazard=hazard, buildings=buildings, extra=extra)
+        ref = find(name, extra=extra)
+        _require_named(ref.card, available, hazard, buildings=buildings)
+        return Choice(ref, f"{ref.card.name} was asked for")
     match = matching(all_cards(extra), hazard=hazard, available=available, buildings=buildings)
     if match.fits:
         ref, *others = match.fits
-        passed = f"; {', '.join(o.card.name for o in others)} would fit as well" if others else ""
-        images = _images_text([scene for scene in available if reads(ref.card, scene)])
-        return Choice(
-            ref,
-            f"{ref.card.name} is the first choice that fits the imagery; it reads {images}{passed}",
-        )
+        why = f"{ref.card.name} is the first choice that fits the imagery; it reads "
+        why += _images_text([scene for scene in available if reads(ref.card, scene)])
+        if others:
+            why += f"; {', '.join(other.card.name for other in others)} would fit as well"
+        return Choice(ref, why)
     tasks = set(TASKS_OF[hazard])
     # A pair that could be graded is worth asking for footprints; other imagery is looked at.
-    gradable = any(
-        m.ref.card.task is Task.DAMAGE and misfit(m.ref.card, available) is None
-        for m in match.misfits
-    )
+    graders = [ref.card for ref, _ in match.misfits if ref.card.task is Task.DAMAGE]
+    gradable = any(misfit(card, available) is None for card in graders)
     named = tasks if buildings or gradable or tasks <= {Task.DAMAGE} else tasks - {Task.DAMAGE}
-    reasons = "; ".join(dict.fromkeys(m.reason for m in match.misfits if m.ref.card.task in named))
+    reasons = "; ".join(dict.fromkeys(why for ref, why in match.misfits if ref.card.task in named))
     if buildings or (tasks <= {Task.DAMAGE} and not gradable):
         why = reasons or "there is no model for it"
         return Choice(None, f"no model fits a {hazard} in this imagery: {why}")
@@ -182,30 +164,21 @@ def choose_finder(
 ) -> CardRef:
     """Return what finds buildings and damaged ground: the grader itself where it can.
 
-    Args:
-        choice: the model of the product.
-        available: one entry a scene.
-        extra: folder of the user's own models.
-
     Raises:
         NoModelFits: where the model grades no damage, or no model finds buildings for it.
     """
     grader = choice.grader
     if grader is None:
         raise NoModelFits(
-            f"buildings and damaged areas are found to grade damage, and {choice.name} does not: "
-            f"{choice.why}; leave out --find-buildings and --damaged-areas, or name a grader with "
-            "--model"
+            f"{choice.name} does not grade damage: {choice.why}; leave out --find-buildings and "
+            "--damaged-areas, or name a grader with --model"
         )
     if grader.card.finds_buildings:
         return grader
     card, given = grader.card, [scene for scene in available if reads(grader.card, scene)]
     for ref in sorted(all_cards(extra), key=lambda ref: _preference(ref, given)):
-        if (
-            ref.card.finds_buildings
-            and ref.card.resolution_m == card.resolution_m
-            and misfit(ref.card, given) is None
-        ):
+        alike = ref.card.finds_buildings and ref.card.resolution_m == card.resolution_m
+        if alike and misfit(ref.card, given) is None:
             return ref
     raise NoModelFits(
         f"no model finds buildings in this imagery at the {card.resolution_m:g} m that {card.name} "
@@ -213,21 +186,13 @@ def choose_finder(
     )
 
 
-def _named(
-    name: str,
-    available: Sequence[Available],
-    *,
-    hazard: Hazard,
-    buildings: bool,
-    extra: Path | None,
-) -> Choice:
-    """Return a model that was named, once it is known to fit."""
-    ref = find(name, extra=extra)
-    card = ref.card
+def _require_named(
+    card: ModelCard, available: Sequence[Available], hazard: Hazard, *, buildings: bool
+) -> None:
+    """Check that a model that was named fits."""
     if card.task is Task.CLOUD:
         raise InputsMismatch(
-            f"{card.name} finds clouds, not a {hazard}; name another --model, and say with "
-            "--clouds how clouds are masked"
+            f"{card.name} finds clouds, not a {hazard}; name another --model (--clouds masks them)"
         )
     require_fit(card, available)
     # Who names a model that finds buildings, and gives none, wants them found.
@@ -236,7 +201,6 @@ def _named(
             f"{card.name} grades buildings and finds none itself; give their footprints with "
             "--buildings, or have another model find them with --find-buildings"
         )
-    return Choice(ref, f"{card.name} was asked for")
 
 
 def _images_text(scenes: Sequence[Available]) -> str:
@@ -262,19 +226,11 @@ def _off_task(card: ModelCard, hazard: Hazard) -> str | None:
     )
 
 
-def _without_footprints(card: ModelCard, *, buildings: bool) -> str | None:
-    if card.task is not Task.DAMAGE or buildings:
-        return None
-    return (
-        f"{card.name} grades buildings: give footprints with --buildings, or have them found with "
-        "--find-buildings"
-    )
-
-
 def _preference(ref: CardRef, available: Sequence[Available]) -> tuple[bool, bool, int, str]:
-    name, dated = ref.card.name, is_dated(ref.card, available)
+    name = ref.card.name
     if name not in PREFERENCE:
         return False, False, 0, name
+    dated = any(scene.phase is Phase.BEFORE and reads(ref.card, scene) for scene in available)
     order = PREFERENCE if dated else PREFERENCE_UNDATED
     return True, not dated, order.index(name), name
 
@@ -284,7 +240,6 @@ class CloudSource:
     """What masks the clouds of one optical scene."""
 
     scene: str
-    """Its id."""
     provider: str | None = None
     """Name of the provider's mask, where it is used."""
     ref: CardRef | None = None
@@ -306,13 +261,9 @@ class CloudSource:
 
     def as_json(self) -> dict[str, str | None]:
         """Return what the manifest says of it."""
-        card = self.ref.card if self.ref else None
-        return {
-            "scene": self.scene,
-            "provider": self.provider,
-            "network": card.name if card else None,
-            "digest": card.digest if card else None,
-        }
+        scene, provider, digest = self.ingredient
+        network = self.ref.card.name if self.ref else None
+        return {"scene": scene, "provider": provider, "network": network, "digest": digest}
 
 
 def cloud_sources(
@@ -324,8 +275,9 @@ def cloud_sources(
         InputsMismatch: where a network was asked for, and a scene lacks the bands of all.
     """
     networks = [ref for ref in cards if ref.card.task is Task.CLOUD]
-    optical = [scene for scene in scenes if scene.sensor.family is Family.OPTICAL]
-    return tuple(_cloud_source(scene, wanted, networks) for scene in optical)
+    return tuple(
+        _cloud_source(s, wanted, networks) for s in scenes if s.sensor.family is Family.OPTICAL
+    )
 
 
 def unmasked_notes(sources: Sequence[CloudSource]) -> tuple[str, ...]:

@@ -51,11 +51,6 @@ def reads(card: ModelCard, scene: Available) -> bool:
     return any(accepts(entry, scene) for entry in card.inputs)
 
 
-def is_dated(card: ModelCard, scenes: Sequence[Available]) -> bool:
-    """Whether a model is given an image before the event."""
-    return any(scene.phase is Phase.BEFORE and reads(card, scene) for scene in scenes)
-
-
 def misfit(card: ModelCard, scenes: Sequence[Available]) -> str | None:
     """Return why the imagery cannot fill the card's inputs, or None where it can.
 
@@ -63,24 +58,17 @@ def misfit(card: ModelCard, scenes: Sequence[Available]) -> str | None:
     taken where there is one.
     """
     empty = _unfilled(card, scenes)
-    for entry in empty:
-        if entry.required:
-            return _lack(card, entry, scenes)
-    if all(entry in empty for entry in card.after_inputs):
-        # Of several that would do, the input whose sensor is there: its lack says most.
-        there = {scene.sensor for scene in scenes}
-        after = card.after_inputs
-        nearest = next((entry for entry in after if there & set(entry.sensors)), after[0])
-        return _lack(card, nearest, scenes)
-    return None
+    required = [entry for entry in empty if entry.required]
+    if not required and not all(entry in empty for entry in card.after_inputs):
+        return None
+    # Of several that would do, the input whose sensor is there: its lack says most.
+    there = {scene.sensor for scene in scenes}
+    near = [entry for entry in card.after_inputs if there & set(entry.sensors)]
+    return _lack(card, [*required, *near, *card.after_inputs][0], scenes)
 
 
 def require_fit(card: ModelCard, scenes: Sequence[Available]) -> None:
-    """Check that the imagery fills the card's inputs.
-
-    Raises:
-        InputsMismatch: with what the card wants and what is there.
-    """
+    """Raise InputsMismatch where the imagery does not fill the card's inputs, with both sides."""
     if reason := misfit(card, scenes):
         raise InputsMismatch(reason)
 
@@ -121,17 +109,14 @@ def _lack(card: ModelCard, entry: CardInput, scenes: Sequence[Available]) -> str
         kind = f" in {scene.backscatter or 'sigma0 or gamma0'}" if entry.backscatter else ""
         there.append(f"{scene.sensor} ({', '.join(scene.bands)}{kind})")
     anyhow = entry.model_copy(update={"backscatter": None})
-    cure = (
-        "; the one does not become the other without the angle of incidence: give images in "
-        f"{entry.backscatter}, or say so with --backscatter if they are"
-        if any(accepts(anyhow, scene) for scene in scenes)
-        else ""
-    )
-    return (
+    text = (
         f"{card.name} wants, {wanted} the event, {' or '.join(entry.sensors)} with the bands "
         f"{', '.join(entry.bands)}{f' in {entry.backscatter}' if entry.backscatter else ''}; there "
-        f"is {', '.join(dict.fromkeys(there)) or 'no image'}{cure}"
+        f"is {', '.join(dict.fromkeys(there)) or 'no image'}"
     )
+    if any(accepts(anyhow, scene) for scene in scenes):
+        text += f"; give images in {entry.backscatter}, or say --backscatter if they are"
+    return text
 
 
 PHOTO_PIXEL_M = 0.2
@@ -141,30 +126,20 @@ that, and not measured: at centimetres a window holds one roof, or one shade of 
 
 
 def pixel_for(card: ModelCard, lead: Scene) -> float | None:
-    """Return the pixel size that a model should be given, metres; None: the image's own.
-
-    Args:
-        card: of the model.
-        lead: the scene whose pixels matter most.
-    """
-    if card.resolution_m is not None:
-        return card.resolution_m
-    return PHOTO_PIXEL_M if _is_finer(card, lead) else None
+    """Return the pixel size that a model should be given, metres; None: that of the lead scene."""
+    is_network = isinstance(card.architecture, NetworkArchitecture)
+    finer = is_network and lead.sensor.family is Family.PICTURE and lead.gsd_m < PHOTO_PIXEL_M
+    return card.resolution_m or (PHOTO_PIXEL_M if finer else None)
 
 
 def pixel_note(card: ModelCard, lead: Scene) -> str | None:
     """Return a sentence where `pixel_for` chose a pixel size that the card does not name."""
-    if card.resolution_m is not None or not _is_finer(card, lead):
+    if card.resolution_m is not None or pixel_for(card, lead) is None:
         return None
     return (
         f"{lead.id} has pixels of {lead.gsd_m:.2g} m and was mapped at {PHOTO_PIXEL_M:g} m, as "
         f"{card.name} was trained on photos that show about so much; --resolution sets another"
     )
-
-
-def _is_finer(card: ModelCard, lead: Scene) -> bool:
-    is_network = isinstance(card.architecture, NetworkArchitecture)
-    return is_network and lead.sensor.family is Family.PICTURE and lead.gsd_m < PHOTO_PIXEL_M
 
 
 _UNNATURAL = {
@@ -233,9 +208,8 @@ def require_gradable(card: ModelCard, scenes: Sequence[Scene], area: "AreaOfInte
         shapely.union_all([scene.footprint for scene in scenes if scene.phase is phase])
         for phase in Phase
     )
-    if before.intersection(after).intersection(area.geometry).area > 0:
-        return
-    raise NotOverlapping(
-        f"no place of the area lies in the images before ({extent_text(before)}) and after "
-        f"({extent_text(after)}); give a pair of one place"
-    )
+    if not before.intersection(after).intersection(area.geometry).area:
+        raise NotOverlapping(
+            f"no place of the area lies in the images before ({extent_text(before)}) and after "
+            f"({extent_text(after)}); give a pair of one place"
+        )

@@ -70,7 +70,7 @@ def test_every_model_either_fits_or_says_why_not_with_both_sides():
     available = scenes("sentinel-2-l2a", ("green", "nir"))
     found = matching(all_cards(), hazard="flood", available=available)
     assert len(found.fits) + len(found.misfits) == len(all_cards())
-    reasons = {misfit.ref.card.name: misfit.reason for misfit in found.misfits}
+    reasons = {ref.card.name: reason for ref, reason in found.misfits}
     assert reasons["mndwi-water"] == (
         "mndwi-water wants, after the event, sentinel-2-l1c or sentinel-2-l2a or landsat-c2-l2 or "
         "landsat-c1-sr with the bands green, swir16; there is sentinel-2-l2a (green, nir)"
@@ -239,9 +239,8 @@ def test_backscatter_is_what_the_card_wants_or_is_refused(card_json, wants, ther
         require_fit(card, available)
     assert str(caught.value) == (
         "tiny wants, after the event, sentinel-1-grd or sentinel-1-rtc with the bands vv in "
-        f"gamma0; there is sentinel-1-grd (vv, vh in {there or 'sigma0 or gamma0'}); the one "
-        "does not become the other without the angle of incidence: give images in gamma0, or say "
-        "so with --backscatter if they are"
+        f"gamma0; there is sentinel-1-grd (vv, vh in {there or 'sigma0 or gamma0'}); give images "
+        "in gamma0, or say --backscatter if they are"
     )
 
 
@@ -251,8 +250,8 @@ def test_a_model_is_taken_unasked_only_for_its_hazards():
     shelf = [CardRef(card, ref.folder)]
     pictures = scenes("aerial-rgbn", ("red", "green", "blue", "nir"))
     assert names(Hazard.FLOOD, pictures, shelf) == ["ndwi-picture-water"]
-    [other] = matching(shelf, hazard=Hazard.STORM, available=pictures).misfits
-    assert other.reason == (
+    [(_, reason)] = matching(shelf, hazard=Hazard.STORM, available=pictures).misfits
+    assert reason == (
         "ndwi-picture-water is taken unasked for flood and tsunami only; name it with --model to "
         "use it for a storm"
     )
@@ -264,7 +263,7 @@ def test_a_grader_of_buildings_is_never_taken_for_pixels(hazard):
     pictures = scenes("vhr-rgb", ("red", "green", "blue"))
     found = matching(all_cards(), hazard=hazard, available=pictures)
     assert "damage-features" not in [ref.card.name for ref in found.fits]
-    [reason] = [m.reason for m in found.misfits if m.ref.card.name == "damage-features"]
+    [reason] = [why for ref, why in found.misfits if ref.card.name == "damage-features"]
     lacks = "grades buildings: give footprints with --buildings"
     wants = "is for damage; the task of the hazard flood" if hazard is Hazard.FLOOD else lacks
     assert reason.startswith(f"damage-features {wants}")
