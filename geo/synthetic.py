@@ -7,7 +7,7 @@ bytes.
 Backscatter and spectra were chosen by hand to be plausible for central Europe in June, not fitted
 to data. To compare: in the Spain chip of Sen1Floods11 the medians of water are -17.6 dB (VV) and
 -25.2 dB (VH), those of land -9.4 and -16.6 dB. The files are named as Sentinel products are, with
-an orbit of zero, which no product has: nobody can take them for observations.
+an orbit of zero, which no product has: they cannot be taken for observations.
 """
 
 import json
@@ -41,12 +41,10 @@ CRS = "EPSG:32633"
 _WEST_M, _NORTH_M = 640_000.0, 5_650_000.0
 """Upper left corner, on the grid of the Sentinel-2 tile 33UXS."""
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", "SCL")
-"""Of the optical images."""
 FLOODED_SHARE = 0.14
 """Of the map; hollows that the river does not reach stay dry."""
 LOOKS = 4.4
 """Equivalent number of looks of IW GRDH, Sentinel-1 Product Definition S1-RS-MDA-52-7440."""
-
 Stored: TypeAlias = npt.NDArray[Any]
 """Pixels as a file holds them: float32, uint16 or uint8, (bands, rows, cols)."""
 
@@ -91,9 +89,6 @@ _HEIGHT_M = np.array([height for _, _, height in _SURFACES.values()])
 _FLOOD_DB = np.array([-19.5, -26.5])[:, None, None]
 _WALLS = np.array([0.5, 0.06])[:, None, None]
 """Power that walls reflect from a pixel full of buildings, VV and VH."""
-_NOISE_DB = -27.0
-"""Noise-equivalent sigma0 left in the product; the specification allows -22."""
-
 _ROOF = np.array([92, 112, 165, 225, 270, 240])[:, None, None] / 1000
 _MUD = np.array([62, 84, 82, 50, 15, 9])[:, None, None] / 1000
 _CLOUD = np.array([620, 610, 620, 660, 480, 370])[:, None, None] / 1000
@@ -147,13 +142,12 @@ class Landscape:
     geobox: GeoBox
     """UTM zone 33 north, pixels of 10 m."""
     radar_before: FloatArray
-    """(VV and VH, rows, cols), decibels."""
+    """(VV and VH, rows, cols), decibels; NaN beyond the swath."""
     radar_after: FloatArray
-    """The same; NaN beyond the swath."""
     optical_before: Stored
     """(`BANDS`, rows, cols), reflectance x 10000 + 1000 as of baseline 04.00; 0 is no data."""
     optical_after: Stored
-    """The same, with a cloud and its shadow; 0 outside of the orbit."""
+    """With a cloud and its shadow."""
     truth: CodeArray
     """(rows, cols), values of `Truth`; under the cloud as well."""
     buildings: tuple[Polygon, ...]
@@ -298,7 +292,8 @@ def _radar(seed: int, ground: Ground, *, flooded: bool) -> FloatArray:
     surface = _BACKSCATTER_DB[:, ground.cover] + ~ground.permanent * differ[ground.field]
     if flooded:
         surface += ground.submerged * (_FLOOD_DB - surface)
-    power = 10 ** (surface / 10) + _WALLS * ground.built + 10 ** (_NOISE_DB / 10)
+    # Noise of -27 dB is left in the product; the specification allows -22.
+    power = 10 ** (surface / 10) + _WALLS * ground.built + 10 ** (-27.0 / 10)
     # The resolution is 20 m by 22 m on pixels of 10 m.
     seen = ndimage.gaussian_filter(power, (0, 0.6, 0.6))
     speckle = rng.gamma(LOOKS, 1 / LOOKS, seen.shape)
@@ -307,8 +302,12 @@ def _radar(seed: int, ground: Ground, *, flooded: bool) -> FloatArray:
 
 def _optical(seed: int, ground: Ground, *, flooded: bool) -> Stored:
     """Return one acquisition, (`BANDS`, rows, cols), as baseline 04.00 and later store it."""
-    rng, size = stream(seed, f"optical {flooded}"), len(ground.cover)
-    land = _land(stream(seed, "optical"), ground)
+    rng, lasting = stream(seed, f"optical {flooded}"), stream(seed, "optical")
+    spectrum, size = _SPECTRA[:, ground.cover], len(ground.cover)
+    bright = np.exp(lasting.normal(0, 0.12, ground.field.max() + 1))[ground.field]
+    grain = np.where(ground.cover >= Cover.FOREST, 0.12, 0.03)
+    grains = 1 + grain * np.clip(lasting.standard_normal((size, size)), -3, 3)
+    land = np.where(ground.permanent, spectrum, spectrum * bright * grains)
     if flooded:
         muddy = np.where(ground.cover == Cover.RIVER, 1.0, ground.submerged)
         land += muddy * (_MUD - land)
@@ -319,17 +318,14 @@ def _optical(seed: int, ground: Ground, *, flooded: bool) -> Stored:
     surface += rng.normal(0.002, 0.0015, surface.shape)
     surface[4:] = _coarse(surface[4:])
     stored = np.round(np.clip(surface, 0.0001, 1.5) * 10000 + 1000)
-    classes = _scene_classification(_coarse(surface), _coarse(np.stack([cloud, shadow])))
+    # The scene classification at 20 m (Sentinel-2 L2A Algorithm Theoretical Basis Document):
+    # 3 shadow, 4 plants, 5 soil, 6 water, 8 and 9 cloud.
+    _, green, red, nir, _, _ = _coarse(surface)
+    cloud, shadow = _coarse(np.stack([cloud, shadow]))
+    water, plants = (green - nir) / (green + nir) > 0.05, (nir - red) / (nir + red) > 0.42
+    kinds = [cloud > 0.6, cloud > 0.2, shadow > 0.35, water, plants]
+    classes = np.select(kinds, [9, 8, 3, 6, 4], 5)
     return np.concatenate([stored, classes[None]]).astype(np.uint16)
-
-
-def _land(rng: np.random.Generator, ground: Ground) -> Float64Array:
-    """Return the reflectance of the ground, with fields that differ and texture."""
-    spectrum, size = _SPECTRA[:, ground.cover], len(ground.cover)
-    bright = np.exp(rng.normal(0, 0.12, ground.field.max() + 1))[ground.field]
-    grain = np.where(ground.cover >= Cover.FOREST, 0.12, 0.03)
-    grains = 1 + grain * np.clip(rng.standard_normal((size, size)), -3, 3)
-    return np.where(ground.permanent, spectrum, spectrum * bright * grains)
 
 
 def _sky(rng: np.random.Generator, ground: Ground) -> Float64Array:
@@ -350,19 +346,9 @@ def _sky(rng: np.random.Generator, ground: Ground) -> Float64Array:
 
 def _coarse(bands: Float64Array) -> Float64Array:
     """Return bands of 20 m on pixels of 10 m."""
-    count, rows, cols = bands.shape
-    means = bands.reshape(count, rows // 2, 2, cols // 2, 2).mean(axis=(2, 4))
+    half = bands.shape[1] // 2
+    means = bands.reshape(-1, half, 2, half, 2).mean(axis=(2, 4))
     return np.asarray(means.repeat(2, axis=1).repeat(2, axis=2))
-
-
-def _scene_classification(seen: Float64Array, sky: Float64Array) -> IntArray:
-    """Return the scene classification at 20 m: 3 shadow, 4 plants, 5 soil, 6 water, 8, 9 cloud.
-
-    Values of the Sentinel-2 L2A Algorithm Theoretical Basis Document.
-    """
-    (_, green, red, nir, _, _), (cloud, shadow) = seen, sky
-    water, plants = (green - nir) / (green + nir) > 0.05, (nir - red) / (nir + red) > 0.42
-    return np.select([cloud > 0.6, cloud > 0.2, shadow > 0.35, water, plants], [9, 8, 3, 6, 4], 5)
 
 
 _RADAR = "S1A_IW_GRDH_1SDV_202406{0:02}T050101_202406{0:02}T050126_000000_000000_0000.tif"

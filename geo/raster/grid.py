@@ -116,8 +116,8 @@ def _metric(crs: CRS, area: AreaOfInterest) -> bool:
 def _transform(scene: Scene) -> Affine | None:
     """Return the transform of the scene's sharpest file, None where none is north-up."""
     sharpest: Affine | None = None
-    for path, told in {asset.path: asset.georeference for asset in scene.assets}.items():
-        with open_image(path, told) as dataset:
+    for path, georeference in {asset.path: asset.georeference for asset in scene.assets}.items():
+        with open_image(path, georeference) as dataset:
             transform = dataset.transform
         square = transform.b == 0 == transform.d and abs(transform.a + transform.e) < 1e-9
         if square and (sharpest is None or transform.a < sharpest.a):

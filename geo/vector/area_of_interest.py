@@ -145,7 +145,7 @@ def swap_hint(area: AreaOfInterest, footprint: shapely.Geometry) -> str | None:
     """Return a sentence where an area misses a footprint only by swapped coordinates.
 
     Args:
-        area: the area asked for.
+        area: of the request.
         footprint: lon-lat, of the imagery that should meet it.
     """
     swapped = shapely.transform(area.geometry, lambda lonlat: lonlat[:, ::-1])

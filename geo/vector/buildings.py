@@ -1,7 +1,7 @@
 """Buildings: footprints of a file, outlines traced from a probability, and their grades."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from geo.errors import FootprintsInvalid
 from geo.export.cog import row_bands
 from geo.raster.classify import NODATA_PERCENT
 from geo.raster.grid import crs_of
-from geo.types import BoolArray, CodeArray, Float64Array, FloatArray, ObjectArray
+from geo.types import BoolArray, Float64Array, FloatArray, ObjectArray
 from geo.vector.area_files import polygons_only
 from geo.vector.area_of_interest import AreaOfInterest, extent_text, swap_hint
 from geo.vector.footprint_files import Features, read_features
 from geo.vector.polygonize import simplify, to_lonlat, to_shapely, trace
 from geo.vector.schema import DAMAGE_GRA, DAMAGE_XBD, GRADE_PROBABILITIES, NO_GRADER
-from geo.vector.zonal_stats import MeasuredBand, zonal_statistics
+from geo.vector.zonal_stats import zonal_statistics
 
 _BESIDE_SHP = (".shx", ".dbf", ".prj", ".cpg")
 
@@ -187,10 +187,12 @@ class BuildingGrades:
 
 
 def ungraded(count: int) -> BuildingGrades:
-    """Return the grades of buildings that no grader was asked about."""
-    nobody: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Return the grades of buildings that no grader was run on."""
+    no_scenes: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     return BuildingGrades(
-        np.full((count, len(GRADES)), np.nan, np.float32), (NO_GRADER,) * count, (nobody,) * count
+        np.full((count, len(GRADES)), np.nan, np.float32),
+        (NO_GRADER,) * count,
+        (no_scenes,) * count,
     )
 
 
@@ -232,9 +234,13 @@ def outline_buildings(
         simplify_m: tolerance of the outlines; 0 keeps the edges of the pixels.
     """
     width = geobox.shape[1]
-    built = (_built(band, least) for band in row_bands(probability))
-    traced = trace(built, width=width, keep=[1], min_pixels={1: fewest_px})
-    zones = zonal_statistics(traced, _measured(probability), width=width)
+    bands = (band[0] for band in row_bands(probability))
+    built = ((p >= 100 * least) & (p != NODATA_PERCENT) for p in bands)
+    classes = (band.astype(np.uint8) for band in built)
+    traced = trace(classes, width=width, keep=[1], min_pixels={1: fewest_px})
+    # No scene: which image shows a building is known when it is graded.
+    measured = ((band[0], np.zeros_like(band[:1])) for band in row_bands(probability))
+    zones = zonal_statistics(traced, measured, width=width)
     polygons = to_shapely(traced, geobox.affine)
     pixel_m2 = abs(geobox.resolution.x * geobox.resolution.y)
     polygons = _without_specks(polygons, least_m2=fewest_px * pixel_m2)
@@ -256,14 +262,3 @@ def _without_specks(polygons: ObjectArray, *, least_m2: float) -> ObjectArray:
         kept = [hole for hole in holes if shapely.Polygon(hole).area >= least_m2]
         whole[index] = shapely.Polygon(polygons[index].exterior, kept)
     return whole
-
-
-def _built(band: CodeArray, least: float) -> CodeArray:
-    percent = band[0]
-    return np.asarray((percent >= 100 * least) & (percent != NODATA_PERCENT), np.uint8)
-
-
-def _measured(probability: Path) -> Iterator[MeasuredBand]:
-    """Yield the probability, and no scene: who saw a building is known when it is graded."""
-    for band in row_bands(probability):
-        yield band[0], np.zeros_like(band[:1])

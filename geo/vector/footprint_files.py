@@ -107,8 +107,8 @@ def _check_count(path: Path, count: int) -> None:
 
 def _of_parquet(path: Path, box: Bounds) -> Features:
     count = parquet.read_metadata(path).num_rows
-    said = json.loads((parquet.read_schema(path).metadata or {}).get(b"geo", b"{}"))
-    column = said.get("columns", {}).get(said.get("primary_column"), {})
+    geo = json.loads((parquet.read_schema(path).metadata or {}).get(b"geo", b"{}"))
+    column = geo.get("columns", {}).get(geo.get("primary_column"), {})
     if count <= MANY or "covering" not in column:
         _check_count(path, count)
         return Features(gpd.read_parquet(path), 0, None)
