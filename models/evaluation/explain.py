@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from geo.types import BoolArray, FloatArray, Raster
 from models.cards.architecture import DetectorArchitecture, IndexChange
 from models.cards.card import ModelCard
-from models.damage.alignment import PlacedBuildings, place
+from models.damage.alignment import BlockView, PlacedBuildings, place
 from models.damage.buildings import Buildings, Pair
 from models.damage.grader import GRADES, Grader
 from models.damage.regression import FeatureContribution, GradeContributions, RegressionGrader
@@ -264,6 +264,13 @@ def explain_building(
     probabilities = grader.grade(*given_to_grader, count=len(view.drawn))[k]
     if not np.isfinite(probabilities).all():
         raise _no_grade(grader)
+    return _explained(grader, view, k, probabilities, progress)
+
+
+def _explained(
+    grader: Grader, view: BlockView, k: int, probabilities: FloatArray, progress: ProgressReceiver
+) -> BuildingExplanation:
+    """Explain the k-th building of a view."""
     own = view.numbers == k + 1
     rows, cols = (_span(own.any(axis=axis), _AROUND_PX) for axis in (1, 0))
     found = BuildingExplanation(
@@ -274,12 +281,13 @@ def explain_building(
         outline=own[rows, cols],
     )
     if isinstance(grader, RegressionGrader):
-        terms = grader.explain(*given_to_grader, count=len(view.drawn), index=k)
+        images = view.before.pixels, view.after.pixels
+        terms = grader.explain(*images, view.numbers, count=len(view.drawn), index=k)
         return replace(found, contributions=terms)
     from models.evaluation import attribution  # noqa: PLC0415 - torch takes seconds to import
 
-    images, check = attribution.of_building(grader, view, own, (rows, cols), progress)
-    return replace(found, attributions=images, completeness=check)
+    attributions, check = attribution.of_building(grader, view, own, (rows, cols), progress)
+    return replace(found, attributions=attributions, completeness=check)
 
 
 def _no_grade(grader: Grader) -> InputsMismatch:

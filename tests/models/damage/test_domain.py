@@ -20,7 +20,7 @@ from models.damage.grade_buildings import (
 from models.damage.regression import deviations, regression_of
 from models.networks.tensors import SceneStatistics
 from tests.models.damage.double import RGB, SENSORS
-from tests.models.damage.test_grade import answers, expected, graded
+from tests.models.damage.test_grade_buildings import answers, expected, graded
 from tests.models.damage.town import Town, make_town
 
 SCENES = (("a", "b"), ("c",))
