@@ -80,8 +80,8 @@ def time_text(taken: datetime | None) -> str:
     """
     if taken is None:
         return "time unknown"
-    told = taken.astimezone(UTC)
-    return f"{told:%Y-%m-%d}" if told.time() == time(0) else f"{told:%Y-%m-%d %H:%M} UTC"
+    utc = taken.astimezone(UTC)
+    return f"{utc:%Y-%m-%d}" if utc.time() == time(0) else f"{utc:%Y-%m-%d %H:%M} UTC"
 
 
 def dates_text(times: Sequence[datetime | None]) -> str:

@@ -1,9 +1,8 @@
 """Answers of a visual check: read back from a spreadsheet, and compared with the product."""
 
 import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -127,26 +126,10 @@ def _read_record(folder: Path) -> SampleRecord:
         ) from error
 
 
-def blank_csv(rows: Iterable[tuple[int, str, float, float]]) -> str:
-    """Return the file to fill in.
-
-    Args:
-        rows: order number, building id, longitude and latitude.
-    """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    writer.writerows(
-        (number, name, f"{lon:.6f}", f"{lat:.6f}", "") for number, name, lon, lat in rows
-    )
-    return out.getvalue()
-
-
 def read_answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """Return the answers in a CSV file, as Excel, LibreOffice or the page write it.
 
-    Commas, semicolons or tabs between the columns; UTF-8 and UTF-16, with or without a mark at
-    the start; any ends of lines. Columns may have any order, and others may be added.
+    Columns may have any order, and others may be added.
 
     Args:
         path: the file.

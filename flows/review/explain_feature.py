@@ -145,7 +145,7 @@ def explain_feature(
         return _explain_building(product, feature, ref, scenes, device=device, progress=progress)
     clouds = product_clouds(product, scenes, settings)
     grid = product_grid(product)
-    asked, band = _PROBABILITY[feature.layer]
+    probability, band = _PROBABILITY[feature.layer]
     rasters = ProductRasters(
         classes=product.folder / "rasters" / "class.tif",
         probability=product.folder / "rasters" / "probability.tif",
@@ -163,7 +163,7 @@ def explain_feature(
         statistics=product_statistics(product),
         grid=grid,
         window=window,
-        probability=asked,
+        probability=probability,
     )
     explanation = explain(case, progress)
     draw = partial(

@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from flows.config import RequestInvalid
 from flows.drawing.frame import round_down
 from flows.reports.text import dates_text
-from flows.review.answers import RECORD, TABLE, SampleRecord, blank_csv, published_grades
+from flows.review.answers import COLUMNS, RECORD, TABLE, SampleRecord, published_grades
 from flows.review.product_inputs import InputPaths, product_grid, product_scenes
 from flows.review.sample_page import PAGE, SampledBuilding, page_html
 from geo.imagery.dataset import fixed_block_cache
@@ -98,7 +98,8 @@ def draw_sample(
             progress.finish()
         page = page_html(entries, event=product.event_id, product_id=product.product_id)
         write_file(out / PAGE, page.encode())
-        write_file(out / TABLE, blank_csv((e.number, e.id, e.lon, e.lat) for e in entries).encode())
+        rows = [f"{e.number},{e.id},{e.lon:.6f},{e.lat:.6f}," for e in entries]
+        write_file(out / TABLE, "\r\n".join([",".join(COLUMNS), *rows, ""]).encode())
         # Last: a folder with it is a whole sample.
         replace_file(out / RECORD, (record.model_dump_json(indent=1) + "\n").encode())
     return record

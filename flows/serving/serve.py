@@ -223,7 +223,7 @@ def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> Non
         StoreError: where there is no such folder, or the address cannot be had.
     """
     config = uvicorn.Config(app(store_root), log_config=_log_to_stderr(), server_header=False)
-    # To be told to stop is its good end.
+    # An interrupt is how it is stopped.
     with listen(host, port) as bound, suppress(KeyboardInterrupt):
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{bound.getsockname()[1]}/"
