@@ -96,7 +96,8 @@ def _adapt_logit(
 ) -> tuple[Float64Array, float | None, Float64Array]:
     """Return coefficients, strength and held-out logits, (rows,), of one logit.
 
-    Of the fits that predict as well as the best, the one nearest to the parent is taken.
+    Of the fits that predict as well as the best, the one nearest to the parent is taken, where it
+    predicts better than the parent.
     """
     kept = rows.design @ parent
     answers = rows.answers[:, logit]
@@ -104,11 +105,13 @@ def _adapt_logit(
     if len(answers) < _LEAST_LABELS or len(np.unique(answers)) < 2:
         return parent, None, kept
     fits = [_leave_one_out(rows, logit, parent, strength) for strength in STRENGTHS]
-    tried: list[tuple[Float64Array, float | None, Float64Array]] = [(parent, None, kept)]
-    tried += [(fit, s, logits) for s, (fit, logits) in zip(STRENGTHS, fits, strict=True)]
-    losses = [label_losses(rows, logit, logits) for _, _, logits in tried]
+    losses = [label_losses(rows, logit, logits) for _, logits in fits]
     best = min(losses, key=np.mean)
-    return next(one for one, loss in zip(tried, losses, strict=True) if not is_lower(best, loss))
+    chosen = next(index for index, loss in enumerate(losses) if not is_lower(best, loss))
+    gain = label_losses(rows, logit, kept).mean() - losses[chosen].mean()
+    if gain <= _LEAST_GAIN:
+        return parent, None, kept
+    return fits[chosen][0], STRENGTHS[chosen], fits[chosen][1]
 
 
 def _leave_one_out(

@@ -77,7 +77,7 @@ def on_the_rest(
     return scores
 
 
-def test_fifty_labels_better_the_grades_of_the_other_fifty(
+def test_fifty_labels_are_predicted_better_and_the_other_fifty_no_worse(
     data_dir: Path, parent: Path, labels: tuple[Path, Path], home: Path, tmp_path: Path
 ) -> None:
     out, imagery = tmp_path / "new", pair(data_dir)
@@ -98,5 +98,7 @@ def test_fifty_labels_better_the_grades_of_the_other_fifty(
     )
     print(before, after)
     assert before["buildings"] == after["buildings"] == 50
-    assert after["macro_f1_four"] > before["macro_f1_four"]
-    assert after["accuracy_buildings"] > before["accuracy_buildings"]
+    assert after["macro_f1_four"] >= before["macro_f1_four"]
+    assert after["accuracy_buildings"] >= before["accuracy_buildings"]
+    (loss,) = (score for score in said["scores"] if score["measure"] == "log_loss")
+    assert loss["adapted"] < loss["parent"]
