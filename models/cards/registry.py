@@ -29,11 +29,7 @@ class CardRef:
 
     @property
     def weights(self) -> Path:
-        """Where the weights lie; detectors have none.
-
-        Raises:
-            WeightsMismatch: where they come with a package that is not installed.
-        """
+        """Where the weights lie; detectors have none."""
         architecture = self.card.architecture
         if not isinstance(architecture, CsmaskArchitecture):
             return self.folder / WEIGHTS_NAME
@@ -45,11 +41,7 @@ class CardRef:
         return Path(spec.origin).parent / architecture.file
 
     def read_weights(self, *, cure: str = "take both from one place") -> bytes:
-        """Return the bytes of the weights.
-
-        Raises:
-            WeightsMismatch: where they cannot be read, or are not the card's; with a cure.
-        """
+        """Return the bytes of the weights, or raise WeightsMismatch where they are others."""
         content, digest = weight_bytes(self.weights)
         if digest != self.card.weights_sha256:
             raise WeightsMismatch(
@@ -60,11 +52,7 @@ class CardRef:
 
 
 def weight_bytes(path: Path) -> tuple[bytes, str]:
-    """Return the bytes of a file of weights, and their sha256: what is digested is what is used.
-
-    Raises:
-        WeightsMismatch: where it cannot be read.
-    """
+    """Return the bytes of a file of weights and their sha256, or raise WeightsMismatch."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -126,11 +114,7 @@ Config = TypeVar("Config", bound=Part)
 
 
 def read_part(path: Path, kind: type[Config]) -> Config:
-    """Read a file as a part; paths in it are left as they are.
-
-    Raises:
-        TrainingInvalid: where it cannot be read, or a field is wrong.
-    """
+    """Read a file as a part, or raise TrainingInvalid; paths in it are left as they are."""
     try:
         return kind.model_validate(read_fields(path))
     except ValidationError as error:
@@ -138,11 +122,7 @@ def read_part(path: Path, kind: type[Config]) -> Config:
 
 
 def read_fields(path: Path) -> dict[str, Any]:
-    """Return the fields of a file that ends in .json, or of TOML, unchecked.
-
-    Raises:
-        TrainingInvalid: where it cannot be read.
-    """
+    """Return the unchecked fields of a .json or TOML file, or raise TrainingInvalid."""
     try:
         text = path.read_text("utf-8")
         fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)

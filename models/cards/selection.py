@@ -162,11 +162,7 @@ def choose_model(
 def choose_finder(
     choice: Choice, available: Sequence[Available], *, extra: Path | None = None
 ) -> CardRef:
-    """Return what finds buildings and damaged ground: the grader itself where it can.
-
-    Raises:
-        NoModelFits: where the model grades no damage, or no model finds buildings for it.
-    """
+    """Return what finds buildings: the grader itself where it can; or raise NoModelFits."""
     grader = choice.grader
     if grader is None:
         raise NoModelFits(

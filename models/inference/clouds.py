@@ -12,7 +12,7 @@ from geo.imagery.reader import Masking, SceneReader
 from geo.raster.classify import Finding, Label
 from geo.raster.grid import crs_of
 from geo.scenes.scene import Scene
-from geo.types import CodeArray, FloatArray, Raster
+from geo.types import CodeArray, Raster
 from models.cards.selection import CloudSource
 from models.inference.model import Model, load_model
 from models.networks.tensors import NO_STATISTICS
@@ -32,11 +32,7 @@ class CloudSquares:
     """
 
     def __init__(self, scene: Scene, model: Model) -> None:
-        """Take a scene, and a model of clouds whose input it fills.
-
-        Raises:
-            BandsMissing: where it does not fill it.
-        """
+        """Take a scene, and a model of clouds whose input it fills, or raise BandsMissing."""
         self._model = model
         (self._entry,) = model.card.inputs
         self._scene = scene
@@ -55,7 +51,12 @@ class CloudSquares:
         Args:
             geobox: north up, in metres, as `geo.raster.grid.lay_grid` makes it.
         """
-        rows, cols = self._cells(geobox)
+        # Rows are counted southwards, columns eastwards.
+        (height, width), affine = geobox.shape, geobox.affine
+        y = affine.f + affine.e * (np.arange(height) + 0.5)
+        x = affine.c + affine.a * (np.arange(width) + 0.5)
+        rows = np.floor(-y / self._cell_m).astype(np.int64)
+        cols = np.floor(x / self._cell_m).astype(np.int64)
         codes = np.zeros(tuple(geobox.shape), np.uint8)
         for down in np.unique(rows // self._core):
             for right in np.unique(cols // self._core):
@@ -67,17 +68,6 @@ class CloudSquares:
                 codes[np.ix_(in_rows, in_cols)] = square[cells]
         return codes
 
-    def _cells(self, geobox: GeoBox) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
-        """Return the cells of the rows, counted southwards, and of the columns, eastwards."""
-        rows, cols = geobox.shape
-        affine = geobox.affine
-        x = affine.c + affine.a * (np.arange(cols) + 0.5)
-        y = affine.f + affine.e * (np.arange(rows) + 0.5)
-        return (
-            np.floor(-y / self._cell_m).astype(np.int64),
-            np.floor(x / self._cell_m).astype(np.int64),
-        )
-
     def _look(self, crs: str, down: int, right: int) -> CodeArray:
         """Return the codes of one square, (core, core), without its margin."""
         side, cell = self._core + 2 * self._margin, self._cell_m
@@ -87,20 +77,15 @@ class CloudSquares:
         inner = np.s_[self._margin : self._margin + self._core]
         if not raster.valid[inner, inner].any():
             return np.zeros((self._core, self._core), np.uint8)
-        inputs = {self._entry.name: raster}
-        codes = self._codes(self._model.predict([inputs], NO_STATISTICS)[0])
+        planes = self._model.predict([{self._entry.name: raster}], NO_STATISTICS)[0]
+        card = self._model.card
+        answers = {c.name: p >= c.threshold for c, p in zip(card.classes, planes, strict=True)}
+        codes = np.zeros(planes.shape[1:], np.uint8)
+        for finding, label in _LABEL_OF.items():
+            codes[answers.get(finding, False)] = label
         # A cell at the scene's edge that is seen in part goes with the cloud beside it.
         codes = np.where(raster.valid, codes, ndimage.maximum_filter(codes, size=3))
         return codes[inner, inner]
-
-    def _codes(self, planes: FloatArray) -> CodeArray:
-        codes = np.zeros(planes.shape[1:], np.uint8)
-        card = self._model.card
-        answers = {c.name: p >= c.threshold for c, p in zip(card.classes, planes, strict=True)}
-        for finding, label in _LABEL_OF.items():
-            if finding in answers:
-                codes[answers[finding]] = label
-        return codes
 
     def _raster(self, geobox: GeoBox) -> Raster:
         pixels, reason = self._reader.read(geobox)
@@ -121,23 +106,15 @@ def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping
 
     Missing values of the provider's mask count in any case: what it calls saturated or not
     observed is not made so by clouds.
-
-    Raises:
-        WeightsMismatch: where a network is not the one of its card.
     """
     named = {scene.id: scene for scene in scenes}
     networks = {
         s.ref.card.name: load_model(s.ref, device="cpu") for s in sources if s.ref is not None
     }
-    no_clouds = frozenset({Label.NO_DATA})
-    return {
-        source.scene: Masking()
-        if source.provider
-        else Masking(
-            provider=no_clouds,
-            found=CloudSquares(named[source.scene], networks[source.ref.card.name])
-            if source.ref
-            else None,
-        )
-        for source in sources
-    }
+    masking = {}
+    for source in sources:
+        network = networks[source.ref.card.name] if source.ref else None
+        found = CloudSquares(named[source.scene], network) if network else None
+        without = Masking(provider=frozenset({Label.NO_DATA}), found=found)
+        masking[source.scene] = Masking() if source.provider else without
+    return masking

@@ -95,14 +95,10 @@ class DetectorCheck:
         network = _classified(answer, self.thresholds, now=now)
         detector = _classified(other, self.detector.thresholds, now=now)
         found, checked = (np.isin(part.label, _AFFECTED) for part in (network, detector))
-        percent = detector.event_percent
-        both = answer.valid & other.valid
+        percent, both = detector.event_percent, answer.valid & other.valid
+        sure = (percent >= SURE_PERCENT) | (percent <= 100 - SURE_PERCENT)
         contradicted = both & _contradicted(
-            found,
-            checked,
-            sure=(percent >= SURE_PERCENT) | (percent <= 100 - SURE_PERCENT),
-            both=both,
-            below=self.min_kappa,
+            found, checked, sure=sure, both=both, below=self.min_kappa
         )
         compared = np.select(
             [~both, contradicted, found == checked],
@@ -122,13 +118,7 @@ def cross_checked(
 ) -> Reader:
     """Return a reader that the first detector that can read the same images checks.
 
-    The reader itself comes back where there is none, or the card asks for none.
-
-    Args:
-        reader: of a model.
-        card: of that model.
-        cards: as `models.cards.registry.all_cards` returns them.
-        hazard: decides what is looked for.
+    The reader itself comes back where there is none, or its card asks for none.
     """
     if not isinstance(reader, ModelReader) or card.domain is None or card.domain.min_kappa is None:
         return reader
@@ -170,10 +160,9 @@ def _classified(
     answer: Prediction, thresholds: Mapping[Finding, float], *, now: bool
 ) -> Classified:
     """Return the classes of one window, before they are blended with those of others."""
-    everywhere = np.ones_like(answer.valid)
     before = answer.valid_before & (not now)
     planes = dict(zip(thresholds, answer.probabilities, strict=True))
-    seen = Observation(everywhere, answer.valid, before, answer.reason)
+    seen = Observation(np.ones_like(answer.valid), answer.valid, before, answer.reason)
     return classify(planes, thresholds, seen)
 
 
@@ -183,8 +172,7 @@ def _contradicted(
     """Return which pixels lie in a block where the two contradict each other, (rows, cols).
 
     Args:
-        network: (rows, cols); True where it finds the event.
-        detector: the same of the detector.
+        network, detector: (rows, cols); True where they find the event.
         sure: where the detector is sure.
         both: where both answered; only these pixels count.
         below: kappa.

@@ -68,7 +68,6 @@ def map_scenes(
     """Read, predict, blend and classify a grid, window by window.
 
     Args:
-        reader: the scenes as the model wants them, and the model.
         area: the area of interest in the CRS of the grid.
         folder: where the scratch rasters go.
         notation: what the event is called in the class raster, "Flooded area" say.
@@ -215,14 +214,13 @@ class _Count:
         seen = {int(Label.NO_MODEL), int(Label.OUT_OF_DOMAIN)}
         if any(value < Label.NO_IMAGERY or value in seen for value in self.labels):
             return
-        total = sum(self.labels.values())
-        if not total:
+        if not self.labels:
             raise NothingObserved(
                 "no pixel of the map has its centre in the area; give a smaller --resolution, or "
                 "a larger --area"
             )
+        counts = ", ".join(f"{n} {REASONS[Label(value)]}" for value, n in self.labels.items())
         raise NothingObserved(
-            f"none of the {total} pixels of the area could be used: "
-            + ", ".join(f"{count} {REASONS[Label(value)]}" for value, count in self.labels.items())
-            + "; give other scenes, or another --area"
+            f"none of the {sum(self.labels.values())} pixels of the area could be used: {counts}; "
+            "give other scenes, or another --area"
         )

@@ -23,15 +23,12 @@ class Model(Protocol):
     """
 
     @property
-    def card(self) -> ModelCard:
-        """What it wants and what it answers."""
-        ...
+    def card(self) -> ModelCard: ...
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Measure what holds for the whole scene from windows spread over it.
 
-        The samples are read once, in order, one at a time. The same samples give the same
-        statistics.
+        The samples are read once, in order, one at a time.
 
         Raises:
             InputsMismatch: where an input is not filled, or the values contradict its units.
@@ -83,8 +80,6 @@ def load_model(ref: CardRef, purpose: Purpose = "pixels", *, device: str = "auto
     """Return the model of a card, ready to answer.
 
     Args:
-        ref: a card and its folder, as `models.cards.registry.find` returns it.
-        purpose: what it must answer.
         device: "auto", "cpu", "cuda" or "cuda:N"; only networks of torch heed it.
 
     Raises:

@@ -58,15 +58,11 @@ def map_photo(model: Model, photo: Photo, name: str) -> PhotoMask:
 
     Args:
         model: of one image of red, green and blue, see `require_photos`.
-        photo: as `geo.imagery.photo.read_photo` returns it.
-        name: of the photo, for the note.
     """
     probability, note = _probability(model, photo, name)
     answered = np.isfinite(probability)
-    mask = np.full(photo.valid.shape, NOT_ANALYSED, np.uint8)
-    found = answered & (np.nan_to_num(probability) >= model.card.classes[0].threshold)
-    mask[answered] = NOT_FOUND
-    mask[found] = FOUND
+    found = np.nan_to_num(probability) >= model.card.classes[0].threshold
+    mask = np.where(found, FOUND, np.where(answered, NOT_FOUND, NOT_ANALYSED)).astype(np.uint8)
     return PhotoMask(
         mask=mask,
         confidence=float(100 * probability[found].mean()) if found.any() else None,
@@ -76,11 +72,7 @@ def map_photo(model: Model, photo: Photo, name: str) -> PhotoMask:
 
 
 def require_photos(card: ModelCard) -> None:
-    """Check that a model answers for one picture of red, green and blue.
-
-    Raises:
-        InputsMismatch: where it wants something else.
-    """
+    """Raise InputsMismatch where a model wants another input than red, green and blue."""
     entry = card.inputs[0]
     if not (card.single_date and entry.bands == BANDS and SENSOR in entry.sensors):
         raise InputsMismatch(
@@ -111,13 +103,8 @@ def _probability(model: Model, photo: Photo, name: str) -> tuple[FloatArray, str
         return [(plane, np.isfinite(plane).astype(np.uint8)) for plane in planes]
 
     # It is no larger than one window.
-    windows = WindowSource(
-        window_px=model.card.window_px,
-        overlap_px=model.card.overlap_px,
-        layers=(1, 1),
-        read=lambda _: raster,
-        predict=predict,
-    )
+    card = model.card
+    windows = WindowSource(card.window_px, card.overlap_px, (1, 1), lambda _: raster, predict)
     [band] = row_bands(windows, raster.geobox, title=name, progress=NoProgress())
     plane = np.where(band.codes[0] > 0, band.values[0], np.float32(np.nan))
     return _enlarged(plane, photo.valid), None

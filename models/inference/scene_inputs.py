@@ -140,8 +140,6 @@ def reader_for(
     """Return the reader for a model, or the one that only looks where there is none.
 
     Args:
-        model: of the map.
-        scenes: of the request.
         preference: which scene a pixel is taken from where several observed it.
         maskings: by scene id, as `models.inference.clouds.maskings` returns them; the
             provider's own mask is used in a scene without one.
@@ -167,23 +165,19 @@ class ModelReader(Reader):
 
     @property
     def window_px(self) -> int:
-        """As the card says."""
         return self.model.card.window_px
 
     @property
     def overlap_px(self) -> int:
-        """As the card says."""
         return self.model.card.overlap_px
 
     @property
     def batch(self) -> int:
-        """Several for networks."""
         network = isinstance(self.model.card.architecture, NetworkArchitecture)
         return NETWORK_BATCH if network else 1
 
     @property
     def cross_checked_by(self) -> str | None:
-        """Name of the model that checks."""
         return self.check.name if self.check else None
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
@@ -230,7 +224,6 @@ class SingleDate(ModelReader):
         }
 
     def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
-        """Leave out the scenes of each phase that are out of the domain."""
         name = self.model.card.inputs[0].name
         return {
             phase: in_domain(raster, statistics[phase].out_of_domain.get(name, ()))
@@ -262,14 +255,12 @@ class Joint(ModelReader):
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
-        """The thresholds of the card, in its order."""
         return {entry.name: entry.threshold for entry in self.model.card.classes}
 
     def _statistics(self, samples: Sequence[GeoBox]) -> Statistics:
         return {"all": self.model.scene_statistics(read(self, box) for box in samples)}
 
     def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
-        """Leave out, input by input, the scenes that are out of the domain."""
         out = statistics["all"].out_of_domain
         return {name: in_domain(raster, out.get(name, ())) for name, raster in seen.items()}
 
@@ -302,28 +293,23 @@ class CoverageOnly(Reader):
 
     @property
     def default_label(self) -> Label:
-        """Compared where buildings are graded, or else not analysed."""
         return Label.COMPARED if self.compares else Label.NO_MODEL
 
     @property
     def thresholds(self) -> Mapping[Finding, float]:
-        """No findings."""
         return {}
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
-        """Return what the grader measured."""
         del samples
         return {} if self.measured is None else {"all": self.measured}
 
     def in_domain(self, seen: WindowInputs, statistics: Statistics) -> WindowInputs:
-        """Leave out the scenes that are out of the grader's domain."""
         out = statistics["all"].out_of_domain if statistics else {}
         return {name: in_domain(raster, out.get(name, ())) for name, raster in seen.items()}
 
     def predict(
         self, batch: Sequence[WindowInputs], statistics: Statistics
     ) -> Sequence[Prediction]:
-        """Return what was observed."""
         return [self._prediction(self.in_domain(seen, statistics)) for seen in batch]
 
     def _prediction(self, seen: WindowInputs) -> Prediction:
@@ -388,16 +374,11 @@ def _coverage_inputs(
     for phase in (Phase.AFTER, Phase.BEFORE):
         for sensor in sorted({s.sensor_name for s in scenes if s.phase is phase}):
             alike = [s for s in scenes if s.phase is phase and s.sensor_name == sensor]
-            quality = alike[0].sensor.quality
-            shared = [
-                band
-                for band in alike[0].bands
-                if band != quality and all(band in scene.bands for scene in alike)
-            ]
+            common = set.intersection(*(set(scene.bands) for scene in alike))
+            common -= {alike[0].sensor.quality}
+            shared = [band for band in alike[0].bands if band in common]
             if not shared:
-                raise BandsMissing(
-                    f"the {phase} scenes of {sensor} share no band: "
-                    + "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
-                )
+                bands = "; ".join(f"{s.id} has {', '.join(s.bands)}" for s in alike)
+                raise BandsMissing(f"the {phase} scenes of {sensor} share no band: {bands}")
             mosaic = SceneMosaic(ordered(alike, preference), shared, maskings)
             yield SceneInput(f"{phase}-{sensor}", phase, mosaic)

@@ -30,28 +30,22 @@ class ProgressReceiver(Protocol):
 
     def start(self, label: str, total: int) -> None:
         """Say what begins and how many windows it has."""
-        ...
 
     def advance(self, n: int = 1, /) -> None:
         """Say that windows are done."""
-        ...
 
     def finish(self) -> None:
         """Say that it is over."""
-        ...
 
 
 class NoProgress:
-    """A progress that nobody watches."""
+    """Says nothing."""
 
-    def start(self, label: str, total: int) -> None:
-        """Say nothing."""
+    def start(self, label: str, total: int) -> None: ...
 
-    def advance(self, n: int = 1, /) -> None:
-        """Say nothing."""
+    def advance(self, n: int = 1, /) -> None: ...
 
-    def finish(self) -> None:
-        """Say nothing."""
+    def finish(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -78,13 +72,9 @@ def row_bands(
     """Yield finished rows from the top, each band as soon as no window to come touches it."""
     rows, cols = geobox.shape
     grid = lattice((rows, cols), size=source.window_px, overlap=source.overlap_px)
-    layers, code_layers = source.layers
-    mosaic = RowMosaic(
-        width=cols,
-        window_rows=min(source.window_px, rows),
-        layers=layers,
-        code_layers=code_layers,
-    )
+    layers, codes = source.layers
+    height = min(source.window_px, rows)
+    mosaic = RowMosaic(width=cols, window_rows=height, layers=layers, code_layers=codes)
     progress.start(title, len(grid))
     ahead = windows_ahead(source, grid, geobox)
     for number, span in enumerate(grid.rows):
@@ -92,8 +82,8 @@ def row_bands(
             size = min(source.batch, len(grid.cols) - start)
             batch = [next(ahead) for _ in range(size)]
             answers = source.predict([seen for _, seen in batch])
-            for (window, _), (values, codes) in zip(batch, answers, strict=True):
-                mosaic.feed(window, values, codes)
+            for (window, _), answer in zip(batch, answers, strict=True):
+                mosaic.feed(window, *answer)
             progress.advance(size)
         last = number == len(grid.rows) - 1
         yield mosaic.drain(span.stop if last else grid.rows[number + 1].start)

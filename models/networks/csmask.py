@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.special import softmax
 
 from geo.raster.windows import lattice
-from geo.types import BoolArray, FloatArray, Raster
+from geo.types import BoolArray, FloatArray
 from models.cards.architecture import CsmaskArchitecture
 from models.cards.card import ModelCard
 from models.cards.registry import CardRef
@@ -23,7 +23,7 @@ from models.networks.tensors import (
     NO_STATISTICS,
     Inputs,
     SceneStatistics,
-    ValueSample,
+    sample_values,
     select,
     shape_of,
     usable_pixels,
@@ -43,33 +43,23 @@ class CsmaskModel:
 
     @classmethod
     def load(cls, ref: CardRef, *, device: str) -> "CsmaskModel":
-        """Load the network of a card from the package that it comes with, for the CPU.
-
-        Raises:
-            InputsMismatch: where the card is of another kind of model.
-            WeightsMismatch: where the package is not there, or its network is another one.
-        """
+        """Load the network of a card from the package that it comes with, for the CPU."""
         del device
         architecture = ref.card.architecture
         if not isinstance(architecture, CsmaskArchitecture):
-            raise InputsMismatch(
-                f"{ref.card.name} is a {architecture.kind} and none of ukis-csmask"
-            )
+            raise InputsMismatch(f"{ref.card.name} is a {architecture.kind}, not of ukis-csmask")
         content = ref.read_weights(cure="install ukis-csmask 1.0.0")
         options = onnxruntime.SessionOptions()
         # The threads that read ahead ask it side by side, and the model of the map computes.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        providers = ["CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
+        session = onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
         return cls(ref.card, architecture, session)
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Check the units of the scene; its constants are the card's."""
-        values = ValueSample(self.card)
-        for inputs in samples:
-            shape_of(self.card, inputs)
-            values.feed(inputs)
-        values.check()
+        sample_values(self.card, samples)
         return NO_STATISTICS
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
@@ -89,7 +79,9 @@ class CsmaskModel:
         raster = inputs[entry.name]
         if raster is None or not usable.any():
             return np.full((len(self.card.classes), rows, cols), np.nan, np.float32)
-        step = _pixels_a_cell(raster, self.card.resolution_m)
+        # So many pixels make one of about the resolution that the network knows.
+        pixel_m = abs(raster.geobox.resolution.x)
+        step = max(1, round((self.card.resolution_m or pixel_m) / pixel_m))
         cells, seen = averaged(select(entry, raster), usable, step=step)
         planes = self._judged(self._classes(mirrored(cells, seen)), seen)
         fine = planes.repeat(step, axis=1).repeat(step, axis=2)[:, :rows, :cols]
@@ -132,14 +124,8 @@ class CsmaskModel:
 def averaged(pixels: FloatArray, valid: BoolArray, *, step: int) -> tuple[FloatArray, BoolArray]:
     """Return the mean of the valid pixels in blocks of step x step, and where there was one.
 
-    Args:
-        pixels: (bands, rows, cols).
-        valid: (rows, cols).
-        step: pixels along a block; blocks at the lower and right edge may be smaller.
-
-    Returns:
-        means: (bands, rows, cols) of blocks; 0 where no pixel was valid.
-        seen: (rows, cols) of blocks.
+    (bands, rows, cols) of blocks, 0 where no pixel was valid, and (rows, cols); blocks at the lower
+    and right edge may be smaller.
     """
     rows, cols = valid.shape
     edges = ((0, -rows % step), (0, -cols % step))
@@ -156,7 +142,6 @@ def mirrored(cells: FloatArray, seen: BoolArray) -> FloatArray:
     Sen1Floods11 in shadow where the chip fills a fifth of a square; filled so, 1 %.
 
     Args:
-        cells: (bands, rows, cols).
         seen: (rows, cols), True somewhere.
     """
     nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
@@ -174,9 +159,3 @@ def _blocks(pixels: FloatArray, step: int) -> FloatArray:
     blocks = pixels.reshape(bands, rows // step, step, cols // step, step)
     sums: FloatArray = blocks.sum(axis=(2, 4))
     return sums
-
-
-def _pixels_a_cell(raster: Raster, resolution_m: float | None) -> int:
-    """Return how many pixels along make one of about the resolution that the network knows."""
-    pixel_m = abs(raster.geobox.resolution.x)
-    return max(1, round((resolution_m or pixel_m) / pixel_m))

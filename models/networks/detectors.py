@@ -30,7 +30,14 @@ from models.cards.card import ModelCard
 from models.cards.inputs import InputPhase
 from models.cards.registry import CardRef
 from models.errors import InputsMismatch
-from models.networks.tensors import Inputs, SceneStatistics, ValueSample, shape_of, usable_pixels
+from models.networks.tensors import (
+    Inputs,
+    SceneStatistics,
+    require_one_shape,
+    sample_values,
+    shape_of,
+    usable_pixels,
+)
 from models.networks.thresholds import (
     CHANGE_DECIBEL_EDGES,
     CHANGE_INDEX_EDGES,
@@ -58,7 +65,6 @@ class Detector(ABC):
     """The detectors there are, by the class of their parameters."""
 
     def __init_subclass__(cls, *, method: type[DetectorMethod], **kwargs: Any) -> None:
-        """Note a detector by its method."""
         super().__init_subclass__(**kwargs)
         cls.of_method[method] = cls
 
@@ -75,14 +81,6 @@ class Detector(ABC):
         """Return the probabilities of a window."""
 
 
-INDICES = {
-    "ndwi": indices.ndwi,
-    "mndwi": indices.mndwi,
-    "ndvi": indices.ndvi,
-    "nbr": indices.nbr,
-}
-
-
 @dataclass(frozen=True)
 class WaterIndexDetector(Detector, method=WaterIndex):
     """Water where an index lies above a threshold."""
@@ -90,16 +88,13 @@ class WaterIndexDetector(Detector, method=WaterIndex):
     parameters: WaterIndex
 
     def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
-        """Return the rule of the index."""
         return {self.parameters.index: (self.parameters.water, INDEX_EDGES)}
 
     def features(self, images: Images) -> Features:
-        """Return the index."""
         name = self.parameters.index
         return {name: _index(images[InputPhase.EACH], name)}
 
     def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
-        """Return the probability of water."""
         name = self.parameters.index
         return {Finding.WATER: probability_above(statistics.threshold(name), features[name])}
 
@@ -115,7 +110,6 @@ class IndexChangeDetector(Detector, method=IndexChange):
     parameters: IndexChange
 
     def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
-        """Return the rule of the loss where there was vegetation to burn."""
         return {self._loss: (self.parameters.change, CHANGE_INDEX_EDGES)}
 
     def features(self, images: Images) -> Features:
@@ -141,7 +135,7 @@ class IndexChangeDetector(Detector, method=IndexChange):
 def _index(raster: Raster, name: str) -> FloatArray:
     """Return an index, (rows, cols), NaN where not valid or not defined."""
     first, second = BANDS_OF_INDEX[name]
-    values = INDICES[name](raster.band(first), raster.band(second))
+    values = getattr(indices, name)(raster.band(first), raster.band(second))
     return np.where(raster.valid, values, np.float32(np.nan))
 
 
@@ -161,15 +155,12 @@ class RadarWaterDetector(Detector, method=RadarWater):
     parameters: RadarWater
 
     def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
-        """Return the rule of the backscatter."""
         return {BACKSCATTER: (self.parameters.water, DECIBEL_EDGES)}
 
     def features(self, images: Images) -> Features:
-        """Return the filtered backscatter, dB."""
         return {BACKSCATTER: _backscatter(images[InputPhase.EACH], self.parameters)}
 
     def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
-        """Return the probability of water."""
         threshold = statistics.threshold(BACKSCATTER)
         return {Finding.WATER: probability_below(threshold, features[BACKSCATTER])}
 
@@ -186,7 +177,6 @@ class RadarChangeDetector(Detector, method=RadarChange):
     parameters: RadarChange
 
     def rules(self) -> Mapping[str, tuple[ThresholdRule, Float64Array]]:
-        """Return three rules: both dates by themselves, and their difference."""
         water = (self.parameters.water, DECIBEL_EDGES)
         change = (self.parameters.change, CHANGE_DECIBEL_EDGES)
         return {BACKSCATTER_BEFORE: water, BACKSCATTER_AFTER: water, CHANGE: change}
@@ -200,7 +190,6 @@ class RadarChangeDetector(Detector, method=RadarChange):
         return {BACKSCATTER_BEFORE: before, BACKSCATTER_AFTER: after, CHANGE: after - before}
 
     def answer(self, features: Features, statistics: SceneStatistics) -> Findings:
-        """Return the probability of flood and of reference water."""
         before, after, fell = (
             probability_below(statistics.threshold(name), features[name])
             for name in (BACKSCATTER_BEFORE, BACKSCATTER_AFTER, CHANGE)
@@ -243,11 +232,7 @@ class DetectorModel:
 
     @classmethod
     def of(cls, card: ModelCard) -> "DetectorModel":
-        """Return the detector that a card describes.
-
-        Raises:
-            InputsMismatch: where it describes another kind of model.
-        """
+        """Return the detector that a card describes, or raise InputsMismatch."""
         architecture = card.architecture
         if not isinstance(architecture, DetectorArchitecture):
             raise InputsMismatch(f"{card.name} is a {architecture.kind} and no detector")
@@ -256,18 +241,17 @@ class DetectorModel:
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Find the thresholds of the scene; see `models.inference.model.Model`."""
-        values = ValueSample(self.card)
         histograms = {
             name: TileHistograms(name, rule, edges=edges)
             for name, (rule, edges) in self.detector.rules().items()
         }
-        for inputs in samples:
-            shape_of(self.card, inputs)
-            values.feed(inputs)
+
+        def feed(inputs: Inputs) -> None:
             features = self.features(inputs)
             for name, gathered in histograms.items():
                 gathered.feed(features[name])
-        values.check()
+
+        sample_values(self.card, samples, also=feed)
         found = [gathered.threshold() for gathered in histograms.values()]
         return SceneStatistics(
             thresholds=tuple(threshold for threshold, _ in found),
@@ -276,11 +260,8 @@ class DetectorModel:
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Answer window by window; see `models.inference.model.Model.predict`."""
-        answers = [self._window(inputs, statistics) for inputs in batch]
-        shapes = {answer.shape[1:] for answer in answers}
-        if len(shapes) != 1:
-            raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
-        return np.stack(answers)
+        require_one_shape(self.card, batch)
+        return np.stack([self._window(inputs, statistics) for inputs in batch])
 
     def _window(self, inputs: Inputs, statistics: SceneStatistics) -> FloatArray:
         findings = self.detector.answer(self.features(inputs), statistics)
@@ -290,6 +271,5 @@ class DetectorModel:
     def features(self, inputs: Inputs) -> Features:
         """Return the features of a window, once its inputs are known to be filled."""
         shape_of(self.card, inputs)
-        images = {entry.phase: inputs.get(entry.name) for entry in self.card.inputs}
-        filled = {phase: raster for phase, raster in images.items() if raster is not None}
-        return self.detector.features(filled)
+        images = ((entry.phase, inputs.get(entry.name)) for entry in self.card.inputs)
+        return self.detector.features({phase: part for phase, part in images if part is not None})

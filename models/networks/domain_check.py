@@ -11,9 +11,8 @@ that, in deviations of the scene: a gain and an offset change nothing.
 The limits of `DomainLimits` were chosen on single tiles of 256 and 128 pixels, which differ more
 from each other than whole scenes do. Out of the domain by its defaults: 0 of 280 images of
 ombria/test, 5 of 832 of ombria/train, 6 of 244 chips of water_multispectral; of ombria's optical
-images before and after, per cent of 70 tiles: times 10 100, 100; times 3 100, 71; times 2 89, 34;
-8 bits read as reflectance 100, 100; inverted 100, 100; pictures read as reflectance 91, 43. What
-stays within the range of the training is hardly found: an offset of 0.1 7, 4; bands reversed 10, 0.
+images, per cent of 70 tiles: times 10 100; times 3 71 to 100; 8 bits read as reflectance 100. What
+stays within the range of the training is hardly found: an offset of 0.1 4 to 7.
 """
 
 from collections.abc import Iterator
@@ -29,17 +28,6 @@ from models.networks.tensors import Level, SceneStatistics, ValueSample, scene_l
 LEAST_VALUES = 200
 """Sampled values of a scene below which its percentiles say too little to judge it."""
 _PERCENTILES = (1, 50, 99)
-
-
-@dataclass(frozen=True)
-class SceneOutOfDomain:
-    """A scene that is not trusted for an input."""
-
-    input_name: str
-    number: int
-    """As in `geo.types.Raster.origin`."""
-    note: str
-    """A sentence that names input, scene, band and both values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +71,16 @@ def checked_statistics(card: ModelCard, sample: ValueSample) -> SceneStatistics:
     """Return which scenes are out of the domain, and the levels of the rest, or of all of them."""
     found = list(scenes_out_of_domain(card, sample))
     out: dict[str, tuple[int, ...]] = {}
-    for scene in found:
-        out[scene.input_name] = (*out.get(scene.input_name, ()), scene.number)
+    for name, number, _ in found:
+        out[name] = (*out.get(name, ()), number)
     levels = scene_levels(card, sample) | (scene_levels(card, sample, without=out) if out else {})
-    notes = tuple(scene.note for scene in found)
+    notes = tuple(note for _, _, note in found)
     return SceneStatistics(levels=levels, out_of_domain=out, notes=notes)
 
 
-def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[SceneOutOfDomain]:
-    """Yield the scenes that lie outside of the card's domain, by input.
+def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[tuple[str, int, str]]:
+    """Yield the scenes that lie outside of the card's domain: name of the input, number as in
+    `geo.types.Raster.origin`, and a sentence that names input, scene, band and both values.
 
     A card without limits, or an input without statistics, has no domain; a scene of which hardly
     a pixel was sampled is not judged.
@@ -111,7 +100,7 @@ def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[Scene
             if why := _why(bands, card.domain, card.name, by_scene=entry.normalised_by == "scene"):
                 scene = sample.scene(entry, number)
                 note = f"{scene} is out of the model's domain and was left out of {entry.name}"
-                yield SceneOutOfDomain(entry.name, number, f"{note}: {why}")
+                yield entry.name, number, f"{note}: {why}"
 
 
 def _compare(
@@ -120,12 +109,7 @@ def _compare(
     values: FloatArray,
     levels: tuple[Level, ...] | None,
 ) -> list[_BandComparison]:
-    """Return the bands of a scene beside those of the training.
-
-    Args:
-        values: (bands, values).
-        levels: by which the input is normalised; None where it has constants.
-    """
+    """Return the bands of a scene, values (bands, values), beside those of the training."""
     percentiles = np.percentile(values, _PERCENTILES, axis=1).T
     bands = []
     for index, band in enumerate(training):

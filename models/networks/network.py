@@ -23,16 +23,7 @@ from models.cards.card import ModelCard
 from models.cards.registry import CardRef
 from models.errors import CardInvalid, DeviceMissing, InputsMismatch, WeightsMismatch
 from models.networks.domain_check import checked_statistics
-from models.networks.tensors import (
-    Inputs,
-    SceneStatistics,
-    ValueSample,
-    shape_of,
-    stack,
-    usable_pixels,
-)
-
-Features = list[torch.Tensor]
+from models.networks.tensors import Inputs, SceneStatistics, sample_values, stack, usable_pixels
 
 
 class Siamese(torch.nn.Module):
@@ -57,47 +48,26 @@ class Siamese(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return logits, (n, classes, rows, cols), of (n, 2 x channels, rows, cols)."""
-        logits: torch.Tensor = self.segmentation_head(self.decoder(self._joined(pixels)))
-        return logits
-
-    def _joined(self, pixels: torch.Tensor) -> Features:
-        """Return the features of both dates by scale; the first is the image itself."""
         # Both dates in one batch: batch normalisation then sees them alike.
         image, *scales = self.encoder(torch.cat(pixels.split(self.channels, dim=1)))
-        joined = []
+        joined = [image.chunk(2)[1]]  # as in the encoder, the image itself comes first
         for fuse, scale in zip(self.fuse, scales, strict=True):
             before, after = scale.chunk(2)
             joined.append(fuse(torch.cat([before, after - before], dim=1)))
-        return [image.chunk(2)[1], *joined]
+        logits: torch.Tensor = self.segmentation_head(self.decoder(joined))
+        return logits
 
 
 _ROWS, _COLS = 2, 3
 """Axes of (n, channels, rows, cols)."""
 
 
-@dataclass(frozen=True)
-class _View:
-    """One of the eight ways to lay a square on itself."""
-
-    mirrored: tuple[int, ...]
-    """Axes that run backwards."""
-    turned: bool = False
-    """Whether rows then become columns."""
-
-    def of(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return pixels as this view shows them."""
-        seen = pixels.flip(self.mirrored)
-        return seen.transpose(_ROWS, _COLS) if self.turned else seen
-
-    def undone(self, seen: torch.Tensor) -> torch.Tensor:
-        """Return what this view shows as it lies on the ground."""
-        straight = seen.transpose(_ROWS, _COLS) if self.turned else seen
-        return straight.flip(self.mirrored)
-
-
 _MIRRORED = ((), (_COLS,), (_ROWS,), (_ROWS, _COLS))
-_VIEWS = tuple(_View(axes, turned) for turned in (False, True) for axes in _MIRRORED)
-"""The first 1, 2, 4 and 8 of them are groups: whatever of them is done to the ground, the same
+_VIEWS = tuple((axes, turned) for turned in (False, True) for axes in _MIRRORED)
+"""The eight ways to lay a square on itself: axes that run backwards, and whether rows then become
+columns.
+
+The first 1, 2, 4 and 8 of them are groups: whatever of them is done to the ground, the same
 views are seen, and so the mean turns with it."""
 
 
@@ -111,9 +81,15 @@ def averaged(
     """
     if symmetries == 1:
         return network(pixels)
-    views = _VIEWS[:symmetries]
-    total = sum(view.undone(network(view.of(pixels)).float()) for view in views)
-    return torch.as_tensor(total) / len(views)
+
+    def turned(image: torch.Tensor, turn: bool) -> torch.Tensor:
+        return image.transpose(_ROWS, _COLS) if turn else image
+
+    total = sum(
+        turned(network(turned(pixels.flip(axes), turn)).float(), turn).flip(axes)
+        for axes, turn in _VIEWS[:symmetries]
+    )
+    return torch.as_tensor(total) / symmetries
 
 
 @dataclass(frozen=True)
@@ -124,15 +100,11 @@ class NetworkModel:
     network: torch.nn.Module
     device: torch.device
     symmetries: int = 1
-    """Views of a window whose logits are averaged, see `models.networks.network`."""
+    """Views of a window whose logits are averaged, see `averaged`."""
 
     @classmethod
     def load(cls, ref: CardRef, *, device: str) -> "NetworkModel":
-        """Build the network of a card and fill it; see `models.inference.model.load_model`.
-
-        Raises:
-            InputsMismatch: where the card is of another kind of model.
-        """
+        """Build the network of a card and fill it; see `models.inference.model.load_model`."""
         architecture = ref.card.architecture
         if not isinstance(architecture, NetworkArchitecture):
             raise InputsMismatch(
@@ -147,12 +119,7 @@ class NetworkModel:
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
         """Check the units of the scene, and measure the levels that the card asks for."""
-        values = ValueSample(self.card)
-        for inputs in samples:
-            shape_of(self.card, inputs)
-            values.feed(inputs)
-        values.check()
-        return checked_statistics(self.card, values)
+        return checked_statistics(self.card, sample_values(self.card, samples))
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Answer a batch of windows; see `models.inference.model.Model.predict`."""
@@ -161,8 +128,7 @@ class NetworkModel:
         out = np.full((len(batch), len(self.card.classes), *usable.shape[1:]), np.nan, np.float32)
         # A scene that lies turned on the grid leaves nearly half of the windows empty.
         seen = np.flatnonzero(usable.any(axis=(1, 2)))
-        # One by one a processor is as fast (flood-rgb, 640 px: 0.55 s a window instead of 0.62),
-        # and needs 100 MB instead of 370.
+        # One by one a processor is as fast, and needs 100 MB instead of 370 (flood-rgb, 640 px).
         size = 1 if self.device.type == "cpu" else len(batch)
         for part in (seen[start : start + size] for start in range(0, len(seen), size)):
             out[part] = self.probabilities(pixels[part])
@@ -210,7 +176,19 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
         CardInvalid: where segmentation-models-pytorch does not know the architecture, the
             encoder or an option.
     """
-    _check_known(architecture, name=name)
+    kinds = smp.MODEL_ARCHITECTURES_MAPPING
+    if architecture.arch not in kinds:
+        raise CardInvalid(
+            f"{name} asks for the architecture {architecture.arch}; segmentation-models-pytorch "
+            f"{smp.__version__} has {', '.join(kinds)}"
+        )
+    # The library would pass over an unknown option in silence.
+    options = inspect.signature(kinds[architecture.arch].__init__).parameters
+    if unknown := sorted(architecture.decoder_options.keys() - options.keys()):
+        raise CardInvalid(
+            f"{name} sets {', '.join(unknown)}, which {architecture.arch} does not have; "
+            f"it has {', '.join(option for option in options if option.startswith('decoder_'))}"
+        )
     try:
         network: torch.nn.Module = smp.create_model(
             architecture.arch,
@@ -257,11 +235,7 @@ class PixelHead(torch.nn.Module):
 
 
 def tensors_of(content: bytes, path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors in the bytes of a safetensors file.
-
-    Raises:
-        WeightsMismatch: where it is not safetensors, or a value is not finite.
-    """
+    """Return the finite tensors in the bytes of a safetensors file, or raise WeightsMismatch."""
     try:
         tensors = load(content)
     except SafetensorError as error:
@@ -278,11 +252,7 @@ def tensors_of(content: bytes, path: Path) -> dict[str, torch.Tensor]:
 
 
 def fill(network: torch.nn.Module, tensors: dict[str, torch.Tensor], *, source: Path) -> None:
-    """Load tensors into a network, each by its name and shape, none missing and none over.
-
-    Raises:
-        WeightsMismatch: with the names or shapes that differ.
-    """
+    """Load tensors into a network, or raise WeightsMismatch where names or shapes differ."""
     wanted = network.state_dict()
     shapes = [
         f"{name} {tuple(tensors[name].shape)} for {tuple(wanted[name].shape)}"
@@ -313,29 +283,8 @@ def encoder_of(network: torch.nn.Module) -> torch.nn.Module:
     return encoder
 
 
-def _check_known(architecture: NetworkArchitecture, *, name: str) -> None:
-    """Check names that the library would otherwise pass over in silence."""
-    kinds = smp.MODEL_ARCHITECTURES_MAPPING
-    if architecture.arch not in kinds:
-        raise CardInvalid(
-            f"{name} asks for the architecture {architecture.arch}; segmentation-models-pytorch "
-            f"{smp.__version__} has {', '.join(kinds)}"
-        )
-    options = inspect.signature(kinds[architecture.arch].__init__).parameters
-    unknown = sorted(architecture.decoder_options.keys() - options.keys())
-    if unknown:
-        raise CardInvalid(
-            f"{name} sets {', '.join(unknown)}, which {architecture.arch} does not have; "
-            f"it has {', '.join(option for option in options if option.startswith('decoder_'))}"
-        )
-
-
 def device_named(name: str) -> torch.device:
-    """Return a device; "auto" is the first GPU where there is one, else the CPU.
-
-    Raises:
-        DeviceMissing: where it is not there.
-    """
+    """Return a device, "auto" the first GPU or else the CPU; or raise DeviceMissing."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]

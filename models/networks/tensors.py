@@ -1,6 +1,6 @@
 """Rasters to the tensors of a model by the names and constants of its card; scene statistics."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -59,11 +59,9 @@ class SceneStatistics:
     """Sentences for the reader of the product, such as that a threshold is the fixed one."""
 
     def threshold(self, feature: str) -> Threshold:
-        """Return the threshold of a feature."""
         return next(entry for entry in self.thresholds if entry.feature == feature)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and finite numbers."""
         return asdict(self)
 
 
@@ -82,9 +80,8 @@ def select(entry: CardInput, raster: Raster) -> FloatArray:
     pixels = raster.pixels[[raster.bands.index(band) for band in entry.bands]]
     if entry.speckle is None:
         return pixels
-    speckle = entry.speckle
-    smooth = [lee_decibel(b, window_px=speckle.window_px, looks=speckle.looks) for b in pixels]
-    return np.stack(smooth)
+    window_px, looks = entry.speckle.window_px, entry.speckle.looks
+    return np.stack([lee_decibel(band, window_px=window_px, looks=looks) for band in pixels])
 
 
 def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
@@ -95,8 +92,7 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
             missing, or two rasters lie on different grids.
     """
     names = {entry.name for entry in card.inputs}
-    unknown = sorted(inputs.keys() - names)
-    if unknown:
+    if unknown := sorted(inputs.keys() - names):
         raise InputsMismatch(
             f"{card.name} has the inputs {', '.join(sorted(names))}, not {', '.join(unknown)}"
         )
@@ -108,7 +104,13 @@ def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
             f"{card.name} needs an image for {', '.join(empty) or ' or '.join(sorted(names))}"
         )
     for entry, raster in filled:
-        _check_bands(entry, raster)
+        missing = [band for band in entry.bands if band not in raster.bands]
+        if missing or len(set(raster.bands)) < len(raster.bands):
+            lack = f"without {', '.join(missing)}" if missing else "where one is named twice"
+            raise InputsMismatch(
+                f"{entry.name} wants the bands {', '.join(entry.bands)}; the image has "
+                f"{', '.join(raster.bands)}, {lack}"
+            )
     if any(raster.geobox != rasters[0].geobox for raster in rasters):
         raise InputsMismatch(f"the images for {card.name} lie on different grids; use one grid")
     return rasters[0].valid.shape[0], rasters[0].valid.shape[1]
@@ -157,13 +159,17 @@ def stack(
     where it says so, those of the whole scene: never of the window.
 
     Raises:
-        InputsMismatch: where a window does not fill the inputs, the shapes differ, or a level of
-            the scene is missing that the card asks for.
+        InputsMismatch: where a window does not fill the inputs, or the shapes differ.
     """
+    require_one_shape(card, batch)
+    return np.stack([_channels(card, inputs, statistics) for inputs in batch])
+
+
+def require_one_shape(card: ModelCard, batch: Sequence[Inputs]) -> None:
+    """Raise InputsMismatch where windows differ in shape, or do not fill the card's inputs."""
     shapes = {shape_of(card, inputs) for inputs in batch}
     if len(shapes) != 1:
         raise InputsMismatch(f"a batch holds windows of one shape, not of {sorted(shapes)}")
-    return np.stack([_channels(card, inputs, statistics) for inputs in batch])
 
 
 @dataclass(frozen=True)
@@ -185,19 +191,6 @@ def channels_of(card: ModelCard) -> tuple[Channel, ...]:
 def _flagged(card: ModelCard) -> bool:
     network = card.architecture
     return isinstance(network, NetworkArchitecture) and network.availability_channels
-
-
-def _check_bands(entry: CardInput, raster: Raster) -> None:
-    if len(set(raster.bands)) < len(raster.bands):
-        raise InputsMismatch(
-            f"{entry.name}: a band is named twice in {', '.join(raster.bands)}; name each once"
-        )
-    missing = [band for band in entry.bands if band not in raster.bands]
-    if missing:
-        raise InputsMismatch(
-            f"{entry.name} wants the bands {', '.join(entry.bands)}; the image has "
-            f"{', '.join(raster.bands)}, without {', '.join(missing)}"
-        )
 
 
 def _channels(card: ModelCard, inputs: Inputs, statistics: SceneStatistics) -> FloatArray:
@@ -224,8 +217,7 @@ def _normalised(entry: CardInput, raster: Raster, statistics: SceneStatistics) -
         levels = statistics.levels.get(entry.name)
         if levels is None:
             raise InputsMismatch(
-                f"{entry.name} is normalised by the whole scene, and no value of it was sampled; "
-                "measure windows that were observed"
+                f"{entry.name} is normalised by the whole scene; sample values of it"
             )
         mean, std = tuple(each.mean for each in levels), tuple(each.std for each in levels)
     scaled = pixels - np.asarray(mean, np.float32)[:, None, None]
@@ -299,15 +291,31 @@ class ValueSample:
         return self._scenes[entry.name][number - 1] if number else "the image"
 
     def check(self) -> None:
-        """Compare what was kept with the units of the card.
-
-        Raises:
-            InputsMismatch: where they contradict each other.
-        """
+        """Raise InputsMismatch where what was kept contradicts the units of the card."""
         for entry in self._card.inputs:
             if self._kept[entry.name]:
                 for band, row in zip(entry.bands, self.kept(entry), strict=True):
                     _check_band(entry, band, row[np.isfinite(row)])
+
+
+def sample_values(
+    card: ModelCard, samples: Iterable[Inputs], *, also: Callable[[Inputs], None] = lambda _: None
+) -> ValueSample:
+    """Return a sample of windows, once each fills the inputs and the values suit the units.
+
+    Args:
+        also: called with each window, as the samples are read once.
+
+    Raises:
+        InputsMismatch: where they do not.
+    """
+    values = ValueSample(card)
+    for inputs in samples:
+        shape_of(card, inputs)
+        values.feed(inputs)
+        also(inputs)
+    values.check()
+    return values
 
 
 def _check_band(entry: CardInput, band: str, values: FloatArray) -> None:
@@ -339,23 +347,19 @@ def scene_levels(
     Args:
         without: by input, numbers of the scenes that are not measured.
     """
-    without = without or {}
-    kept = {
-        entry.name: sample.kept(entry, without=without.get(entry.name, ()))
-        for entry in card.inputs
-        if entry.normalised_by == "scene"
-    }
-    return {
-        name: tuple(_level(row[np.isfinite(row)]) for row in rows)
-        for name, rows in kept.items()
-        if np.isfinite(rows).any(axis=1).all()
-    }
 
+    def level(row: FloatArray) -> Level:
+        values = row[np.isfinite(row)]
+        inner = np.clip(values, *np.percentile(values, _TAILS))
+        # A constant band carries nothing: with a spread of 1 it becomes 0 everywhere.
+        return Level(float(inner.mean()), float(inner.std()) or 1.0)
 
-def _level(values: FloatArray) -> Level:
-    inner = np.clip(values, *np.percentile(values, _TAILS))
-    # A constant band carries nothing: with a spread of 1 it becomes 0 everywhere.
-    return Level(float(inner.mean()), float(inner.std()) or 1.0)
+    levels = {}
+    for entry in card.inputs:
+        rows = sample.kept(entry, without=(without or {}).get(entry.name, ()))
+        if entry.normalised_by == "scene" and np.isfinite(rows).any(axis=1).all():
+            levels[entry.name] = tuple(map(level, rows))
+    return levels
 
 
 def raster_without_location(
@@ -373,20 +377,15 @@ def raster_without_location(
     Args:
         pixels: (bands, rows, cols).
         valid: (rows, cols).
-        bands: common names.
         source: name of the sample or the photo.
-        pixel_m: side of a pixel.
     """
     usable = valid & np.isfinite(pixels).all(axis=0)
     return Raster(
         pixels=np.where(usable, pixels, np.float32(np.nan)),
         valid=usable,
-        geobox=GeoBox(valid.shape, Affine.scale(pixel_m, -pixel_m), _ARBITRARY_CRS),
+        geobox=GeoBox(valid.shape, Affine.scale(pixel_m, -pixel_m), "EPSG:3857"),
         bands=bands,
         sources=(source,),
         origin=usable.astype(np.uint8),
         reason=np.where(usable, 0, np.uint8(Label.NO_DATA)).astype(np.uint8),
     )
-
-
-_ARBITRARY_CRS = "EPSG:3857"
