@@ -70,5 +70,5 @@ def test_a_scene_without_levels_is_refused_and_an_unseen_window_is_zero():
 def test_constants_beside_the_scenes_own_are_refused(tmp_path):
     path = tmp_path / "card.json"
     path.write_text(json.dumps(radar_card(mean=[-12.0], std=[4.0])))
-    with pytest.raises(CardInvalid, match="has no mean and std; remove mean and std"):
+    with pytest.raises(CardInvalid, match="has no mean and std; remove them"):
         read_card(path)
