@@ -1,9 +1,4 @@
-"""Settings of this machine from the environment, and what can be wrong with a request.
-
-FlowError
-├── RequestInvalid     the request cannot be read, or a field is wrong
-└── HomeUnwritable     there is no folder for Prefect's history
-"""
+"""Settings of this machine from the environment, and what can be wrong with a request."""
 
 import os
 from dataclasses import dataclass, field
@@ -29,7 +24,7 @@ class Settings:
 
 
 class FlowError(Exception):
-    """Base of everything that this room raises on purpose."""
+    """Base of the errors that flows raise on purpose."""
 
 
 class RequestInvalid(FlowError):
@@ -41,15 +36,7 @@ class HomeUnwritable(FlowError):
 
 
 def quiet_prefect(home: Path) -> None:
-    """Set what Prefect reads when it is imported; what the user has set stays.
-
-    Args:
-        home: folder of Prefect's database and logs, Aftermap's own: another Prefect on the
-            machine keeps its history.
-
-    Raises:
-        HomeUnwritable: where that folder cannot be made.
-    """
+    """Set what Prefect reads when imported, where the user has not; raises HomeUnwritable."""
     try:
         # Prefect makes its own folder and not the one above it.
         (home / "prefect").mkdir(parents=True, exist_ok=True)

@@ -123,11 +123,7 @@ class PageRequest(BaseModel):
 
 
 def train_model(request: TrainRequest, progress: Progress) -> ModelCard:
-    """Train a network, from where the last run ended, or fit a regression on buildings.
-
-    Raises:
-        ModelError, StoreError: see `models.training.train`.
-    """
+    """Train a network, or resume it, or fit a regression; raises ModelError, StoreError."""
     if is_regression_config(request.config):
         plan = read_regression_config(request.config, root=request.root)
         return train_regression(plan, out=request.out, progress=progress)
@@ -137,11 +133,7 @@ def train_model(request: TrainRequest, progress: Progress) -> ModelCard:
 
 
 def pretrain_encoder(request: TrainRequest, progress: Progress) -> Path:
-    """Train the encoder of a network on images without labels; return its weights.
-
-    Raises:
-        ModelError, StoreError: see `models.training.train`.
-    """
+    """Train an encoder on images without labels; raises ModelError, StoreError."""
     from models.training.pretrain import pretrain  # noqa: PLC0415 (imports torch)
 
     return pretrain(_config(request), out=request.out, progress=progress, energy_wh=_energy_meter())
@@ -160,11 +152,7 @@ def _energy_meter() -> Callable[[], float | None]:
 
 
 def evaluate_model(request: EvaluateRequest, progress: Progress) -> dict[str, object]:
-    """Score a model on a split, or several together.
-
-    Raises:
-        ModelError: see `models.evaluation.evaluate`, `models.cards.registry.find`.
-    """
+    """Score a model on a split, or several together; raises ModelError."""
     refs = [find(name, extra=Settings().models) for name in request.models]
     if request.dataset in GRADED:
         return {"dataset": request.dataset.value, **_assess_damage(refs, request, progress)}
@@ -195,11 +183,7 @@ def _assess(ref: CardRef, split: str, request: EvaluateRequest, progress: Progre
 
 
 def write_model_page(request: PageRequest, progress: Progress) -> Path:
-    """Measure a model, write the scores into its card and draw its page; return the page.
-
-    Raises:
-        ModelError, StoreError: see `models.page`.
-    """
+    """Write a model's scores into its card and draw its page; raises ModelError, StoreError."""
     from models.evaluation import model_page  # noqa: PLC0415 (matplotlib)
 
     ref = find(request.model, extra=Settings().models)
@@ -260,11 +244,7 @@ class Adapted:
 
 @fixed_block_cache()
 def adapt_model(request: AdaptRequest, progress: ProgressReceiver) -> Adapted:
-    """Adapt a model to a new event by labels of it, and write it as a folder.
-
-    Raises:
-        GeoError, ModelError, FlowError: with one clear sentence; nothing was written.
-    """
+    """Adapt a model to labels and write it; GeoError, ModelError, FlowError: nothing is written."""
     settings = Settings()
     ref = find_parent(request, settings)
     as_map = request.as_map(ref.card)
@@ -275,13 +255,7 @@ def adapt_model(request: AdaptRequest, progress: ProgressReceiver) -> Adapted:
 
 
 def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
-    """Return the model that is adapted, once its name and folder are known to be free.
-
-    Raises:
-        ModelUnknown, CardInvalid, NameTaken: see `models.cards.registry.find`, `require_free`.
-        InputsMismatch: where it cannot be adapted.
-        LabelsInvalid: where there is no file of labels.
-    """
+    """Return the model that is adapted, once its name and folder are known to be free."""
     ref = find(request.model, extra=settings.models)
     vocabulary_of(ref.card)
     require_free(request.out, _name(request, ref))
@@ -290,11 +264,7 @@ def find_parent(request: AdaptRequest, settings: Settings) -> CardRef:
 
 
 def find_labels(request: AdaptRequest, plan: MapPlan, ref: CardRef) -> Labels:
-    """Return the labels in the area of a plan; those of buildings, on given footprints.
-
-    Raises:
-        LabelsInvalid, FootprintsInvalid: where they cannot be used.
-    """
+    """Return the labels in the area of a plan; those of buildings, on given footprints."""
     labels = read_labels(request.labels, plan.area, vocabulary_of(ref.card))
     require_enough(labels, labels.labelled)
     footprints = given_footprints(plan) if request.buildings is not None else None
@@ -304,12 +274,7 @@ def find_labels(request: AdaptRequest, plan: MapPlan, ref: CardRef) -> Labels:
 def learn_labels(
     plan: MapPlan, ref: CardRef, labels: Labels, progress: ProgressReceiver
 ) -> AdaptedModel:
-    """Learn on from labels, and judge each by what the others gave.
-
-    Raises:
-        NotAligned: where the images before and after cannot be compared.
-        LabelsInvalid, InputsMismatch: where the model cannot be adapted to them.
-    """
+    """Learn on from labels, and judge each by what the others gave."""
     learn = _learn_grades if ref.card.task is Task.DAMAGE else _learn_floods
     try:
         return learn(plan, ref, labels, progress)

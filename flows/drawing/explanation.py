@@ -1,7 +1,4 @@
-"""Pictures of explanations: why a polygon is there, and why a building has its grade.
-
-Small maps and charts in rows, under a head and with notes below.
-"""
+"""Pictures of explanations: why a polygon is there, and why a building has its grade."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +50,6 @@ Bar: TypeAlias = tuple[str, float, str]
 MOST_FEATURES = 12
 """Features of a building that are shown, the largest contribution first."""
 _FOR, _AGAINST, _NEUTRAL = "#2166ac", "#b2182b", "#7f7f7f"
-"""Of what raises the probability that is explained, of what lowers it, and of neither."""
 _ADDED = colormaps["RdBu"]
 _PERCENT = LinearSegmentedColormap.from_list(
     "percent", [(value / 100, colour) for value, colour in sorted(PERCENT_RAMP.items())]
@@ -89,8 +85,6 @@ _OF_A_GRADE = (
 
 @dataclass(frozen=True, eq=False)
 class _Ground:
-    """What all maps of a picture share."""
-
     geobox: GeoBox
     outline: BaseGeometry
     """In the CRS of the geobox."""
@@ -191,7 +185,6 @@ def draw_building(
 def _draw(
     out_png: Path, head: tuple[str, str], rows: Sequence[Sequence[Panel]], notes: Sequence[str]
 ) -> None:
-    """Draw rows of panels under title and subtitle, with notes below."""
     with matplotlib.style.context(["default", style()]):
         columns = max(3, *(len(row) for row in rows))
         width = 2 * MARGIN_PX + columns * _PANEL_PX
@@ -220,11 +213,7 @@ def _draw(
 
 
 def _bars(title: str, rows: Sequence[Bar], *, falling: bool = False) -> Panel:
-    """Return a bar chart; what raises the probability is blue, what lowers it red.
-
-    Args:
-        falling: whether a negative value raises the probability.
-    """
+    """Return a bar chart; `falling`: a negative value raises the probability, and is blue."""
 
     def draw(axes: Axes) -> None:
         labels, values, texts = zip(*rows, strict=True)

@@ -28,11 +28,7 @@ class View:
     top: float
 
     def around(self, *, padding: float, ratio: float) -> "View":
-        """Return a larger view whose height is `ratio` times its width.
-
-        Args:
-            padding: least free share on each side, of the longer one.
-        """
+        """Return a larger view; ratio: height / width, padding: least share of the longer side."""
         width, height = self.right - self.left, self.top - self.bottom
         pad = 2 * padding * max(width, height)
         width, height = width + pad, height + pad

@@ -47,11 +47,7 @@ _UNIT = re.compile(r"(?<=\d) (?=%|km²)|(?<=[<>]) (?=\d)")
 
 
 def style() -> dict[str, Any]:
-    """Return the settings that every picture is drawn with, over matplotlib's own defaults.
-
-    DejaVu Sans comes with matplotlib and covers Latin, Greek, Cyrillic and Arabic; a name in
-    another script is drawn where the machine has a Noto font for it.
-    """
+    """Return the settings of every picture; Noto fonts draw what DejaVu Sans does not cover."""
     noto = sorted({name for name in fonts.get_font_names() if name.startswith("Noto Sans")})
     return {
         "font.family": ["DejaVu Sans", *noto],
@@ -84,10 +80,7 @@ def text_px(text: str, *, size: float, bold: bool = False) -> float:
 
 
 def wrapped(text: str, width_px: float, *, size: float, bold: bool = False) -> list[str]:
-    """Return lines that are not wider; words that are, are cut.
-
-    A number and its unit stay together.
-    """
+    """Return lines no wider than that; wider words are cut, a number keeps its unit."""
 
     def fits(line: str) -> bool:
         return text_px(line, size=size, bold=bold) <= width_px
@@ -111,22 +104,17 @@ class LegendRow:
 
     label: str
     number: str = ""
-    """At the right."""
     symbol: Symbol | None = None
     """None: a row without a swatch; small where it has a number."""
 
 
 class Column:
-    """A column of a picture that is written from the top down; the unit of its axes is a pixel.
-
-    It is written first, so that the figure can be made large enough, and placed then.
-    """
+    """A column of text and legends, written first and placed then; its axes are in pixels."""
 
     def __init__(self, figure: Figure, width_px: float, *, name: str) -> None:
         """Take the figure, the width, and a name, which is the gid of the axes."""
         self.width_px = width_px
         self.used_px = 0.0
-        """Height of what was written so far."""
         self.axes = figure.add_axes((0.0, 0.0, width_px / _DRAFT_PX, 1.0))
         self.axes.set(xlim=(0, width_px), ylim=(_DRAFT_PX, 0), gid=name)
         self.axes.set_axis_off()
@@ -207,13 +195,7 @@ class Column:
 
 
 def draw_theme(axes: Axes, layer: gpd.GeoDataFrame, theme: Theme) -> None:
-    """Draw a layer, symbol by symbol in the order of the theme.
-
-    Args:
-        axes: in the units of the layer's CRS.
-        layer: in the CRS of the map; may hold no feature.
-        theme: how the layer is drawn.
-    """
+    """Draw a layer, in the CRS of the axes and maybe empty, in the order of the theme's symbols."""
     for symbol in theme.symbols:
         draw_polygons(axes, of_symbol(layer, theme, symbol), symbol, name=theme.layer)
 

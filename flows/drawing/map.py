@@ -1,8 +1,4 @@
-"""The picture of a map: title, images before and after with the layers, legend, scale and facts.
-
-Drawn with matplotlib's Agg, offline, and the same every time for the same inputs. Colours are
-those of the layers' styles (`geo.export.styles`); what was not analysed is hatched.
-"""
+"""The picture of a map, drawn offline and the same every time for the same inputs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,7 +46,6 @@ from geo.scenes.scene import Phase
 from geo.types import BoolArray, FloatArray
 
 UNSEEN = "#e8e8e8"
-"""Where the image holds nothing."""
 _BUILDING_BEFORE = Symbol("Building, before the event", None, "#ffe600", width_mm=0.2)
 """On the image before the event, where there is no damage to colour."""
 _HIDDEN = Symbol("Hidden or not covered in the image", UNSEEN, "#b0b0b0", opacity=1)
@@ -61,12 +56,10 @@ _AREA = "area_of_interest"
 _DRAWN_AFTER = tuple(name for name in THEMES if name not in ("image_footprint", _AREA))
 """What is drawn over the image after the event, the lowest first; footprints would hide it."""
 _LEGEND_ORDER = ("observed_event", "hydrography", "built_up", "not_analysed", "area_of_interest")
-"""What matters most comes first; the order of drawing is another."""
 
 _SIDEBAR_PX, _HEAD_PX, _SCALE_PX = 420.0, 1540.0, 92.0
 _TICKS_PX, _LABEL_PX, _GUTTER_PX = 34.0, 26.0, 26.0
-"""For the labels of the ticks, left of a map and below it; for the label of the image, above it;
-between two maps, and between a map and the sidebar."""
+"""For labels of ticks, for the label of the image, and between maps or a map and the sidebar."""
 _MAP_WIDTH_PX = {1: 1070.0, 2: 720.0}
 """Of each map, by the number of maps side by side."""
 _WIDE = 0.6
@@ -88,7 +81,6 @@ class Quicklook:
 
     @property
     def crs(self) -> CRS:
-        """The projected CRS that it is in."""
         return CRS.from_user_input(str(self.geobox.crs))
 
 
@@ -103,8 +95,7 @@ class MapPicture:
     """By name, EPSG:4326; `area_of_interest` gives the extent, the others may lack."""
     after: Quicklook
     numbers: Mapping[str, str]
-    """Beside a class in the legend, by notation, reason or damage grade; a class that has a
-    number is in the legend even where no feature has it."""
+    """By notation, reason or grade; one with a number is in the legend without features, too."""
     facts: Sequence[str]
     """Sentences: scenes, model, share analysed, what confidence means."""
     before: Quicklook | None = None
@@ -120,9 +111,7 @@ class MapPicture:
 
 
 def draw_map(picture: MapPicture, out_png: Path) -> None:
-    """Draw the picture and write it as PNG, about 1600 pixels wide, 2000 where two maps stand
-    side by side.
-    """
+    """Draw the picture as PNG, about 1600 pixels wide, 2000 where two maps stand side by side."""
     figure = compose(picture)
     with matplotlib.style.context(["default", style()]):
         # Without the version of matplotlib, which would make the same map another file.
@@ -171,13 +160,7 @@ def _composed(picture: MapPicture) -> Figure:
 
 
 def _map_axes(figure: Figure, head: Column, side: Column, *, ratio: float, maps: int) -> list[Axes]:
-    """Give the figure its size, place head and sidebar, and return axes for the maps.
-
-    Args:
-        ratio: height over width of the area that is shown.
-        maps: 1 or 2; two of a wide area stand one above the other, else side by side. They grow
-            with the sidebar.
-    """
+    """Size the figure, place its columns, return axes for 1 or 2 maps; ratio: height / width."""
     columns = 1 if ratio < _WIDE else maps
     rows = maps // columns
     width = _MAP_WIDTH_PX[columns]
@@ -208,13 +191,7 @@ def _draw_panel(
     view: View,
     before: bool,
 ) -> None:
-    """Draw one map.
-
-    Args:
-        axes: empty, of the shape of the view.
-        layers: by name, in the CRS of the quicklook.
-        before: whether it shows the time before the event, and so none of its traces.
-    """
+    """Draw one map, its layers in the quicklook's CRS; `before`: without traces of the event."""
     buildings = "built_up" in layers and not layers["built_up"].empty
     box = quicklook.geobox.boundingbox
     axes.set_facecolor(UNSEEN)
@@ -243,11 +220,7 @@ def _draw_panel(
 
 
 def _faded(pixels: FloatArray, valid: BoolArray, *, share: float) -> FloatArray:
-    """Return the image paler and greyer than it is, so that the layers stand out.
-
-    Returns:
-        (rows, cols, 4), red, green, blue and opacity.
-    """
+    """Return (rows, cols, 4), RGB and opacity, paler and greyer so that the layers stand out."""
     coloured = np.clip(np.nan_to_num(pixels), 0, 1)
     grey = coloured.mean(axis=0, keepdims=True)
     mixed = (1 - share) * (coloured + share * (grey - coloured)) + share
@@ -255,7 +228,6 @@ def _faded(pixels: FloatArray, valid: BoolArray, *, share: float) -> FloatArray:
 
 
 def _draw_scale(side: Column, top_px: float, metres_a_px: float, *, north_degrees: float) -> None:
-    """Draw a scale bar at the left of the sidebar, and an arrow to true north at its right."""
     bar = ScaleBar(
         metres_a_px, "m", rotation="horizontal-only", length_fraction=0.55, width_fraction=0.012,
         location="upper left", bbox_to_anchor=(0, top_px + 26), frameon=False, pad=0,
@@ -276,11 +248,7 @@ def _draw_scale(side: Column, top_px: float, metres_a_px: float, *, north_degree
 
 
 def _legend_rows(picture: MapPicture) -> list[LegendRow]:
-    """Return the rows of the legend.
-
-    A class is in it where a feature has it, or where there is a number for it: that nothing was
-    found is worth a row. Reasons stand below "Not analysed", without a symbol of their own.
-    """
+    """Return rows of classes with a feature or a number: that nothing was found is worth a row."""
     rows = []
     for name in _LEGEND_ORDER:
         theme, layer, numbers = THEMES[name], picture.layers.get(name), picture.numbers

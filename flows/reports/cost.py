@@ -73,7 +73,6 @@ def _cpu_s() -> float:
 
 
 def _joules(counters: Path) -> float | None:
-    """Return the sum of the package counters, or None where none can be read."""
     try:
         packages = sorted(counters.glob("intel-rapl:[0-9]*/energy_uj"))
         packages = [path for path in packages if path.parent.name.count(":") == 1]

@@ -19,13 +19,7 @@ _SHOWN = 20
 
 
 def summary_markdown(summary: Summary, *, product: str) -> str:
-    """Return the summary of a map.
-
-    Every name is escaped for Markdown and HTML.
-
-    Args:
-        product: folder of the product.
-    """
+    """Return the summary of a map, every name escaped; product: folder of the product."""
     parts = (
         _head(summary),
         _found(summary),
@@ -154,7 +148,6 @@ def _model(model: ModelUsed | None) -> str:
 
 
 def _product(product_id: str, product: str) -> str:
-    """Return where the product is, in a line that can be copied."""
     return f"Product {escaped(product_id)}, in the folder\n\n    {product.replace(chr(10), ' ')}"
 
 

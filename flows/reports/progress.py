@@ -15,16 +15,11 @@ Clock = Callable[[], float]
 """Seconds from any fixed point on; never steps back."""
 
 LINE_EVERY_S = 5.0
-"""Between two lines where stderr is a file, seconds."""
 DRAW_EVERY_S = 0.1
-"""Between two drawings of a bar, seconds."""
 
 
 class Progress(Protocol):
-    """Receives the progress of one piece of work at a time; used by one thread.
-
-    Call `finish` in a `finally`: its output depends on how far the work got.
-    """
+    """Receives progress of one piece of work at a time, in one thread; `finish` in a `finally`."""
 
     def start(self, label: str, total: int) -> None:
         """Begin a piece of work of so many windows; the label may be a scene's id."""
@@ -42,10 +37,7 @@ class Progress(Protocol):
 def progress_on(
     stream: TextIO | None = None, *, quiet: bool = False, clock: Clock = time.monotonic
 ) -> Progress:
-    """Return bars on a terminal, lines in a file, or nothing where it is quiet.
-
-    The stream is stderr where None; never stdout, which carries the results.
-    """
+    """Return bars on a terminal, lines in a file, or nothing where quiet; None: on stderr."""
     target = sys.stderr if stream is None else stream
     if quiet:
         return QuietProgress()
@@ -95,7 +87,6 @@ class LineProgress:
         self._write(f"{total} {'window' if total == 1 else 'windows'} to do")
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more windows; write a line where the last one is some seconds old."""
         self._done += n
         now_s = self._clock()
         if now_s - self._written_s >= LINE_EVERY_S and 0 < self._done < self._total:
@@ -104,7 +95,6 @@ class LineProgress:
             self._write(f"{_share(self._done, self._total)}, about {duration_text(left_s)} left")
 
     def finish(self) -> None:
-        """Write how far it got and how long it took."""
         took = duration_text(self._clock() - self._started_s)
         stopped = "" if self._done >= self._total else "stopped after "
         self._write(f"{stopped}{_share(self._done, self._total)} in {took}")
@@ -145,7 +135,6 @@ class BarProgress:
         self._drawn_s = self._clock()
 
     def advance(self, n: int = 1) -> None:
-        """Move the bar on, and draw it where the last drawing is some time old."""
         if self._bar is None:
             return
         self._bar.advance(self._bar.task_ids[0], n)
@@ -154,7 +143,6 @@ class BarProgress:
             self._bar.refresh()
 
     def finish(self) -> None:
-        """Leave the bar as it is, and give the terminal back."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

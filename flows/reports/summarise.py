@@ -172,7 +172,6 @@ def _notes(
     buildings: "BuildingsRecord | None",
     layers: LayersRecord,
 ) -> tuple[str, ...]:
-    """Return what to be careful about, each once."""
     notes = [*plan.notes, *_detection_notes(plan, buildings)]
     notes += buildings.notes if buildings else ()
     notes += [*unmasked_notes(plan.clouds), *_check_notes(plan, mapped)]
@@ -197,7 +196,6 @@ def _notes(
 
 
 def _detection_notes(plan: "MapPlan", buildings: "BuildingsRecord | None") -> list[str]:
-    """Return which network found buildings and damaged ground, and its measured accuracy."""
     if buildings is None or plan.finder is None:
         return []
     card = plan.finder.card
@@ -230,7 +228,6 @@ def _accuracy(card: ModelCard, measure: str, title: str) -> str:
 
 
 def _cross_check(mapped: Mapped) -> CrossCheckUsed | None:
-    """Return how the answers of a detector and of the model differ; None without a detector."""
     if mapped.cross_checked_by is None:
         return None
     total = sum(mapped.label_pixels.values())
@@ -248,10 +245,7 @@ def _cross_check(mapped: Mapped) -> CrossCheckUsed | None:
 
 
 def _check_notes(plan: "MapPlan", mapped: Mapped) -> list[str]:
-    """Return whether the model's answer was checked, and with what result.
-
-    Scenes outside its domain are in the notes of the statistics.
-    """
+    """Return how the answer was checked; scenes outside the domain are in the statistics' notes."""
     ref, name = plan.choice.ref, plan.choice.name
     if ref is None or (plan.choice.grader is None and ref.card.domain is None):
         return []

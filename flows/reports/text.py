@@ -30,10 +30,7 @@ def one_line(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return the text with a capital at the start and a stop at the end.
-
-    A name that is not one plain word, such as `ndwi-water`, keeps its first letter.
-    """
+    """Return the text with capital and stop; a name like `ndwi-water` keeps its first letter."""
     line = one_line(text)
     first, blank, rest = line.partition(" ")
     begun = first.capitalize() + blank + rest if first.isalpha() and first.islower() else line
@@ -74,10 +71,7 @@ def share_text(share: float) -> str:
 
 
 def time_text(taken: datetime | None) -> str:
-    """Return a time in UTC: "2016-07-23 17:38 UTC".
-
-    Midnight stands for a date whose time of day is not known (see `geo.scenes.scene.Scene.taken`).
-    """
+    """Return "2016-07-23 17:38 UTC"; at midnight the day alone, as its time of day is not known."""
     if taken is None:
         return "time unknown"
     utc = taken.astimezone(UTC)

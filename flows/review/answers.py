@@ -48,15 +48,10 @@ class Validation:
     published: dict[str, int]
     """Buildings by published grade, of the whole product."""
     figures: dict[str, Any]
-    """All of it as plain numbers."""
 
 
 def published_grades(product: Product) -> dict[str, str]:
-    """Return `damage_gra` by `id` of every building.
-
-    Raises:
-        RequestInvalid: where the product has no building.
-    """
+    """Return `damage_gra` by `id` of all buildings; raises RequestInvalid where there is none."""
     frame = pyogrio.read_dataframe(
         product.folder / "layers.gpkg", layer="built_up", columns=["id", "damage_gra"],
         read_geometry=False,
@@ -70,12 +65,7 @@ def published_grades(product: Product) -> dict[str, str]:
 
 
 def validate_product(product: Product, answers: Path, sample: Path) -> Validation:
-    """Compare answers with a product, and write `validation.json` beside the sample.
-
-    Args:
-        product: that the sample was drawn from; it stays as it is.
-        answers: CSV.
-        sample: folder of the sample.
+    """Compare a CSV of answers with a product; write `validation.json` into the sample's folder.
 
     Raises:
         RequestInvalid: where the sample is another product's, or an answer cannot be used.
@@ -127,20 +117,7 @@ def _read_record(folder: Path) -> SampleRecord:
 
 
 def read_answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
-    """Return the answers in a CSV file, as Excel, LibreOffice or the page write it.
-
-    Columns may have any order, and others may be added.
-
-    Args:
-        path: the file.
-        ids: of the buildings that were drawn.
-
-    Returns:
-        grade by building id; without ?, empty ones and missing rows.
-
-    Raises:
-        RequestInvalid: where it is no such file, or an answer cannot be used.
-    """
+    """Return grade by building id of a CSV file; without ?, empty ones and missing rows."""
     grades: dict[str, str] = {}
     lines: dict[str, int] = {}
     drawn = set(ids)

@@ -57,23 +57,15 @@ _PROBABILITY = {
 
 @dataclass(frozen=True)
 class FeatureReport:
-    """Why a feature is there."""
+    """Why a feature is there: figures for scripts, rows for people, and a picture."""
 
     figures: dict[str, Any]
-    """For scripts."""
     rows: list[dict[str, Any]]
-    """A table for people."""
     sentence: str
     draw: Callable[[Path], None]
-    """Draws the picture into a PNG."""
 
     def save_picture(self, out_png: Path) -> None:
-        """Draw the picture.
-
-        Raises:
-            RequestInvalid: where the name does not end with .png.
-            StoreError: where the file cannot be written.
-        """
+        """Draw the picture; raises RequestInvalid where the name is no .png, StoreError."""
         if out_png.suffix.lower() != ".png":
             raise RequestInvalid(f"the picture is a PNG, and {out_png} does not end with .png")
         with making(out_png):
@@ -99,7 +91,6 @@ class ProductFeature:
 
     @property
     def title(self) -> str:
-        """Of its picture."""
         return f"Why {self.id}: {self.properties.get('damage_gra') or self.notation}"
 
     @property
@@ -181,7 +172,6 @@ def _explain_building(
     device: str,
     progress: ProgressReceiver,
 ) -> FeatureReport:
-    """Return why a building has its grade."""
     if ref.card.task is not Task.DAMAGE:
         raise RequestInvalid(
             f"{feature.id} is a building without a grade ({feature.properties['reason']}), and "
@@ -209,11 +199,7 @@ def _explain_building(
 
 
 def find_feature(product: Product, feature_id: str) -> ProductFeature:
-    """Return a feature that can be explained, by its `id`.
-
-    Raises:
-        RequestInvalid: where there is none, or no model made it.
-    """
+    """Return a feature that a model made, by its `id`; raises RequestInvalid where none is."""
     for layer in LAYERS:
         path = product.folder / "layers" / f"{layer}.geojson"
         for number, feature in enumerate(json.loads(path.read_bytes())["features"]):

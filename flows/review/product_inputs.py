@@ -38,11 +38,7 @@ class InputPaths:
 def input_paths(
     product: Product, *, before: Sequence[str], after: Sequence[str], model: Path | None
 ) -> InputPaths:
-    """Return where the inputs are: as given or, where nothing is given, as the store has recorded.
-
-    Raises:
-        RequestInvalid: where neither is known, or the numbers of sources differ.
-    """
+    """Return where the inputs are: as given, else as recorded; raises RequestInvalid."""
     if product.manifest.get("kind") == "photos":
         raise RequestInvalid(
             f"the product {product.product_id} is of photos, without polygons; give that of a map"
@@ -67,11 +63,7 @@ def input_paths(
 
 
 def product_scenes(product: Product, paths: InputPaths) -> tuple[Scene, ...]:
-    """Return the scenes of a product, as they were when it was made.
-
-    Raises:
-        RequestInvalid: where one is missing, or is read as something else.
-    """
+    """Return the scenes as they were; raises RequestInvalid where one is missing or changed."""
     found = {
         (scene.phase, scene.revision): scene
         for phase in Phase
@@ -83,11 +75,7 @@ def product_scenes(product: Product, paths: InputPaths) -> tuple[Scene, ...]:
 def product_clouds(
     product: Product, scenes: Sequence[Scene], settings: Settings
 ) -> tuple[CloudSource, ...]:
-    """Return the cloud masks of the scenes of a product.
-
-    Raises:
-        RequestInvalid: where others would be used now.
-    """
+    """Return the cloud masks of the scenes; raises RequestInvalid where others are used now."""
     wanted = Clouds(product.manifest["request"]["clouds"])
     sources = cloud_sources(scenes, wanted, all_cards(settings.models))
     now, then = [source.as_json() for source in sources], product.manifest["clouds"]
@@ -100,12 +88,7 @@ def product_clouds(
 
 
 def product_model(product: Product, paths: InputPaths, settings: Settings) -> CardRef:
-    """Return the model of a product, by its digest.
-
-    Raises:
-        RequestInvalid: where it was made without a model.
-        ModelUnknown: where that model is not here.
-    """
+    """Return the model, by its digest; raises RequestInvalid (no model) or ModelUnknown."""
     used = product.manifest["model"]
     if used is None:
         raise RequestInvalid(
@@ -138,7 +121,6 @@ def product_statistics(product: Product) -> dict[str, SceneStatistics]:
 
 
 def _scenes(product: Product, phase: Phase, paths: Sequence[str]) -> Iterator[Scene]:
-    """Yield all scenes of a phase that are at its paths."""
     for fields, path in zip(product.manifest["request"][phase], paths, strict=True):
         spec = SourceSpec.model_validate({**fields, "path": path})
         try:
@@ -166,7 +148,6 @@ def _as_mapped(
 
 
 def _masks(sources: Sequence[Mapping[str, str | None]]) -> str:
-    """Return the names of masks."""
     names = [
         f"{source['network']} {str(source['digest'])[:12]}"
         if source["network"]

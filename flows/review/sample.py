@@ -127,8 +127,6 @@ def _outlines(product: Product, ids: Sequence[str]) -> dict[str, BaseGeometry]:
 
 
 class _Pictures:
-    """Writes pictures of buildings from the scenes of a product, window by window."""
-
     def __init__(
         self, scenes: Sequence[Scene], grid: GeoBox, prefer: Preference, out: Path
     ) -> None:
@@ -142,15 +140,7 @@ class _Pictures:
         self._mosaics: dict[tuple[str, ...], SceneMosaic] = {}
 
     def write(self, number: int, building: BaseGeometry) -> list[tuple[str, str, str]]:
-        """Write a picture of a building from each phase that has an image, of one place.
-
-        Args:
-            number: of the building in the sample.
-            building: its outline, lon-lat WGS 84.
-
-        Raises:
-            SceneUnreadable: where an image cannot be decoded.
-        """
+        """Write pictures of one place, one a phase with an image; building: lon-lat WGS 84."""
         window, outline = self._window(building)
         place = window.geographic_extent.geom
         found = []
@@ -192,7 +182,6 @@ class _Pictures:
 
 
 def _jpeg(raster: Raster, outline: BaseGeometry) -> bytes:
-    """Return a picture as JPEG, with the outline of the building and a scale bar."""
     pixels = np.moveaxis(np.round(255 * as_picture(raster)), 0, -1).astype(np.uint8)
     pixels[~raster.valid] = _NO_IMAGE
     image = Image.fromarray(pixels)

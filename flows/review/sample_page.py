@@ -1,8 +1,4 @@
-"""`sample.html`: a page of before and after pictures that works without a network.
-
-Whoever checks chooses a grade beside each building and saves the answers as CSV, or prints the
-page, or writes into sample.csv. The page holds no grade of the product, so that nobody is biased.
-"""
+"""`sample.html`: works offline, and shows no grade of the product, so that nobody is biased."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -36,18 +36,12 @@ class Finding:
     ok: bool
     """False where runs fail or go wrong because of it."""
     detail: str
-    """What was found."""
     cure: str = ""
     """What to do; advice where it is ok."""
 
 
 def checkup(store: Path, *, models: Path | None = None) -> list[Finding]:
-    """Return the findings on this machine; nothing is changed by the checks.
-
-    Args:
-        store: folder that products are to be published in; need not exist yet.
-        models: folder of the user's own models.
-    """
+    """Return the findings on this machine, changing nothing; the store need not exist yet."""
     found = (memory(), store_folder(store), torch_device(), projections())
     return [*found, prefect_versions(), prefect_server(), model_registry(models)]
 
@@ -129,10 +123,7 @@ def torch_device(driver: Path = Path("/proc/driver/nvidia/version")) -> Finding:
 
 
 def projections() -> Finding:
-    """Check that PROJ finds its database, in both libraries that bring one.
-
-    The origin of UTM zone 31 lies at 3 degrees east on the equator, at easting 500,000.
-    """
+    """Check both PROJ databases: UTM zone 31 puts 3° east on the equator at easting 500,000 m."""
     set_by = [name for name in ("PROJ_DATA", "PROJ_LIB") if name in os.environ]
     cure = f"unset {' and '.join(set_by)}" if set_by else "reinstall pyproj and rasterio"
     try:

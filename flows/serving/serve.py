@@ -1,11 +1,4 @@
-"""The store over HTTP, for QGIS, GDAL and web maps: Range, ETag, CORS, media types.
-
-Only files are read; the layers stay served when Prefect is down. Files of a product are immutable
-and cached for ever. Everything else (`latest.json` and the catalogues) is validated at each
-request, and read whole before it is sent, so that a reader gets the old state or the new one.
-`events/<event>/latest/<file>` redirects to the current product; the page at `/` lists the events
-and the files of their current products.
-"""
+"""The store over HTTP: files of products are cached for ever, all else is validated."""
 
 import copy
 import hashlib
@@ -125,11 +118,8 @@ class StoreFiles(StaticFiles):
         return str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).removeprefix("/")
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """Return the file of that name; none where it is hidden, outside, a folder or missing.
-
-        A product that is being written has a name that starts with a dot. Outside of its products
-        the store keeps JSON files only; what else is there is not served.
-        """
+        """Return the file; none where hidden, outside, missing or, but for products, not JSON."""
+        # The name of a product that is being written starts with a dot.
         public = _PRODUCT_FILE.fullmatch(path) or path.endswith(".json")
         if not public or not _visible(path.split("/")):
             return "", None
@@ -165,11 +155,7 @@ class StoreFiles(StaticFiles):
 
 
 def app(store_root: Path) -> ASGIApp:
-    """Return the ASGI application that serves the store of that folder.
-
-    Raises:
-        StoreError: where there is no such folder.
-    """
+    """Return the application that serves a store; raises StoreError where it is no folder."""
     if not store_root.is_dir():
         raise StoreError(
             f"no store at {store_root}: it is not a folder; map an event into it first"
@@ -181,7 +167,6 @@ def app(store_root: Path) -> ASGIApp:
         return HTMLResponse(index_html(root), headers={"Content-Security-Policy": _INDEX_POLICY})
 
     def latest(request: Request) -> Response:
-        """Redirect to the file of that name in the event's current product."""
         event, name = request.path_params["event"], request.path_params["name"]
         product = current_product(root / "events" / event) if _visible([event]) else None
         target = f"events/{event}/products/{product}/{name}"
@@ -202,11 +187,7 @@ def app(store_root: Path) -> ASGIApp:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket bound to that address; port 0 takes a free one.
-
-    Raises:
-        StoreError: where the address cannot be had.
-    """
+    """Return a socket bound to that address, port 0: a free one; raises StoreError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -217,11 +198,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(store_root: Path, *, host: str = "127.0.0.1", port: int = 8765) -> None:
-    """Serve the store until interrupted; the log goes to stderr.
-
-    Raises:
-        StoreError: where there is no such folder, or the address cannot be had.
-    """
+    """Serve until interrupted, the log on stderr; StoreError: no such folder or address."""
     config = uvicorn.Config(app(store_root), log_config=_log_to_stderr(), server_header=False)
     # An interrupt is how it is stopped.
     with listen(host, port) as bound, suppress(KeyboardInterrupt):
@@ -236,8 +213,6 @@ def _visible(parts: Sequence[str]) -> bool:
 
 
 def _with_headers(inner: ASGIApp) -> ASGIApp:
-    """Return the same application with the headers that every answer has."""
-
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -252,7 +227,6 @@ def _with_headers(inner: ASGIApp) -> ASGIApp:
 
 
 def _log_to_stderr() -> dict[str, Any]:
-    """Return uvicorn's own log settings, with the requests on stderr, too."""
     config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     return config
