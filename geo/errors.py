@@ -1,8 +1,4 @@
-"""What can be wrong with areas, imagery and stores: one tree of exceptions, named by nouns.
-
-Every message is one or two sentences: what is wrong, both sides, and the cure. The command line
-prints it and nothing else.
-"""
+"""What can be wrong with areas, imagery and stores; a message says what is wrong and the cure."""
 
 
 class GeoError(Exception):

@@ -1,13 +1,9 @@
-"""A synthetic flood for the demo and the tests: one place, before and after, as satellites see it.
+"""A synthetic flood for the demo and the tests, before and after; a seed gives the same bytes.
 
-A river floods fields, meadows and part of a town. Sentinel-1 shows it with speckle, Sentinel-2
-with one cloud and its shadow, and the truth is known at every pixel. The same seed gives the same
-bytes.
-
-Backscatter and spectra were chosen by hand to be plausible for central Europe in June, not fitted
-to data. To compare: in the Spain chip of Sen1Floods11 the medians of water are -17.6 dB (VV) and
--25.2 dB (VH), those of land -9.4 and -16.6 dB. The files are named as Sentinel products are, with
-an orbit of zero, which no product has: they cannot be taken for observations.
+Backscatter and spectra were chosen by hand to be plausible for central Europe in June. To compare:
+in the Spain chip of Sen1Floods11 the medians of water are -17.6 dB (VV) and -25.2 dB (VH), those of
+land -9.4 and -16.6 dB. Files are named as Sentinel products are, with an orbit of zero, which no
+product has.
 """
 
 import json
@@ -155,11 +151,7 @@ class Landscape:
 
 
 def make_landscape(seed: int, *, size: int = 768) -> Landscape:
-    """Return the landscape of a seed from 0 on, of `size` rows and columns of 10 m.
-
-    Raises:
-        ValueError: where the size is odd or smaller.
-    """
+    """Return the landscape of a seed, of `size` (even, from 256) rows and columns of 10 m."""
     if size < 256 or size % 2:
         raise ValueError(f"the size is {size} pixels; give an even number from 256")
     ground = make_ground(seed, size=size)
@@ -185,10 +177,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def fractal(rng: np.random.Generator, *, size: int, largest_px: float) -> Float64Array:
-    """Return noise of mean 0 and standard deviation 1, (size, size), as rough as terrain.
-
-    Its amplitude falls with the square of the frequency; above the largest wavelength it is flat.
-    """
+    """Return noise, (size, size), mean 0, deviation 1; its amplitude falls as frequency squared."""
     frequency = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size)[None])
     gain = np.maximum(frequency, 1 / largest_px) ** -2
     gain[0, 0] = 0
@@ -243,10 +232,7 @@ def _river(rng: np.random.Generator, *, size: int) -> tuple[Float64Array, Float6
 
 
 def _farmland(rng: np.random.Generator, *, hills: Float64Array) -> tuple[IntArray, IntArray]:
-    """Return the numbers of the fields, and their cover: crops, meadows, and woods on the hills.
-
-    Fields are strips side by side, in districts that each have a direction.
-    """
+    """Return the numbers of the fields, strips in districts with a direction, and their cover."""
     size = len(hills)
     rows, cols = np.mgrid[:size, :size].astype(float)
     points = np.column_stack([rows.ravel(), cols.ravel()])
@@ -270,7 +256,6 @@ def _farmland(rng: np.random.Generator, *, hills: Float64Array) -> tuple[IntArra
 def _buildings(
     rng: np.random.Generator, centre_m: Float64Array, *, blocked: BoolArray
 ) -> Float64Array:
-    """Return the corners of buildings around a place, on the map and off what is blocked."""
     angle = rng.uniform(0, np.pi / 2)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     lots = np.moveaxis(np.mgrid[-25:26, -19:20], 0, -1).reshape(-1, 2) * _LOT_M
@@ -371,13 +356,8 @@ class LandscapeFiles:
 
 
 def write_landscape(landscape: Landscape, folder: Path) -> LandscapeFiles:
-    """Write a landscape into a folder; the same landscape gives the same bytes.
-
-    Sentinel-1 repeats its orbit after 12 days, Sentinel-2 after 10.
-
-    Raises:
-        StoreError: where the folder cannot be written.
-    """
+    """Write a landscape, with the dates of one orbit (Sentinel-1 12 days, Sentinel-2 10), or
+    StoreError."""
     files = LandscapeFiles(
         before=(folder / "before" / _RADAR.format(6), folder / "before" / _OPTICAL.format(9)),
         after=(folder / "after" / _RADAR.format(18), folder / "after" / _OPTICAL.format(19)),
@@ -426,7 +406,6 @@ def _lonlat(corners_m: Float64Array) -> tuple[Polygon, ...]:
 
 
 def _write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
-    """Write polygons as GeoJSON, named by their number."""
     features = [
         {"type": "Feature", "id": str(n), "properties": {"name": str(n)}, "geometry": mapping(p)}
         for n, p in enumerate(polygons, 1)

@@ -22,20 +22,14 @@ ObjectArray: TypeAlias = npt.NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """Pixels of one phase of one sensor family on a grid.
-
-    Raises:
-        GridMismatch: where the arrays and the geobox disagree on their shape.
-    """
+    """Pixels of one phase of one sensor family on a grid; GridMismatch where the shapes differ."""
 
     pixels: FloatArray
     """(bands, rows, cols), in the physical units of `geo.scenes.sensors`; NaN where not valid."""
     valid: BoolArray
     """(rows, cols); True means observed."""
     geobox: "GeoBox"
-    """CRS, transform and shape of the grid."""
     bands: tuple[str, ...]
-    """Names of the bands in the order of `pixels`."""
     sources: tuple[str, ...]
     """Scene ids that may have contributed."""
     origin: CodeArray
@@ -53,11 +47,7 @@ class Raster:
                 raise GridMismatch(f"{name} is {getattr(self, name).shape}, the grid says {shape}")
 
     def band(self, name: str) -> FloatArray:
-        """Return one band, (rows, cols).
-
-        Raises:
-            BandsMissing: where there is no band of that name.
-        """
+        """Return one band, (rows, cols), or raise BandsMissing."""
         if name not in self.bands:
             raise BandsMissing(f"band {name!r} is wanted, the raster has {', '.join(self.bands)}")
         band: FloatArray = self.pixels[self.bands.index(name)]

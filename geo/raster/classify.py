@@ -10,11 +10,7 @@ from geo.types import BoolArray, CodeArray, FloatArray
 
 
 class Label(IntEnum):
-    """Value of a pixel of `rasters/class.tif`.
-
-    From 10 on the pixel was not analysed, and the value is the reason: an unseen pixel
-    can never read as "not affected".
-    """
+    """Value of a pixel of `rasters/class.tif`; from 10 on the reason why it was not analysed."""
 
     OUTSIDE = 0
     """Outside the area of interest; nodata of the file."""
@@ -62,7 +58,6 @@ NOTATION: dict[int, str] = {
     Label.COMPARED: "Buildings graded, ground not judged",
 }
 """`notation` by label; that of `EVENT` follows from the hazard."""
-
 
 NODATA_PERCENT = 255
 """Value of a probability raster where nothing was observed."""
@@ -128,13 +123,11 @@ def classify(
 ) -> Classified:
     """Decide each pixel from the probabilities of one model.
 
-    Water is flood only where a before image shows dry ground: its probability is then the
-    lesser of "water now" and "dry before", which is right whatever the two share.
+    Water is flood only where a before image shows dry ground: its probability is then the lesser of
+    "water now" and "dry before".
 
     Args:
         probabilities: (rows, cols) each, 0 to 1; none where no model was run.
-        thresholds: probability from which a finding counts, one for each finding.
-        seen: validity and place.
         default_label: what a valid pixel is where there are no probabilities.
     """
     nothing = np.zeros(seen.valid.shape, np.float32)
@@ -177,7 +170,6 @@ def _from_water(
 
 
 _EVENTS = (Finding.FLOOD, Finding.BURNT, Finding.DAMAGED)
-"""What an event can leave, found in a pair of images."""
 
 
 def _from_event(
@@ -201,7 +193,6 @@ def _from_event(
 
 
 def _fate(label: CodeArray) -> CodeArray:
-    """Return what became of water that was there before."""
     gone = (label == Label.RECEDED_WATER) | (label == Label.UNAFFECTED)
     fate = np.where(gone, np.uint8(Label.RECEDED_WATER), np.uint8(Label.REFERENCE_WATER))
     return np.where(label >= Label.NO_IMAGERY, label, fate)

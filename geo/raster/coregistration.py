@@ -1,9 +1,7 @@
 """Co-registration of two images: translations of blocks, and which of them are reliable.
 
-Of a pair of dates the light, the season and the damage differ, and edges stay. So the blocks are
-compared by the logarithm of their gradients, from which the neighbourhood's mean is taken, with
-the normalised cross-correlation of masked images (Padfield 2012, doi:10.1109/TIP.2011.2181402):
-what was not observed in one of them takes no part.
+Blocks are compared by the logarithm of their gradients, less the neighbourhood's mean, with the
+normalised cross-correlation of masked images (Padfield 2012, doi:10.1109/TIP.2011.2181402).
 """
 
 from dataclasses import dataclass
@@ -55,7 +53,6 @@ class ShiftField:
     """The shifts of the blocks of a pair, and how far a place between them is shifted."""
 
     blocks: tuple[BlockShift, ...]
-    """All that were compared."""
     tolerance_px: float
     """Blocks that differ from their neighbours by more contradict them."""
 
@@ -100,11 +97,8 @@ class ShiftField:
         return float(np.quantile(np.hypot(*apart.T), 0.9))
 
     def at(self, rows: Float64Array, cols: Float64Array) -> Float64Array:
-        """Return (places, 2): down and right at each place, pixels.
-
-        The median of the agreeing blocks among the nearest reliable ones; NaN where most of
-        these contradict each other. Meaningful only where `is_translation`.
-        """
+        """Return (places, 2), down and right, pixels: the median of the nearest blocks that agree,
+        NaN where most contradict each other. Meaningful only where `is_translation`."""
         nearest = self._nearest(np.column_stack([rows, cols]))
         agree = self.agreeing[nearest]
         near = np.where(agree[..., None], self._shifts[nearest], np.nan)
@@ -129,11 +123,7 @@ class ShiftField:
 
 
 def edges(pixels: FloatArray) -> FloatArray:
-    """Return where a picture has edges, (rows, cols), NaN at and beside pixels not observed.
-
-    Args:
-        pixels: (bands, rows, cols), NaN where not observed.
-    """
+    """Return the edges of (bands, rows, cols) pixels, (rows, cols); NaN at and beside NaN."""
     grey = pixels.mean(axis=0, dtype=np.float64)
     seen = np.isfinite(grey)
     if not seen.any():
@@ -145,11 +135,7 @@ def edges(pixels: FloatArray) -> FloatArray:
 
 
 def outlines(buildings: Int32Array) -> FloatArray:
-    """Return the outlines of buildings as `edges` returns those of an image, (rows, cols).
-
-    Args:
-        buildings: (rows, cols); 0 none, k the k-th building.
-    """
+    """Return the outlines of buildings, (rows, cols) with 0 for none, as `edges` does."""
     border = ndimage.maximum_filter(buildings, 3) != ndimage.minimum_filter(buildings, 3)
     soft = ndimage.gaussian_filter(border.astype(np.float64), _EDGE_PX)
     return _flattened(soft, np.ones(border.shape, np.bool_))
@@ -166,11 +152,9 @@ def _flattened(values: Float64Array, seen: BoolArray) -> FloatArray:
 def block_shift(
     fixed: FloatArray, moving: FloatArray, *, reach_px: int, middle: tuple[float, float]
 ) -> BlockShift:
-    """Return the shift between a block of one image and that of another.
+    """Return the shift between two images of a block, (rows, cols) from `edges` or `outlines`.
 
     Args:
-        fixed: (rows, cols), as `edges` or `outlines` return it, NaN where not observed.
-        moving: the same of the other image, of the same shape.
         reach_px: the longest shift that is searched, down or right.
         middle: (row, col) of the block in the grid.
     """
@@ -198,10 +182,7 @@ def _vertex(line: Float64Array, peak: int) -> float:
 
 
 def _correlation(fixed: FloatArray, moving: FloatArray, reach_px: int) -> Float64Array:
-    """Return the masked normalised cross-correlation, (2 reach + 1, 2 reach + 1).
-
-    NaN where the two images would overlap too little.
-    """
+    """Return the masked correlation, (2 reach + 1, 2 reach + 1); NaN where they overlap little."""
     seen = np.isfinite(fixed), np.isfinite(moving)
     shape = [fft.next_fast_len(side + reach_px, real=True) for side in fixed.shape]
 

@@ -27,22 +27,17 @@ class GridChoice:
     resolution_m: float | None = None
     """Side of a pixel, metres; None keeps the imagery's own."""
     block_px: int = 1
-    """The edges of the grid are at multiples of so many pixels. A network that answers in blocks
-    then has the same blocks on the same ground, wherever the area ends."""
+    """The edges of the grid are at multiples of so many pixels, as the blocks of a network."""
 
 
 def lay_grid(area: AreaOfInterest, scenes: Sequence[Scene], choice: GridChoice) -> GeoBox:
-    """Return the grid that an area is mapped on.
+    """Return the grid that an area is mapped on, led by the first scene.
 
-    The CRS is the first scene's own where that is projected in metres, so that its pixels
-    need no resampling; otherwise the area's UTM zone. A grid at the scene's own resolution
-    is snapped to the scene's pixels, any other to multiples of its resolution.
-
-    Args:
-        scenes: the first one is the one whose pixels matter most.
+    The CRS is the first scene's own where that is projected in metres, else the area's UTM zone. A
+    grid at the scene's own resolution is snapped to its pixels, any other to multiples of it.
 
     Raises:
-        AreaInvalid: where the grid would be too large to be meant.
+        AreaInvalid: where the grid would be too large.
         MissingCRS: where `choice.crs` is unknown, or not projected in metres.
     """
     lead = scenes[0]
@@ -65,11 +60,7 @@ def lay_grid(area: AreaOfInterest, scenes: Sequence[Scene], choice: GridChoice) 
 
 
 def crs_of(geobox: GeoBox) -> str:
-    """Return the CRS of a grid as WKT.
-
-    Raises:
-        MissingCRS: where it has none.
-    """
+    """Return the CRS of a grid as WKT, or raise MissingCRS."""
     if geobox.crs is None:
         raise MissingCRS("the grid has no CRS; every grid of Aftermap needs one")
     return str(geobox.crs.to_wkt())
@@ -94,10 +85,7 @@ def _crs(area: AreaOfInterest, lead: Scene, choice: GridChoice) -> CRS:
 
 
 def _nominal_m(scene: Scene) -> float:
-    """Return a round pixel size for a scene that must be resampled, metres.
-
-    Degrees of longitude and latitude give 9.97 m where the sensor has 10 m.
-    """
+    """Return a round pixel size, metres: degrees give 9.97 m where the sensor has 10 m."""
     nominal = scene.sensor.gsd_m
     if abs(scene.gsd_m - nominal) < 0.1 * nominal:
         return nominal
@@ -133,10 +121,7 @@ def _snapped(
     anchor: tuple[float, float],
     block: int,
 ) -> GeoBox:
-    """Return the grid of the pixels whose centres lie within bounds, edges through the anchor.
-
-    It is grown to whole blocks, counted from the anchor.
-    """
+    """Return the grid of the pixels whose centres lie within bounds, grown to whole blocks."""
     # A pixel belongs to the area where its centre does. Just below one half, so that the
     # rounding of a footprint adds no row of pixels that no scene covers.
     slack = 0.49

@@ -1,9 +1,8 @@
-"""What detectors compute of bands: indices, radar without speckle, thresholds of histograms.
+"""Indices of bands, radar without speckle, thresholds of histograms.
 
-Bands are float32 of any one shape, in reflectance (or brightness, for pictures), NaN where
-not valid. An index is in [-1, 1]. Atmospheric correction leaves slightly negative
-reflectances over dark water; they count as 0. Where both bands are 0 the index is NaN.
-A histogram is `counts (..., bins)` over `edges (bins + 1,)` of equal width.
+Bands are float32 reflectance (or brightness), NaN where not valid; negative values count as 0. An
+index is in [-1, 1], NaN where both bands are 0. A histogram is `counts (..., bins)` over `edges
+(bins + 1,)` of equal width.
 """
 
 from dataclasses import dataclass, fields
@@ -44,20 +43,15 @@ def normalised_difference(first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def lee(power: FloatArray, *, window_px: int, looks: float) -> FloatArray:
-    """Return radar power with its speckle smoothed where nothing but speckle varies.
+    """Return linear power, (rows, cols), smoothed where only speckle varies; NaN takes no part.
 
     Lee 1980, doi:10.1109/TPAMI.1980.4766994, in the form of Lopes et al. 1990,
-    doi:10.1109/36.62623: the local mean, plus the share of the local variance that speckle
-    does not explain times the deviation from it. Pixels that are not valid take no part.
+    doi:10.1109/36.62623: the local mean, plus the share of the local variance that speckle does not
+    explain times the deviation from it.
 
     Args:
-        power: (rows, cols), linear power, NaN where not valid.
         window_px: edge of the square window, odd.
-        looks: equivalent number of looks; the squared coefficient of variation of the
-            speckle is its reciprocal.
-
-    Returns:
-        (rows, cols), linear power, NaN where the input is.
+        looks: equivalent number of looks, 1 / the squared coefficient of variation of speckle.
     """
     valid = np.isfinite(power)
     filled = np.where(valid, power, 0).astype(np.float64)
@@ -91,11 +85,8 @@ class GaussianPair:
     high_std: float
 
     def log_odds_high(self, values: FloatArray) -> FloatArray:
-        """Return the log odds of the higher mode, never falling as the value grows.
-
-        The quadratic that two unequal variances give turns back beyond its vertex, where it
-        would give the far side of the narrow mode to the wide one; beyond it, it is constant.
-        """
+        """Return the log odds of the higher mode, never falling as the value grows: constant beyond
+        the vertex, where the quadratic of two unequal variances turns back."""
         low, high = 1 / self.low_std**2, 1 / self.high_std**2
         if low != high:
             vertex = (self.low_mean * low - self.high_mean * high) / (low - high)
@@ -118,10 +109,7 @@ class Modes:
 
     @property
     def ashman_d(self) -> Float64Array:
-        """Separation of the modes; above 2 they are apart.
-
-        Ashman, Bird and Zepf 1994, doi:10.1086/117248, equation 4.
-        """
+        """Separation, apart above 2: Ashman, Bird and Zepf 1994, doi:10.1086/117248, equation 4."""
         spread = np.sqrt((self.low_std**2 + self.high_std**2) / 2)
         return np.asarray((self.high_mean - self.low_mean) / spread, np.float64)
 
@@ -138,11 +126,8 @@ class Modes:
 
 
 def otsu(counts: Float64Array, edges: Float64Array) -> float:
-    """Return the inner edge that maximises the variance between two classes.
-
-    Otsu 1979, doi:10.1109/TSMC.1979.4310076. Where several neighbouring edges are as good,
-    as in a gap between two modes, their middle.
-    """
+    """Return the inner edge that maximises the variance between two classes, the middle of
+    neighbouring ties (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
     weights = counts / counts.sum()
     share, mean = np.cumsum(weights), np.cumsum(weights * _centres(edges))
     share, total = share[:-1], mean[-1]
@@ -157,16 +142,9 @@ def otsu(counts: Float64Array, edges: Float64Array) -> float:
 
 
 def two_modes(counts: Float64Array, edges: Float64Array, *, steps: int = 100) -> Modes:
-    """Fit a mixture of two normal distributions to each histogram.
+    """Fit a mixture of two normal distributions to each histogram, (..., bins) with pixels each.
 
-    By expectation maximisation (Dempster, Laird and Rubin 1977), from the two halves around
-    the mean. The two sides of a threshold would overstate how far the modes are apart: the
-    halves of a single normal distribution have an Ashman's D of 2.65.
-
-    Args:
-        counts: (..., bins), each with at least one pixel.
-        edges: (bins + 1,).
-        steps: of the iteration.
+    By expectation maximisation (Dempster, Laird and Rubin 1977), from the halves around the mean.
     """
     centres = _centres(edges)
     weights = counts / counts.sum(axis=-1, keepdims=True)

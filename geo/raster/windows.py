@@ -1,9 +1,4 @@
-"""Windows with overlap over a grid, and blending weights that sum to one.
-
-The windows of a grid form a lattice, so everything is known per axis: a span of pixels,
-the core that the span owns, and its weight at every pixel. Windows are blended into row bands,
-in memory that depends on the width and not on the height.
-"""
+"""Windows with overlap over a grid, blended into row bands by weights that sum to one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,10 +65,8 @@ def lattice(shape: tuple[int, int], *, size: int, overlap: int) -> Lattice:
     """Cover a grid with square windows.
 
     Args:
-        shape: (rows, cols) of the grid.
         size: side of a window, pixels; a shorter axis gets one shorter window.
-        overlap: pixels that neighbours share at least; the last window of an axis is moved
-            back to end with the grid, so that all windows keep their size.
+        overlap: pixels that neighbours share at least; the last window ends with the grid.
 
     Raises:
         ValueError: unless 0 <= overlap <= size / 2.
@@ -146,11 +139,8 @@ class RowBand:
 
 
 class RowMosaic:
-    """Gathers the windows of a lattice, row by row, and hands out rows that are complete.
-
-    Values are blended by weight; codes (validity, origin) cannot be averaged and are taken
-    from the window whose core holds the pixel.
-    """
+    """Gathers windows row by row: values are blended, codes taken from the window that owns
+    them."""
 
     def __init__(self, *, width: int, window_rows: int, layers: int, code_layers: int) -> None:
         self._top = 0
@@ -158,13 +148,7 @@ class RowMosaic:
         self._codes = np.zeros((code_layers, window_rows, width), np.uint8)
 
     def feed(self, window: Window, values: FloatArray, codes: CodeArray) -> None:
-        """Add one window.
-
-        Args:
-            window: its place; no row of it may have been handed out already.
-            values: (layers, rows, cols); NaN counts as zero, its pixel being not valid anyway.
-            codes: (code layers, rows, cols).
-        """
+        """Add values, (layers, rows, cols), NaN as 0, and codes, (code layers, rows, cols)."""
         rows = slice(window.rows.start - self._top, window.rows.stop - self._top)
         _, cols = window.slices
         weighted = values * window.weight

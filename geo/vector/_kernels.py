@@ -30,26 +30,18 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function compiled at its first call, free of the interpreter's lock.
-
-    The machine code is kept in `__pycache__`, or in the user's cache folder where the
-    package cannot be written to. Where neither can (a container with a read-only root),
-    numba refuses to decorate at all; the code is then compiled once a process.
-    """
+    """Return the function compiled at its first call, free of the interpreter's lock."""
     try:
         kernel: Callable[P, R] = njit(nogil=True, cache=True)(function)
-    except RuntimeError:
+    except RuntimeError:  # no folder for the machine code can be written to
         kernel = njit(nogil=True)(function)
     return kernel
 
 
 X, Y, NEXT, START = range(4)
-"""Columns of the store of vertices, (vertices, 4) int32, in raster order of the corners.
-
-X and Y are the corner, NEXT is the vertex that follows on the ring. START is read where a
-ring has its first vertex: -1 - class for an exterior; for a hole, any vertex of the polygon
-around it.
-"""
+"""Columns of the store of vertices, (vertices, 4) int32, in raster order of the corners. X and Y
+are the corner, NEXT is the vertex that follows on the ring. START is read where a ring has its
+first vertex: -1 - class for an exterior; for a hole, any vertex of the polygon around it."""
 NONE = -1
 """No vertex, or none yet."""
 PER_CORNER = 4
@@ -91,12 +83,7 @@ class Corner(NamedTuple):
 
 @compiled
 def scan_band(band: CodeArray, row: int, scan: Scan, store: VertexStore) -> int:
-    """Scan rows of corners until the band ends or the store is full; return how many.
-
-    Args:
-        band: (rows, cols) classes.
-        row: row of the raster at which the band starts.
-    """
+    """Scan a band that starts at `row`; return the rows scanned before the store was full."""
     rows: int
     rows, cols = band.shape
     room = PER_CORNER * (cols + 1)
@@ -187,11 +174,8 @@ def _wedges(pixel: Corner, first: int) -> Corner:
 
 @compiled
 def _mark_starts(pixel: Corner, at: Corner, run_start: int, vertices: Int32Array) -> None:
-    """Mark where a ring may have its first vertex.
-
-    An exterior has it where one pixel down right stands alone, a hole where its polygon is
-    both to the left of it and above; `run_start` is of the polygon to the left.
-    """
+    """Mark first vertices: an exterior's where one pixel down right stands alone, a hole's where
+    its polygon is both to the left of it (`run_start`) and above."""
     same_above = pixel.down_right == pixel.top_right
     same_left = pixel.down_right == pixel.down_left
     if pixel.down_right != 0 and not same_above and not same_left:
@@ -217,12 +201,8 @@ def _mark_touches(pixel: Corner, at: Corner, store: VertexStore) -> None:
 def _end_edges(
     pixel: Corner, at: Corner, above: tuple[int, int], left: tuple[int, int], vertices: Int32Array
 ) -> None:
-    """Link the vertices of a corner to the other ends of the edges above and to the left.
-
-    Args:
-        above: the edge above is walked down from here on its left, and up to here on its right.
-        left: the edge to the left is walked to here on its upper side, and from on its lower.
-    """
+    """Link a corner to the other ends of its edges; `above` is walked (down from, up to), `left` is
+    walked (to, on its upper side; from, on its lower side)."""
     down_from, up_to = above
     left_to, right_from = left
     if pixel.top_left != pixel.top_right:
@@ -244,11 +224,7 @@ _UNSEEN = -2
 
 @compiled
 def label_rings(vertices: Int32Array, ring_of: Int32Array) -> Int32Array:
-    """Number the closed rings in raster order; return the first vertex of each, (rings,).
-
-    Args:
-        ring_of: (vertices in use,) is filled with the ring of each vertex, or OPEN.
-    """
+    """Number closed rings in raster order in `ring_of`, else OPEN; return their first vertices."""
     count = len(ring_of)
     ring_of[:] = _UNSEEN
     starts = np.empty(count // 4 + 1, np.int32)  # no ring has fewer than four vertices
@@ -275,10 +251,9 @@ def label_rings(vertices: Int32Array, ring_of: Int32Array) -> Int32Array:
 def split_at_touches(vertices: Int32Array, ring_of: Int32Array, touches: Int32Array) -> int:
     """Cut closed rings in two where they touch themselves at a corner; return how often.
 
-    A ring that comes back to a corner encloses a hole there, which must be a ring of its
-    own (OGC 06-103r4, section 6.1.11: rings are simple). The touches of one ring do not
-    interleave, because all of them are on the side away from the polygon; so each exchange
-    splits, in any order. After a cut the rings must be numbered again.
+    A hole must be a ring of its own (OGC 06-103r4, section 6.1.11: rings are simple). The touches
+    of a ring do not interleave, so each exchange splits, in any order. Then the rings are numbered
+    again.
     """
     cuts = 0
     for touch in range(len(touches)):
@@ -295,13 +270,9 @@ def split_at_touches(vertices: Int32Array, ring_of: Int32Array, touches: Int32Ar
 def assign_rings(
     vertices: Int32Array, ring_of: Int32Array, starts: Int32Array
 ) -> tuple[Int32Array, int]:
-    """Find the polygon of each ring.
+    """Return the polygon of each ring, (rings,) in raster order, or OPEN; and how many there are.
 
     A polygon has all its rings once its exterior is closed, because the others lie inside.
-
-    Returns:
-        (rings,) the polygon, numbered in raster order of the first pixels, or OPEN where
-        the exterior is; and the number of polygons.
     """
     polygon_of = np.empty(len(starts), np.int32)
     polygons = 0
@@ -321,10 +292,7 @@ def assign_rings(
 def measure(
     vertices: Int32Array, ring_of: Int32Array, polygon_of: Int32Array, polygons: int
 ) -> tuple[IntArray, IntArray]:
-    """Return the vertices of each ring, and the pixels of each closed polygon, exact.
-
-    Holes run the other way round, so the signed areas of the rings add up (shoelace).
-    """
+    """Return the vertices of each ring, and the exact pixels of each closed polygon (shoelace)."""
     sizes = np.zeros(len(polygon_of), np.int64)
     pixels = np.zeros(polygons, np.int64)
     for v in range(len(ring_of)):
@@ -339,14 +307,7 @@ def measure(
 
 @compiled
 def walk(vertices: Int32Array, starts: Int32Array, ring_offsets: IntArray) -> Int32Array:
-    """Return the closed rings that begin at `starts`, one after the other.
-
-    Args:
-        ring_offsets: (rings + 1,) where each ring begins in the result.
-
-    Returns:
-        (vertices, 2) x and y.
-    """
+    """Return the closed rings from `starts`, (vertices, 2) x and y, each at its offset."""
     coords = np.empty((ring_offsets[-1], 2), np.int32)
     for ring in range(len(starts)):
         v = starts[ring]
@@ -361,11 +322,7 @@ def walk(vertices: Int32Array, starts: Int32Array, ring_offsets: IntArray) -> In
 def compact(
     vertices: Int32Array, ring_of: Int32Array, polygon_of: Int32Array, moved: Int32Array
 ) -> int:
-    """Keep only the vertices of polygons that are still open, in the same order; return how many.
-
-    Args:
-        moved: (vertices in use + 1,) is filled with the new place of each, NONE where it is gone.
-    """
+    """Keep the vertices of open polygons, in order; `moved` gets their new place, or NONE."""
     count = 0
     for v in range(len(ring_of)):
         ring = ring_of[v]

@@ -1,9 +1,7 @@
-"""Areas as users give them, checked before a geometry library reads them.
+"""Areas as users give them, checked before a geometry library reads them; the antimeridian.
 
-GEOS can crash on NaN (shapely#1483) and a small text can need much memory, so size, the number of
-vertices and every number are checked here first. And the antimeridian: rings are
-unwrapped, areas cut and joined again. (The package `antimeridian` 0.4.9 does not do it: it fails on
-a hole across 180 degrees, and misreads what is wider than 180 degrees.)
+GEOS can crash on NaN (shapely#1483). The package `antimeridian` 0.4.9 fails on a hole across 180
+degrees, and misreads what is wider than 180 degrees.
 """
 
 import json
@@ -24,13 +22,10 @@ Polygonal: TypeAlias = Polygon | MultiPolygon
 
 
 def unwrap(ring: Float64Array) -> Float64Array:
-    """Return the ring with continuous longitudes, which may lie beyond 180.
+    """Return the ring with continuous longitudes: an edge over 180 degrees goes the short way.
 
-    An edge over more than 180 degrees of longitude is read as the short way, across the
-    antimeridian. Two kinds of ring are left as they are, because the short way would make
-    a sliver of them: one whose vertices all lie on the antimeridian, and one over more
-    than 90 degrees of latitude, which is how the whole Earth is written.
-    The ring does not close where it goes around a pole: its ends are then 360 degrees apart.
+    Left as they are: a ring that lies on the antimeridian, and one over more than 90 degrees of
+    latitude (the whole Earth). Around a pole the ends are 360 degrees apart.
     """
     steps = np.diff(ring[:, 0])
     turns = np.where(np.abs(steps) > 180, -np.round(steps / 360), 0.0)
@@ -41,10 +36,7 @@ def unwrap(ring: Float64Array) -> Float64Array:
 
 
 def cut(polygon: Polygonal) -> Polygonal:
-    """Return a polygon of continuous longitudes as parts within -180 to 180.
-
-    RFC 7946, section 3.1.9: no part of a geometry crosses the antimeridian.
-    """
+    """Return a polygon of continuous longitudes as parts within -180 to 180 (RFC 7946, 3.1.9)."""
     west, _, east, _ = polygon.bounds
     if west >= -180 and east <= 180:
         return polygon
@@ -56,10 +48,7 @@ def cut(polygon: Polygonal) -> Polygonal:
 
 
 def join(polygon: Polygonal) -> Polygonal:
-    """Return a polygon cut at the antimeridian with continuous longitudes, up to 360.
-
-    It stays as it is where moving its western parts by 360 degrees makes it no narrower.
-    """
+    """Return a polygon with continuous longitudes, up to 360, where that makes it narrower."""
     parts = list(shapely.get_parts(polygon))
     moved = [shift(part, degrees=360) if part.bounds[2] <= 0 else part for part in parts]
     if _width(moved) > _width(parts) - 1e-6:  # adding 360 rounds in the last digits
@@ -108,13 +97,9 @@ _LONLAT = re.compile(r"(crs:?84|(^|[:/])4326)$", re.IGNORECASE)
 
 
 def read_polygons(value: object) -> list[Rings]:
-    """Return the polygons of an area as the user gives it.
+    """Return the polygons of an area as the user gives it; rings may still cross themselves.
 
-    Rings are closed and finite, of at least four vertices, and continuous in longitude,
-    which may lie beyond 180. They may still cross themselves.
-
-    Raises:
-        AreaInvalid: with what is wrong and the cure.
+    They are closed and finite, of at least four vertices, and continuous in longitude.
     """
     match value:
         case Path():
@@ -221,7 +206,6 @@ def _object(value: object, name: str) -> Mapping[str, Any]:
 
 
 def _polygons(geometry: Mapping[str, Any]) -> list[Sequence[Any]]:
-    """Return the polygons of a geometry, each a list of rings that are not read yet."""
     kind, coordinates = str(geometry.get("type"))[:40], geometry.get("coordinates")
     if kind not in ("Polygon", "MultiPolygon"):
         raise AreaInvalid(
@@ -283,7 +267,6 @@ def _number(value: object) -> float:
 
 
 def _check_pairs(pairs: Sequence[Pair]) -> None:
-    """Refuse positions that are not longitude and latitude, and say what they may be."""
     for pair in pairs:
         lon, lat = pair
         if not (math.isfinite(lon) and math.isfinite(lat)):

@@ -31,21 +31,15 @@ leaves its chord by at most R (0.05 deg)^2 / 16 = 0.3 m."""
 
 @dataclass(frozen=True)
 class AreaOfInterest:
-    """The polygon of a request; made by `parse_area`.
-
-    Its edges are straight in longitude and latitude, as RFC 7946, section 3.1.1, has them:
-    the northern edge of a box follows its parallel.
-    """
+    """The polygon of a request; edges are straight in longitude and latitude (RFC 7946, 3.1.1)."""
 
     geometry: Polygonal
     """Lon-lat WGS 84, valid, exteriors counter-clockwise, cut at the antimeridian."""
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north in degrees; west > east across the antimeridian.
-
-        RFC 7946, section 5.2.
-        """
+        """West, south, east, north, degrees; west > east across the antimeridian (RFC 7946,
+        5.2)."""
         west, south, east, north = self._continuous.bounds
         return wrap(west), south, wrap(east), north
 
@@ -74,10 +68,7 @@ class AreaOfInterest:
 
     @cached_property
     def canonical(self) -> str:
-        """The area as JSON text, the same however its vertices and rings were ordered.
-
-        Rounded to 9 decimals, 0.1 mm.
-        """
+        """JSON text, the same for any order of vertices and rings; 9 decimals, 0.1 mm."""
         normal = shapely.normalize(shapely.remove_repeated_points(self.geometry))
         polygons = [_rounded(part) for part in shapely.get_parts(normal)]
         return json.dumps(
@@ -85,10 +76,7 @@ class AreaOfInterest:
         )
 
     def projected(self, crs: str) -> Polygonal:
-        """Return the area in a projected CRS, in one piece across the antimeridian.
-
-        Edges are followed along their straight line in longitude and latitude to less than
-        half a metre, and vertices lie on a grid of 1 mm.
+        """Return the area in a projected CRS, in one piece; edges to 0.5 m, vertices on 1 mm.
 
         Raises:
             AreaInvalid: where the CRS is not projected, or cannot express part of the area.
@@ -122,11 +110,10 @@ def parse_area(value: AreaLike) -> AreaOfInterest:
     """Return the area that a GeoJSON object or text, a box or a file describes.
 
     Args:
-        value: a GeoJSON Polygon, MultiPolygon, Feature or FeatureCollection as a mapping or
-            a text; a box as four numbers or the text "west,south,east,north", where west >
-            east crosses the antimeridian; or the path of a .geojson or .json file. All its
-            polygons are united. Longitudes may run beyond 180, and an edge over more than
-            180 degrees goes the short way, across the antimeridian.
+        value: a GeoJSON Polygon, MultiPolygon, Feature or FeatureCollection, whose polygons are
+            united; a box as four numbers or "west,south,east,north", where west > east crosses the
+            antimeridian; or the path of a .geojson or .json file. An edge over more than 180
+            degrees goes the short way.
 
     Raises:
         AreaInvalid: with what is wrong and the cure.
@@ -142,12 +129,7 @@ def parse_area(value: AreaLike) -> AreaOfInterest:
 
 
 def swap_hint(area: AreaOfInterest, footprint: shapely.Geometry) -> str | None:
-    """Return a sentence where an area misses a footprint only by swapped coordinates.
-
-    Args:
-        area: of the request.
-        footprint: lon-lat, of the imagery that should meet it.
-    """
+    """Return a sentence where an area misses a lon-lat footprint only by swapped coordinates."""
     swapped = shapely.transform(area.geometry, lambda lonlat: lonlat[:, ::-1])
     if area.geometry.intersects(footprint) or not swapped.intersects(footprint):
         return None
@@ -159,11 +141,6 @@ def swap_hint(area: AreaOfInterest, footprint: shapely.Geometry) -> str | None:
 
 
 def _polygon(rings: Rings) -> Polygon:
-    """Return a valid polygon.
-
-    Raises:
-        AreaInvalid: where it has no area or its rings cross.
-    """
     polygon = Polygon(rings[0], rings[1:])
     if polygon.convex_hull.area == 0:
         raise AreaInvalid("a polygon of the area has no area; give corners that enclose some land")
@@ -204,10 +181,7 @@ def _ccw(geometry: shapely.Geometry) -> Polygonal:
 
 
 def _quarters(polygon: Polygonal) -> list[Polygonal]:
-    """Return the polygon in slices of at most 90 degrees of longitude.
-
-    A cap around a pole is a strip in longitude and latitude, and would touch itself on a map.
-    """
+    """Return slices of at most 90 degrees of longitude: a cap around a pole would touch itself."""
     west, south, east, north = polygon.bounds
     if east - west <= 90:
         return [polygon]

@@ -45,10 +45,7 @@ class Footprints:
 
 
 def read_footprints(path: Path, area: AreaOfInterest, *, once: bool = True) -> Footprints:
-    """Return the building footprints of a file, in any CRS, that meet an area.
-
-    Args:
-        once: leave out outlines that repeat an earlier one.
+    """Return the footprints of a file, in any CRS, that meet an area; `once` leaves out repeats.
 
     Raises:
         FootprintsInvalid: where it cannot be read, has no CRS, no polygon, or none in the area.
@@ -163,11 +160,7 @@ class BuildingGrades:
     """Ids of the scenes before and after that each was seen in."""
 
     def columns(self) -> Mapping[str, list[str | float | int | None]]:
-        """Return the columns of `built_up` that say how each building fared.
-
-        The probabilities of a building that the grader answered for stay beside "Not Analysed",
-        so that whoever reads the layer sees how unsure it was.
-        """
+        """Return the damage columns of `built_up`; probabilities stay beside "Not Analysed"."""
         graded = np.array([reason is None for reason in self.reasons], np.bool_)
         probabilities = np.where(graded[:, None], self.probabilities, 0)
         # The likeliest grade, or the last entry of the value lists: not analysed.
@@ -211,7 +204,6 @@ class FoundBuildings:
     """(buildings,), mean probability of the pixels of each, per cent."""
 
     def __len__(self) -> int:
-        """Return how many there are."""
         return len(self.certainty)
 
 
@@ -224,11 +216,10 @@ def outline_buildings(
     fewest_px: int,
     simplify_m: float = SIMPLIFY_M,
 ) -> FoundBuildings:
-    """Return the buildings that meet an area, traced from a raster of their probability.
+    """Return the buildings that meet an area, traced from probabilities on a projected grid.
 
     Args:
         probability: uint8, per cent in its first band, 255 where not observed.
-        geobox: its grid, projected.
         least: probability from which a pixel is of a building.
         fewest_px: smaller ones are left out, and smaller holes are filled.
         simplify_m: tolerance of the outlines; 0 keeps the edges of the pixels.

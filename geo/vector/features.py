@@ -26,7 +26,6 @@ SceneIds: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 """Ids of the scenes before and of the scenes after."""
 
 _NO_PATCHES = (Label.OUTSIDE, Label.UNAFFECTED, Label.COMPARED)
-"""Labels of which there is nothing to draw."""
 _BEFORE = (Label.REFERENCE_WATER, Label.RECEDED_WATER)
 """Labels whose probability is that of the before image."""
 _EVENT_PHASE = {Phase.BEFORE: "Pre-event", Phase.AFTER: "Post-event"}
@@ -52,7 +51,6 @@ class Patches:
         return Patches(self.geometries[which], self.labels[which], self.percent[which], scenes)
 
     def __add__(self, other: "Patches") -> "Patches":
-        """Return the patches of both."""
         return Patches(
             np.concatenate([self.geometries, other.geometries]),
             np.concatenate([self.labels, other.labels]),
@@ -108,11 +106,8 @@ def vectorise(
 
     Args:
         grades: of the footprints; None where no grader was run.
-        certainty: (footprints,) probability that each is a building, per cent; None where they
-            were given rather than found.
-        scenes: all scenes of the product; `image_footprint` has a feature for each.
+        certainty: (footprints,) probability of a building, per cent; None where they were given.
         event: the `notation` of what the event left, see `geo.vector.hazards.event_class`.
-        common: what every feature says of its product.
     """
     # One coverage: neighbours keep their common edges, whatever layer they go to.
     keep = [label for label in Label if label not in _NO_PATCHES]
@@ -154,10 +149,8 @@ def _patches(
     keep: Collection[int],
     outlines: Outlines,
 ) -> tuple[Patches, Counter[int]]:
-    """Return polygons, and the pixels by label in those below the minimum mapping unit.
-
-    A patch that was not observed is kept however small: leaving it out would call it dry.
-    """
+    """Return polygons, and the pixels by label in those below the minimum mapping unit. What was
+    not observed is kept however small: leaving it out would call it dry."""
     width = geobox.shape[1]
     pixel_m2 = abs(geobox.resolution.x * geobox.resolution.y)
     fewest = int(np.ceil(outlines.min_area_m2 / pixel_m2 - 1e-9))
@@ -180,7 +173,6 @@ def _patches(
 
 
 def _hidden_water(rasters: ScratchRasters) -> Iterator[CodeArray]:
-    """Yield REFERENCE_WATER where there was water before and nothing was observed after."""
     for band in row_bands(rasters.hydrography):
         unseen = band[0] >= Label.NO_IMAGERY
         yield np.where(unseen, Label.REFERENCE_WATER, 0).astype(np.uint8)
@@ -195,8 +187,6 @@ def _measured(rasters: ScratchRasters) -> Iterator[tuple[CodeArray, CodeArray]]:
 
 
 def _scenes(zones: ZonalStatistics, rasters: ScratchRasters) -> tuple[SceneIds, ...]:
-    """Return the ids of the scenes before and after of each patch."""
-
     def ids(numbers: Sequence[frozenset[int]], phase: Phase) -> tuple[str, ...]:
         found = {
             names[number - 1]
@@ -211,30 +201,24 @@ def _scenes(zones: ZonalStatistics, rasters: ScratchRasters) -> tuple[SceneIds, 
 
 @dataclass(frozen=True)
 class _LayerMaker:
-    """Turns patches into layers: knows the scenes by id and what all features share."""
-
     by_id: Mapping[str, Scene]
     common: Provenance
 
     def observed_event(self, patches: Patches, event: str) -> gpd.GeoDataFrame:
-        """Return `observed_event`; the water class is empty where the event is no water."""
         names = {**NOTATION, Label.EVENT: event}
         notations = [names[label] for label in patches.labels]
         water = [EVENT_CLASSES[name].water_class for name in notations]
         return self._layer("observed_event", patches, notation=notations, water_class=water)
 
     def hydrography(self, patches: Patches) -> gpd.GeoDataFrame:
-        """Return `hydrography`."""
         notations = [NOTATION[label] for label in patches.labels]
         return self._layer("hydrography", patches, notation=notations)
 
     def not_analysed(self, patches: Patches) -> gpd.GeoDataFrame:
-        """Return `not_analysed`; its scenes show the place without being usable there."""
         reasons = [REASONS[Label(label)] for label in patches.labels]
         return self._layer("not_analysed", patches, confidence=None, reason=reasons)
 
     def image_footprint(self, scenes: Sequence[Scene]) -> gpd.GeoDataFrame:
-        """Return `image_footprint`."""
         shapes = np.array([scene.footprint for scene in scenes], dtype=object)
         columns: dict[str, Column] = {
             "src_id": [scene.id for scene in scenes],
@@ -254,7 +238,6 @@ class _LayerMaker:
         grades: BuildingGrades | None,
         certainty: Float64Array | None,
     ) -> tuple[gpd.GeoDataFrame, tuple[str, ...]]:
-        """Return `built_up`: buildings, grades, the user's columns; and notes on the latter."""
         if footprints is None:
             return empty_layer("built_up"), ()
         own, renamed = rename_clashes("built_up", footprints.own)
@@ -280,7 +263,6 @@ class _LayerMaker:
         return frame, (*footprints.notes, *notes)
 
     def _layer(self, name: str, patches: Patches, **columns: Column) -> gpd.GeoDataFrame:
-        """Return a layer of patches, with their probability, scenes and area."""
         percent = [None if np.isnan(value) else round(value) for value in patches.percent]
         given: dict[str, Column] = {
             **self._sources(patches.scenes),
@@ -291,7 +273,6 @@ class _LayerMaker:
         return build_layer(name, geometries=patches.geometries, common=self.common, columns=given)
 
     def _sources(self, ids: Sequence[SceneIds]) -> dict[str, Column]:
-        """Return the columns that say which scenes the features came from."""
         columns = [self._source(before, after) for before, after in ids]
         names = ("or_src_id", "dmg_src_id", "observed_at", "sensor", "sensor_gsd")
         return {name: [values[name] for values in columns] for name in names}

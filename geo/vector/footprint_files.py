@@ -54,10 +54,7 @@ class Features:
 
 
 def read_features(path: Path, box: Bounds) -> Features:
-    """Return the features of a file, of a large one those that meet a box.
-
-    Args:
-        box: of the area, longitude and latitude.
+    """Return the features of a file, of a large one those that meet a lon-lat box.
 
     Raises:
         FootprintsInvalid: where there are too many.
@@ -89,7 +86,6 @@ def _opened(path: Path) -> Any:
 
 
 def _is_line(start: bytes) -> bool:
-    """Whether the first line is a whole feature."""
     line, _, _ = start.partition(b"\n")
     try:
         return bool(json.loads(line).get("type") == "Feature")
@@ -138,13 +134,11 @@ def _by_gdal(path: Path, start: bytes, box: Bounds) -> Features:
 
 
 def _in_crs(box: Bounds, crs: CRS) -> Bounds:
-    """Return what holds a lon-lat box in another CRS."""
     project = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
     return project.transform_bounds(*box)
 
 
 def _of_parts(path: Path, parts: Iterator[gpd.GeoDataFrame], box: Bounds) -> Features:
-    """Return features that come part by part, of many those that meet a box."""
     area, kept, total = shapely.box(*box), [], 0
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     for part in parts:
@@ -173,16 +167,12 @@ def _lines(path: Path) -> Iterator[gpd.GeoDataFrame]:
 
 
 def _own(feature: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of a feature, and its id where it has one beside them."""
     named = {"id": feature["id"]} if "id" in feature else {}
     return named | (feature.get("properties") or {})
 
 
 def _table(path: Path) -> Iterator[gpd.GeoDataFrame]:
-    """Yield the rows of a table with outlines in WKT, in longitude and latitude.
-
-    Its values are read as text; columns of numbers become numbers in the end.
-    """
+    """Yield the rows of a table with outlines in WKT, lon-lat; other values are read as text."""
     with _opened(path) as file:
         for rows in pd.read_csv(file, dtype=str, chunksize=_CHUNK):
             names = [name for name in rows.columns if str(name).lower() in _WKT]

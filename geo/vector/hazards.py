@@ -1,8 +1,4 @@
-"""The hazards as data: an entry says everything that differs from one hazard to another.
-
-A new hazard is one entry of `Hazard`. The request and its form, the value lists of the layers,
-the colours and the choice of a model follow from it.
-"""
+"""The hazards as data: an entry says everything that differs from one hazard to another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +12,9 @@ class EventClass:
     """What an event leaves on the ground, and how it is drawn."""
 
     notation: str
-    """Its `notation` in the layer `observed_event`."""
     fill: str
     """Colour as #rrggbb; also that of the class raster."""
     outline: str
-    """Colour as #rrggbb."""
     water_class: int | None = None
     """UNOSAT `Water_Class`; None where it is not water."""
     opacity: float = 0.8
@@ -62,7 +56,6 @@ class Hazard(StrEnum):
     entry: HazardEntry
 
     def __new__(cls, name: str, event_type: str, maps: Mapping[str, EventClass]) -> Self:
-        """Return the hazard with its entry."""
         hazard = str.__new__(cls, name)
         hazard._value_ = name
         hazard.entry = HazardEntry(event_type, MappingProxyType(maps))
@@ -101,11 +94,7 @@ EVENT_CLASSES: Mapping[str, EventClass] = {
 
 
 def event_class(hazard: Hazard, task: str | None) -> EventClass:
-    """Return what a model of a task maps after a hazard; None: what is mapped first.
-
-    A task that is none of the hazard's, as that of a model named by the user, maps what it does
-    after other hazards.
-    """
+    """Return what a model of a task maps after a hazard, or else after others; None: the first."""
     maps = HAZARDS[hazard].maps
     if task is None:
         return next(iter(maps.values()))

@@ -1,7 +1,4 @@
-"""Features of a layer: checked against the schema, named and ordered the same every time.
-
-The user's own columns are carried beside ours.
-"""
+"""Features of a layer: checked against the schema, named and ordered the same every time."""
 
 import hashlib
 import json
@@ -27,11 +24,8 @@ _RESERVED = frozenset({"fid", "geom", "geometry"})
 
 
 def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the user's columns with names that meet neither ours nor each other.
-
-    A name that is taken gets `_src` behind it. Case is ignored, as GeoPackage ignores it.
-    Beside them, the new name of each that was renamed, by its old one.
-    """
+    """Return the user's columns, `_src` behind a name that is taken in any case, and the new name
+    of each that was renamed, by its old one."""
     taken = _RESERVED | {field.name for field in LAYERS[layer].fields}
     names: list[str] = []
     for column in own.columns:
@@ -47,11 +41,7 @@ def rename_clashes(layer: str, own: pd.DataFrame) -> tuple[pd.DataFrame, dict[st
 def attach(ours: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Return our columns and, behind them, the user's.
 
-    Numbers and truth values stay; times, and columns of mixed kinds, become text, and lists and
-    mappings become JSON, which every format can hold.
-
-    Raises:
-        LayerInvalid: where rows differ in number, or a name is taken.
+    Numbers and truth values stay; times and mixed columns become text, lists and mappings JSON.
     """
     if len(own) != len(ours):
         raise LayerInvalid(f"there are {len(ours)} features and {len(own)} rows of the user's own")
@@ -80,7 +70,6 @@ def _text(value: Any) -> str | None:
 
 
 def _plain_part(value: Any) -> Any:
-    """Return what JSON can hold of a part of a nested value."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
@@ -126,14 +115,13 @@ def build_layer(
 ) -> gpd.GeoDataFrame:
     """Return a layer in EPSG:4326 with the columns of its schema, and no other.
 
-    Features are ordered by notation, then from north to south, west to east. Coordinates
-    are rounded to 7 decimals; a polygon too small to survive that keeps its own.
+    Features are ordered by notation, then from north to south, west to east. Coordinates are
+    rounded to 7 decimals; a polygon too small to survive that keeps its own.
 
     Args:
         geometries: (features,) Polygon or MultiPolygon, lon-lat WGS 84, cut at the antimeridian.
         columns: beside those of `common`, by name; a single value holds for all features.
-        own: the user's columns, (features,) rows in the order of `geometries`, put behind
-            ours. Names must not meet ours: see `geo.vector.layers.rename_clashes`.
+        own: the user's columns, (features,) rows; names must not meet ours, see `rename_clashes`.
 
     Raises:
         LayerInvalid: where a column is missing or unknown, or a value is not allowed.
@@ -163,11 +151,7 @@ def empty_layer(name: str) -> gpd.GeoDataFrame:
 
 
 def layer_named(name: str) -> Layer:
-    """Return the layer of that name.
-
-    Raises:
-        LayerInvalid: with the names that exist.
-    """
+    """Return the layer of that name, or raise LayerInvalid with the names that exist."""
     if name not in LAYERS:
         raise LayerInvalid(f"no layer {name!r}; the layers are {', '.join(LAYERS)}")
     return LAYERS[name]
@@ -215,7 +199,6 @@ def _check_names(layer: Layer, given: Mapping[str, Column]) -> None:
 
 
 def _spread(layer: Layer, field: Field, value: Column, polygons: ObjectArray) -> pd.Series:
-    """Return one value a feature, (features,)."""
     if value is None or isinstance(value, str | int | float):
         return pd.Series([value] * len(polygons), dtype=object)
     if len(value) != len(polygons):

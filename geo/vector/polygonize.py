@@ -1,8 +1,4 @@
-"""Classes to polygons, from the pixels of a raster to lon-lat.
-
-Traced on the pixel edges, simplified as one coverage (neighbours keep a common edge), then
-brought to the lon-lat coordinates that are published.
-"""
+"""Classes to polygons: traced on pixel edges, simplified as one coverage, brought to lon-lat."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -123,11 +119,7 @@ _ROOM = 1 << 17
 
 
 class Tracer:
-    """Row bands in, polygons out; see `geo.vector.polygonize.trace`.
-
-    Between two bands it holds the row above, the vertices of polygons that are still open
-    and, for each column, the open edges.
-    """
+    """Row bands in, polygons out; holds the row above, open edges and open polygons' vertices."""
 
     def __init__(self, width: int, *, keep: Collection[int], min_pixels: Mapping[int, int]) -> None:
         self._width = width
@@ -149,11 +141,7 @@ class Tracer:
         self._done: list[Traced] = []
 
     def feed(self, band: CodeArray) -> None:
-        """Scan one band, collecting closed polygons whenever the room is used up.
-
-        Raises:
-            GridMismatch: where the band is not uint8 or has another width.
-        """
+        """Scan a band, uint8, (rows, width); GridMismatch where it is not."""
         if band.ndim != 2 or band.shape[1] != self._width or band.dtype != np.uint8:
             raise GridMismatch(
                 f"a band of classes is {band.dtype} of shape {band.shape}, and must be uint8 of "
@@ -175,7 +163,6 @@ class Tracer:
         return concatenate(self._done)
 
     def _collect(self) -> None:
-        """Move the closed polygons from the store to the results."""
         vertices = self._store.vertices
         ring_of = np.empty(self._store.used[0], np.int32)
         starts = label_rings(vertices, ring_of)
@@ -191,7 +178,6 @@ class Tracer:
     def _closed(
         self, starts: Int32Array, *, polygon_of: Int32Array, sizes: IntArray, pixels: IntArray
     ) -> Traced:
-        """Return the closed polygons, from what is known of each ring and of each polygon."""
         rings = np.flatnonzero(polygon_of != OPEN)
         # Stable: the exterior, first in raster order, stays the first ring of its polygon.
         rings = rings[np.argsort(polygon_of[rings], kind="stable")]
@@ -247,15 +233,12 @@ def trace(
 ) -> Traced:
     """Trace the polygons of a class raster that comes as row bands from the top.
 
-    Memory holds the polygons returned and those still open, never the raster: what is
-    smaller than the minimum mapping unit is dropped while the scan goes on.
+    Memory holds the polygons returned and those still open, never the raster.
 
     Args:
         bands: (rows, width) uint8 each, of any number of rows.
-        width: columns of the raster.
         keep: the values that become polygons, within 1 to 255; the others are background.
-        min_pixels: by value, polygons of fewer pixels are left out; a value that is not
-            named keeps all.
+        min_pixels: by value, polygons of fewer pixels are left out.
 
     Raises:
         GridMismatch: where a band is not uint8 or has another width.
@@ -268,11 +251,7 @@ def trace(
 
 
 def to_shapely(traced: Traced, transform: Affine) -> ObjectArray:
-    """Return the polygons in the CRS of a grid.
-
-    Args:
-        transform: of the grid, from (column, row) to its CRS; may rotate.
-    """
+    """Return the polygons in the CRS of a grid, by its transform from (column, row)."""
     col, row = traced.coords.T
     # Term by term: a matrix product may round the same corner in two ways, and part neighbours.
     x = transform.a * col + transform.b * row + transform.c
@@ -286,13 +265,11 @@ def to_shapely(traced: Traced, transform: Affine) -> ObjectArray:
 
 
 def simplify(polygons: ObjectArray, *, tolerance_m: float) -> ObjectArray:
-    """Simplify the edges of a coverage; neighbours keep a common edge.
+    """Simplify a coverage in metres, as `to_shapely` makes it; neighbours keep a common edge.
 
-    Where the library leaves a polygon invalid or empty, all polygons that it could meet
-    keep their shape, and the log says how many.
+    Where the library leaves a polygon invalid or empty, all that it could meet keep their shape.
 
     Args:
-        polygons: an edge-matched coverage in metres, as `to_shapely` makes it.
         tolerance_m: corners of less than its square in area go (Visvalingam-Whyatt).
     """
     groups = _groups(polygons)
@@ -311,10 +288,7 @@ def simplify(polygons: ObjectArray, *, tolerance_m: float) -> ObjectArray:
 
 
 def _groups(polygons: ObjectArray) -> IntArray:
-    """Number the groups of polygons whose bounding boxes meet, directly or through others.
-
-    A simplified polygon stays in its box, so polygons of two groups never meet.
-    """
+    """Number groups of polygons whose boxes meet, directly or not; groups never meet."""
     one, other = shapely.STRtree(polygons).query(polygons)
     shape = (len(polygons), len(polygons))
     meet = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=shape)
@@ -330,16 +304,10 @@ def _batches(groups: IntArray) -> Iterable[IntArray]:
 
 
 def to_lonlat(polygons: ObjectArray, crs: CRS | str, *, decimals: int = 7) -> ObjectArray:
-    """Return the polygons in lon-lat WGS 84, ready for GeoJSON (RFC 7946).
+    """Return polygons of a CRS in metres in lon-lat WGS 84, ready for GeoJSON (RFC 7946).
 
-    Exteriors run counter-clockwise; a polygon across the antimeridian becomes a
-    MultiPolygon, cut there; coordinates are rounded, and valid after that. A polygon too
-    small for the decimals keeps its unrounded coordinates.
-
-    Args:
-        polygons: valid, in `crs`.
-        crs: projected, in metres.
-        decimals: of a degree; 7 is about 1 cm.
+    Exteriors run counter-clockwise; a polygon across the antimeridian is cut there. Rounded
+    coordinates (7 decimals: 1 cm) are valid; a polygon too small for that keeps its own.
 
     Raises:
         AreaInvalid: where a polygon holds a pole.
@@ -351,13 +319,9 @@ def to_lonlat(polygons: ObjectArray, crs: CRS | str, *, decimals: int = 7) -> Ob
 
 
 def area_ha(polygons: ObjectArray) -> Float64Array:
-    """Return the areas in hectares, on the WGS 84 ellipsoid.
+    """Return the areas of lon-lat WGS 84 polygons on the ellipsoid, hectares.
 
-    Measured in the cylindrical equal-area projection EPSG:6933 (Snyder, USGS Professional
-    Paper 1395, section 10), where an area does not depend on which polygons come with it.
-
-    Args:
-        polygons: Polygons or MultiPolygons, lon-lat WGS 84.
+    By the equal-area projection EPSG:6933 (Snyder, USGS Professional Paper 1395, section 10).
     """
     dense = _densified(polygons, _LONGEST_EDGE_DEG)
     area_m2: Float64Array = shapely.area(_project(dense, "EPSG:4326", to="EPSG:6933"))
@@ -405,8 +369,6 @@ def _cut(lonlat: ObjectArray) -> ObjectArray:
 
 
 def _rounded(lonlat: ObjectArray, decimals: int) -> ObjectArray:
-    """Return valid polygons with rounded coordinates."""
-
     def to_grid(degrees: Float64Array) -> Float64Array:
         return np.asarray(np.round(degrees, decimals) + 0.0)  # which makes 0.0 of -0.0
 

@@ -15,7 +15,6 @@ from geo.vector.hazards import EVENT_CLASSES, EVENT_TYPES
 
 Value: TypeAlias = str | int | float | None
 
-
 WATER_CLASSES: dict[int, str] = {
     0: "water before the event",
     1: "flood water",
@@ -32,7 +31,6 @@ WATER_CLASSES: dict[int, str] = {
 
 DAMAGE_GRA = ("Destroyed", "Damaged", "Possibly damaged", "No visible damage", "Not Analysed")
 DAMAGE_XBD = ("destroyed", "major-damage", "minor-damage", "no-damage", "un-classified")
-
 
 OUTLINE_GIVEN = "footprint given"
 OUTLINE_FOUND = "found in the images"
@@ -71,12 +69,9 @@ class Field:
     values: tuple[str | int, ...] = ()
     """The values that it can take; empty where any can stand."""
     limits: tuple[float, float] | None = None
-    """Smallest and largest number."""
     nullable: bool = False
     decimals: int | None = None
-    """Decimals kept of a real number."""
     pattern: str | None = None
-    """Regular expression that a text matches."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,6 @@ class Layer:
     title: str
     what: str
     notations: tuple[str, ...]
-    """Value list of `notation`."""
     extra: tuple[Field, ...]
     """Fields that only this layer has, after those that all have."""
     defaults: Mapping[str, Value]

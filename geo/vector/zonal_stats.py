@@ -34,13 +34,10 @@ def zonal_statistics(
     """Return the statistics of each polygon over rasters on the grid it was traced from.
 
     Args:
-        traced: polygons in pixel coordinates; may be a selection.
         bands: from the top, of any number of rows; all have the same number of inputs.
-        width: columns of the rasters.
 
     Raises:
-        GridMismatch: where a band is not uint8 or has another shape, or the rasters end
-            above or left of a part of a polygon.
+        GridMismatch: where a band is not uint8 or has another shape, or polygons reach beyond.
     """
     edges = _VerticalEdges.of(traced)
     _check_extent("column", int(edges.col.max(initial=0)), width)
@@ -80,8 +77,7 @@ class _VerticalEdges:
     col: IntArray
     """Column of the pixels to the right of the edge."""
     step: IntArray
-    """What it adds to the owner of the pixels to its right: the number of the polygon from 1, and
-    less than 0 where the polygon ends."""
+    """Number of the polygon from 1, added to the owner to its right; negative at its end."""
 
     @classmethod
     def of(cls, traced: Traced) -> "_VerticalEdges":
