@@ -1,8 +1,7 @@
 """How right the grades of a product are, and how many buildings are damaged, from a visual check.
 
-Everything is estimated for the whole product by the chances of the sample. Buildings that the
-images do not tell are left out, as if they were like the others of their published grade: say so
-where there are many.
+Estimated for the whole product by the chances of the sample. Buildings that the images do not
+tell are left out, as if they were like the others of their published grade.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,11 +47,8 @@ class GradeConfusion:
         return np.broadcast_to(np.isin(GRADES, grades), self.counts.shape)
 
     def strata(self, cells: BoolArray) -> list[StratumCount]:
-        """Return what the sample of each stratum showed, counting the answers of some cells.
-
-        A simple sample has one stratum. So it has where only a part of the buildings is asked
-        for: those that were drawn of a part are a simple random sample of that part.
-        """
+        """Return by stratum what the sample showed, counting the answers of some cells."""
+        # A simple sample has one stratum: what was drawn of a part is a simple sample of that part.
         counted = np.where(cells, self.counts, 0).sum(axis=1)
         rows = np.stack([self.buildings, self.counts.sum(axis=1), counted])
         if self.design is Design.SIMPLE:
@@ -61,11 +57,8 @@ class GradeConfusion:
 
     @property
     def weights(self) -> Float64Array:
-        """(published grades,), buildings that an answer stands for; NaN without an answer.
-
-        The inverse of the chance to be drawn (Horvitz and Thompson 1952), as Olofsson et al.
-        (2014, equation 4) weigh a confusion matrix by the size of the classes of a map.
-        """
+        """(published grades,), buildings that an answer stands for; NaN without an answer."""
+        # Horvitz and Thompson 1952; Olofsson et al. 2014, equation 4.
         drawn = self.counts.sum(axis=1)
         if self.design is Design.SIMPLE:
             drawn = np.full_like(drawn, drawn.sum())
@@ -86,14 +79,7 @@ def tabulate(
     sizes: Mapping[str, int],
     design: Design,
 ) -> GradeConfusion:
-    """Return the confusion matrix of some answers.
-
-    Args:
-        published: grade by building id, of the buildings that were drawn.
-        answered: grade by building id, of those that the images tell.
-        sizes: buildings of the whole product by published grade.
-        design: how they were drawn.
-    """  # fmt: skip
+    """Return the confusion matrix of grades by building id; `sizes` are of the whole product."""
     counts = np.zeros((len(DAMAGE_GRA), len(GRADES)), np.int64)
     for name, grade in answered.items():
         counts[DAMAGE_GRA.index(published[name]), GRADES.index(grade)] += 1
@@ -134,10 +120,9 @@ class GradeScore:
 
     grade: str
     users_accuracy: ShareEstimate | None
-    """Share of those that are published with the grade that have it (precision); None where
-    none is."""
+    """Precision: share of those published with the grade that have it; None where none is."""
     producers_accuracy: float | None
-    """Share of those that have the grade that are published with it (recall)."""
+    """Recall: share of those that have the grade that are published with it."""
     f1: float | None
     """Harmonic mean of both; None where the grade was neither published nor answered."""
 
@@ -198,10 +183,7 @@ def estimate(table: GradeConfusion) -> Estimate:
 
 
 def macro_f1(matrix: Float64Array) -> float | None:
-    """Return the mean F1 of the classes that are in a square matrix at all.
-
-    None where there is none, or where a row is not known (NaN).
-    """
+    """Return the mean F1 of the classes of a square matrix; None without any, or with a NaN."""
     return mean_of_known(f1_scores(matrix)) if np.isfinite(matrix).all() else None
 
 

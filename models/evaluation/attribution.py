@@ -1,15 +1,9 @@
 """Attribution: which images and bands moved the probability of a network, by two ways.
 
-Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv:1703.01365) share out the log
-odds of a polygon among all pixels of all bands. The baseline is 0 in every channel: the mean of
-the training images, and no image there at all. Occlusion sets an image, or a band of the only
-one, to that baseline and predicts again.
-
-Both look at one window with the polygon in its middle, where the map blends several, and at
-one view of it, where the map may take the mean of mirrored ones: on a laptop, that is the
-difference between seconds and minutes.
-
-Imports torch and captum, and is imported only when a network is explained.
+Integrated gradients (Sundararajan, Taly and Yan 2017, arXiv:1703.01365) share out the log odds of
+a polygon among all pixels of all bands. Occlusion sets an image, or a band of the only one, to the
+baseline: 0 in every channel, the mean of the training images. Both look at one window and one view
+of it, where the map blends several: seconds and not minutes. Imports torch and captum.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,14 +47,7 @@ def integrated_gradients(
     *,
     steps: int = STEPS,
 ) -> tuple[tuple[Attribution, ...], tuple[Completeness, ...]]:
-    """Share out the log odds of the polygon among images and bands.
-
-    Args:
-        steps: points of the integral; the more, the smaller the gap of the completeness.
-
-    Raises:
-        InputsMismatch: where the model is no network of torch.
-    """
+    """Share out the log odds of the polygon among images and bands; more `steps` are more exact."""
     model = _network(polygon)
     attributions: list[Attribution] = []
     checks: list[Completeness] = []
@@ -90,11 +77,7 @@ def share_out(
     *,
     steps: int = STEPS,
 ) -> tuple[FloatArray, Completeness]:
-    """Return what each pixel of each channel added, (channels, rows, cols), and its sum checked.
-
-    Args:
-        stacked: (1, channels, rows, cols), the window.
-    """
+    """Return what each pixel added, (channels, rows, cols), of `stacked` (1, ...), and its sum."""
 
     def counted(pixels: torch.Tensor) -> torch.Tensor:
         progress.advance(len(pixels))
@@ -127,14 +110,7 @@ def by_image(
 
 
 def occlude(polygon: ExplainedPolygon, window: CentredWindow) -> tuple[Occlusion, ...]:
-    """Return how the probability of the polygon changes without each image.
-
-    Of a network that sees one image at a time, its bands are left out one by one, and the
-    image before the event, which the map can do without.
-
-    Raises:
-        InputsMismatch: where the model is no network of torch.
-    """
+    """Return how the probability changes without each image, or each band of the only image."""
     model, own = _network(polygon), polygon.window.pixels
     layers = {run: _probability(model, polygon, window, run) for run in polygon.runs}
     whole = float(combine_runs(layers)[own].mean())
@@ -173,15 +149,7 @@ def _occluded(
 def of_building(
     grader: Grader, view: BlockView, own: BoolArray, part: Rectangle, progress: ProgressReceiver
 ) -> tuple[tuple[Attribution, ...], Completeness]:
-    """Share out the log odds that a building has major damage or worse among images and bands.
-
-    Args:
-        own: (rows, cols) of the block; True in the building.
-        part: of the block that is kept as a map.
-
-    Raises:
-        InputsMismatch: where the grader is no network of torch.
-    """
+    """Share out the log odds of major damage or worse in `own`, (rows, cols) of the block."""
     if not isinstance(grader, NetworkGrader):
         raise InputsMismatch(
             f"{grader.card.name} runs as {type(grader).__name__}, and only regressions and "
@@ -243,11 +211,7 @@ def _probability(
     *,
     without: Sequence[int] = (),
 ) -> FloatArray:
-    """Return the probability of a run, (rows, cols) of the polygon's window, 0 where it has none.
-
-    Args:
-        without: channels that are set to the baseline.
-    """
+    """(rows, cols) of the polygon's window, 0 where there is none; channels `without` are 0."""
     pixels = stack(model.card, [run.inputs(window.rasters)], polygon.statistics[run.name])
     pixels[:, list(without)] = 0
     probability = model.probabilities(pixels)[0, run.output]

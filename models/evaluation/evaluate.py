@@ -1,7 +1,4 @@
-"""Models compared with labels: networks and detectors pixel by pixel, graders by building.
-
-Several models of pixels are scored together: their pixels are pooled.
-"""
+"""Models compared with labels: networks and detectors by pooled pixels, graders by building."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +53,6 @@ class PixelScores:
     """Of the pixels that have a prediction."""
 
     def __add__(self, other: "PixelScores") -> "PixelScores":
-        """Return the tiles of both."""
         return PixelScores(
             self.tiles + other.tiles,
             self.predicted_pixels + other.predicted_pixels,
@@ -151,9 +147,6 @@ class Evaluation:
 def pooled_json(each: Sequence[Evaluation], by: Detail | None = None) -> dict[str, object]:
     """Return several models as one object: their pixels pooled, mean and deviation, and each.
 
-    For models that left out another fold each, the pooled scores are those of the whole set;
-    for models of several seeds the mean and the standard deviation say more.
-
     Raises:
         DataInvalid: where two splits differ and have tiles in common.
         InputsMismatch: where they look for different things.
@@ -186,11 +179,7 @@ def _detail(scores: PixelScores, by: Detail | None) -> dict[str, object]:
 
 
 def split_for(card: ModelCard, split: str) -> str:
-    """Return a split by its name in the set; `LEFT_OUT` is looked up on the card.
-
-    Raises:
-        DataInvalid: where the card does not say what the model was not trained on.
-    """
+    """Return a split by its name in the set; `LEFT_OUT` is looked up on the card."""
     if split != LEFT_OUT:
         return split
     if card.training is None or card.training.left_out is None:
@@ -212,12 +201,10 @@ def evaluate(
     """Compare the first class of a model with the labels of a set; each sample is a scene.
 
     Args:
-        split: name of the set's part, for the record.
         drop: names of images of the set that the model is not given.
 
     Raises:
-        InputsMismatch: where `drop` names no image of the set, or what is left does not fill
-            the model's inputs.
+        InputsMismatch: where `drop` names no image, or the rest does not fill the model's inputs.
         DataInvalid: where the set is empty, or a sample cannot be read.
     """
     if not len(labelled):
@@ -235,7 +222,7 @@ def evaluate(
 
 
 def images_for(card: ModelCard, labelled: LabelledSet, drop: Collection[str]) -> dict[str, str]:
-    """Return, by input of a model, the name of the image that it is given; see `evaluate`."""
+    """Return, by input of a model, the name of the image that it is given."""
     unknown = sorted(set(drop) - labelled.kinds.keys())
     if unknown:
         raise InputsMismatch(
@@ -324,8 +311,7 @@ class DamageEvaluation:
     split: str
     tiles: int
     pixels: PixelGrades
-    """The mask of a model that finds buildings; of another the likeliest grade, drawn in the
-    labels' footprints."""
+    """Of a `Finder` its mask, of another the likeliest grade in the labels' footprints."""
     buildings: BuildingPredictions
     ground: GroundScore | None = None
     """Ground beside the buildings, where the model finds buildings itself."""

@@ -1,8 +1,4 @@
-"""Why a polygon or a grade: what the model had, and which images, bands or features decided.
-
-A network is explained by integrated gradients and occlusion (`models.evaluation.attribution`); a
-detector shows its features and thresholds, the regression on buildings what each feature adds.
-"""
+"""Why a polygon or a grade: what the model had, and which images, bands or features decided."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,13 +35,9 @@ class DetectorFeature:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What an image added to the probability, by integrated gradients.
-
-    Everything is in log odds of the polygon's class, as a mean over its pixels.
-    """
+    """What an image added to the log odds of the class, a mean over the polygon's pixels."""
 
     image: str
-    """Name of the scene input."""
     bands: Mapping[str, float]
     """Sum over the pixels of each band."""
     presence: float | None
@@ -82,7 +74,6 @@ class Occlusion:
     """The mean probability over a polygon without an image or a band."""
 
     image: str
-    """Name of the scene input."""
     band: str | None
     """None: the whole image."""
     without: float
@@ -101,13 +92,11 @@ class Explanation:
     observed: Mapping[str, BoolArray]
     """(rows, cols) of the window by scene input; True where it was observed."""
     features: tuple[DetectorFeature, ...] = ()
-    """Of a detector."""
     attributions: tuple[Attribution, ...] = ()
     """Of a network, one an image."""
     completeness: tuple[Completeness, ...] = ()
     """Of a network, one a run."""
     occlusions: tuple[Occlusion, ...] = ()
-    """Of a network."""
 
     @property
     def mean(self) -> float:
@@ -178,7 +167,6 @@ def _features(
 def _thresholds(
     card: ModelCard, statistics: SceneStatistics
 ) -> dict[str, tuple[float | None, str]]:
-    """Return by feature its threshold and where that comes from."""
     thresholds = {entry.feature: (entry.value, entry.method) for entry in statistics.thresholds}
     match card.architecture:
         case DetectorArchitecture(parameters=IndexChange(vegetated_above=vegetated)):
@@ -191,7 +179,6 @@ class BuildingExplanation:
     """Why a building has its grade."""
 
     card: ModelCard
-    """Of the grader that decided."""
     probabilities: Mapping[str, float]
     """By grade, computed again as the product has them."""
     before: Raster
@@ -201,11 +188,9 @@ class BuildingExplanation:
     outline: BoolArray
     """(rows, cols) of these; True in the building."""
     contributions: GradeContributions | None = None
-    """Of a regression."""
     attributions: tuple[Attribution, ...] = ()
     """Of a network: of the log odds of major damage or worse, one an image."""
     completeness: Completeness | None = None
-    """Of a network."""
 
     @property
     def grade(self) -> str:
@@ -233,16 +218,11 @@ def explain_building(
     checked: bool = True,
     progress: ProgressReceiver,
 ) -> BuildingExplanation:
-    """Return why a building of a product has its grade.
-
-    It is graded again with all that the grader had: its neighbours, and the block of both images
-    around them.
+    """Return why a building has its grade, graded again with its block of both images.
 
     Args:
         buildings: all of the product, in their order.
-        index: of the building.
         given: whether the footprints were given, and not found in the images.
-        checked: as the product was made, see `models.damage.alignment.place`.
 
     Raises:
         InputsMismatch: where the building has no grade, or the grader cannot be explained.
@@ -270,7 +250,6 @@ def explain_building(
 def _explained(
     grader: Grader, view: BlockView, k: int, probabilities: FloatArray, progress: ProgressReceiver
 ) -> BuildingExplanation:
-    """Explain the k-th building of a view."""
     own = view.numbers == k + 1
     rows, cols = (_span(own.any(axis=axis), _AROUND_PX) for axis in (1, 0))
     found = BuildingExplanation(
@@ -297,7 +276,6 @@ def _no_grade(grader: Grader) -> InputsMismatch:
 
 
 def _span(occupied: BoolArray, margin: int) -> slice:
-    """Return where an axis is occupied, with a margin."""
     there = np.flatnonzero(occupied)
     stop = min(len(occupied), int(there[-1]) + 1 + margin)
     return slice(max(0, int(there[0]) - margin), stop)

@@ -1,8 +1,4 @@
-"""A polygon to explain: its pixels, the model that drew it, and the windows of the map around it.
-
-The windows are those of the map and so are the statistics of the whole scene: the probability
-that is explained is the one that was published.
-"""
+"""A polygon to explain: its pixels, the model that drew it, and the windows of the map around it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +47,6 @@ class PolygonWindow:
     """A rectangle of the grid with the pixels of one polygon, as the product has them."""
 
     geobox: GeoBox
-    """Of the rectangle."""
     rows: slice
     """In pixels of the product's grid."""
     cols: slice
@@ -81,16 +76,9 @@ def polygon_window(
     labels: Collection[Label],
     max_px: int,
 ) -> PolygonWindow:
-    """Return the window around a polygon.
+    """Return the window around a polygon, `max_px` at most: of a larger one it holds a part.
 
-    Its pixels are those that its outline touches and that have its label: the outline was
-    simplified, and the label knows which side of it a pixel is on.
-
-    Args:
-        outline: of the polygon, in the CRS of the grid.
-        geobox: grid of the product.
-        labels: what the pixels of the polygon can be.
-        max_px: longest side of the window; of a larger polygon it holds a part.
+    Its pixels have one of the labels under the outline, which is simplified, in the grid's CRS.
 
     Raises:
         GridMismatch: where the rasters hold no such pixel there.
@@ -201,21 +189,15 @@ class ExplainedPolygon:
 
     model: Model
     reader: Reader
-    """Of that model."""
     statistics: Mapping[str, SceneStatistics]
     """Of the whole scene, as the map recorded them."""
     grid: GeoBox
-    """Of the product."""
     window: PolygonWindow
     probability: PublishedProbability
 
     @cached_property
     def runs(self) -> tuple[ModelRun, ...]:
-        """The runs that the probability rests on.
-
-        Raises:
-            InputsMismatch: where the model has no such probability.
-        """
+        """The runs that the probability rests on; InputsMismatch where there is none."""
         runs = _runs_by_phase(self) if self.model.card.single_date else _runs_of_all(self)
         if not runs:
             raise InputsMismatch(
@@ -225,11 +207,7 @@ class ExplainedPolygon:
         return runs
 
     def map_windows(self) -> tuple[MapWindow, ...]:
-        """Read the windows of the map that touch that of the polygon.
-
-        Raises:
-            SceneUnreadable: where pixels cannot be decoded.
-        """
+        """Read the windows of the map that touch that of the polygon."""
         rows, cols = self.grid.shape
         windows = lattice((rows, cols), size=self.reader.window_px, overlap=self.reader.overlap_px)
         each = (self._map_window(window) for window in windows)
@@ -254,13 +232,7 @@ class ExplainedPolygon:
         return self.reader.in_domain(read(self.reader, geobox), self.statistics)
 
     def centred_window(self) -> CentredWindow:
-        """Read one window around the polygon, with the surroundings that the model wants.
-
-        It is no wider than needed: the model runs on it a hundred times.
-
-        Raises:
-            SceneUnreadable: where pixels cannot be decoded.
-        """
+        """Read one window around the polygon, no wider than needed: the model runs often on it."""
         parts = self.window.rows, self.window.cols
         rows, cols = (
             span_around(
@@ -284,11 +256,7 @@ class ExplainedPolygon:
         return combine_runs({run: total[run.layer] for run in self.runs})
 
     def take_owned(self, windows: Sequence[MapWindow], values: Sequence[FloatArray]) -> FloatArray:
-        """Return values of map windows, each pixel from the window that owns it, (rows, cols).
-
-        Args:
-            values: (rows, cols) of each whole window; NaN stays.
-        """
+        """Return values, each from the window that owns the pixel, (rows, cols); NaN stays."""
         whole = np.full(self.window.pixels.shape, np.nan, np.float32)
         for part, layer in zip(windows, values, strict=True):
             np.copyto(whole[part.there], layer[part.here], where=part.owned)
@@ -296,20 +264,13 @@ class ExplainedPolygon:
 
 
 def combine_runs(probabilities: Mapping[ModelRun, FloatArray]) -> FloatArray:
-    """Return the probability of a polygon's class, (rows, cols).
-
-    As `geo.raster.classify` has it: water that was not there before is the lesser of both.
-
-    Args:
-        probabilities: of each run, 0 where it has none.
-    """
+    """Return the lesser of the runs' probabilities, (rows, cols), as `geo.raster.classify` does."""
     each = [1 - layer if run.negated else layer for run, layer in probabilities.items()]
     lesser: FloatArray = np.minimum.reduce(each)
     return lesser
 
 
 def _runs_by_phase(polygon: ExplainedPolygon) -> tuple[ModelRun, ...]:
-    """Return the runs of a model that sees one image at a time: after the event, and before."""
     name = polygon.model.card.inputs[0].name
     negated = {Phase.AFTER: False, Phase.BEFORE: True}
     if polygon.probability is PublishedProbability.WATER_BEFORE:
@@ -322,7 +283,6 @@ def _runs_by_phase(polygon: ExplainedPolygon) -> tuple[ModelRun, ...]:
 
 
 def _runs_of_all(polygon: ExplainedPolygon) -> tuple[ModelRun, ...]:
-    """Return the run of a model that sees all its images together."""
     before = polygon.probability is PublishedProbability.WATER_BEFORE
     images = {image.name: image.name for image in polygon.reader.inputs}
     return tuple(

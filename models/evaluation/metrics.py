@@ -1,8 +1,6 @@
-"""Scores of pixels and of damage grades against labels: count once, score many.
+"""Scores of pixels and of damage grades against labels, from counts that add up over tiles.
 
-Counts add up over tiles, sets and models, so every score is of pooled pixels; a set of any size
-takes a few kilobytes. The formulas are the usual ones (`tests` compare them with scikit-learn);
-they are written here because listing or scoring a product must not import torch.
+Written here, and not from a library, because scoring a product must not import torch.
 """
 
 from collections.abc import Sequence
@@ -32,7 +30,6 @@ class Counts:
     true_negative: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        """Return the counts of both sets of pixels together."""
         return Counts(
             self.true_positive + other.true_positive,
             self.false_positive + other.false_positive,
@@ -129,20 +126,13 @@ class Reliability:
         positive: npt.NDArray[np.integer] | BoolArray,
         pixels: npt.NDArray[np.integer] | None = None,
     ) -> "Reliability":
-        """Count probabilities.
-
-        Args:
-            probability: any shape.
-            positive: of that shape: how many of its pixels are positive, or whether it is.
-            pixels: of that shape: how many there are of each; None: one.
-        """
+        """Count probabilities, `positive` among the `pixels` (None: one) of each; all of one shape."""
         weights = np.ones(probability.shape) if pixels is None else pixels
         bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1).ravel()
         columns = (weights, positive, weights * probability)
         return cls(*(np.bincount(bins, np.ravel(c), ECE_BINS).astype(np.float64) for c in columns))
 
     def __add__(self, other: "Reliability") -> "Reliability":
-        """Return the pixels of both."""
         return Reliability(
             self.pixels + other.pixels,
             self.positive + other.positive,
@@ -151,11 +141,7 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error (Naeini et al. 2015), of the positive class.
-
-        The mean over pixels of how far, in its bin of the probability of the positive class,
-        the mean probability lies from the share that is positive.
-        """
+        """Expected calibration error of the positive class (Naeini et al. 2015)."""
         gaps = np.abs(self.probability_sum - self.positive)
         return float(gaps.sum() / max(1.0, self.pixels.sum()))
 
@@ -187,7 +173,6 @@ class LogitTally:
         return cls(np.stack(rows).astype(np.int64))
 
     def __add__(self, other: "LogitTally") -> "LogitTally":
-        """Return the pixels of both."""
         return LogitTally(self.pixels + other.pixels)
 
     def counts(self, *, threshold: float, temperature: float = 1.0) -> Counts:
@@ -217,7 +202,6 @@ class LogitTally:
         return Reliability.of(probability, self.pixels[1], self.pixels.sum(axis=0)).ece
 
     def _log_loss(self, temperature: float) -> float:
-        """Return the negative log likelihood a pixel."""
         scaled = _CENTRES / temperature
         # log(1 + exp(x)) without overflow, Maechler 2012.
         negative, positive = np.logaddexp(0, scaled), np.logaddexp(0, -scaled)
@@ -249,7 +233,6 @@ class PixelGrades:
         return cls(_confusion(rows, cols, _CODES))
 
     def __add__(self, other: "PixelGrades") -> "PixelGrades":
-        """Return the pixels of both."""
         return PixelGrades(self.table + other.table)
 
     @property
@@ -268,11 +251,8 @@ class PixelGrades:
 
     @property
     def xview2(self) -> float | None:
-        """0.3 F1 of localisation and 0.7 harmonic mean of the grades' F1.
-
-        github.com/DIUx-xView/xView2_scoring. None where there is no building, or labels and
-        prediction both lack a grade.
-        """
+        """0.3 F1 of localisation and 0.7 harmonic mean of the grades' F1; None if one is None."""
+        # github.com/DIUx-xView/xView2_scoring
         found, each = self.localisation.f1, self.f1_per_grade
         known = [f1 for f1 in each if f1 is not None]
         if found is None or len(known) < len(each):
@@ -326,12 +306,7 @@ class BuildingPredictions:
 
     @property
     def scores(self) -> dict[str, float | None]:
-        """Scores per building, by the names of `aftermap evaluate`.
-
-        `auc_damaged` is of the buildings with a grade. In the others a building without a grade
-        counts as wrong: `macro_f1_two` is the mean F1 of damaged, from a probability of one half
-        on, and of the rest; `macro_f1_four` that of the four grades.
-        """
+        """By the names of `aftermap evaluate`; without a grade is wrong, except in the AUC."""
         graded, damaged = self.graded, np.nan_to_num(self.damaged) >= 0.5
         two = np.where(self.has_grade, 1 + damaged, 0)
         pairs = _confusion(1 + (self.labels >= DAMAGED_FROM), two, 3)
@@ -353,10 +328,8 @@ class BuildingPredictions:
 
 
 def auc(scores: Float64Array, positive: BoolArray) -> float | None:
-    """Return how often a positive scores above a negative, ties by half (Mann and Whitney 1947).
-
-    None where all are of one class.
-    """
+    """Return how often a positive scores above a negative, ties by half; None for one class."""
+    # Mann and Whitney 1947.
     from scipy.stats import rankdata  # noqa: PLC0415 - half a second that only this function needs
 
     ones, zeros = int(positive.sum()), int((~positive).sum())

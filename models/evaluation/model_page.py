@@ -1,8 +1,4 @@
-"""The page of a model: its scores on labelled sets as tables and pictures, in Markdown.
-
-A plan (`page.toml`) names the sets and holds the text that no measurement gives. The model is
-measured on them, the scores are written into its card, and the page beside it.
-"""
+"""The page of a model in Markdown: text of its `page.toml`, scores as tables and pictures."""
 
 import io
 import re
@@ -174,14 +170,7 @@ class SetMeasured:
 def measure(
     model: Model, plan: PagePlan, *, root: Path, progress: ProgressReceiver
 ) -> tuple[SetMeasured, ...]:
-    """Score a model on every set of its plan.
-
-    Args:
-        root: folder that holds the folders of the data.
-
-    Raises:
-        ModelError: where data is missing, or is not what the model wants.
-    """
+    """Score a model on every set of its plan; `root` holds the folders of the data."""
 
     def measured(entry: SetPlan, split: str, labelled: LabelledSet) -> SetMeasured:
         rows = tuple(
@@ -234,11 +223,8 @@ _SAME = 0.0005
 
 
 def with_scores(card: ModelCard, sets: Sequence[SetMeasured]) -> ModelCard:
-    """Return a card with what was measured as its scores.
-
-    Figures of other seeds stay where the model's own figure is still the same, those of the folds
-    of a training always.
-    """
+    """Return a card with what was measured as its scores."""
+    # Figures of folds stay; those of seeds where the figure is the same.
     folds = [score for score in card.scores if score.trainings_differ_in == "fold"]
     scores = [_with_kept_seeds(score, card.scores) for part in sets for score in _set_scores(part)]
     tested_on = "; ".join(f"{part.title} ({part.size})" for part in sets)
@@ -247,7 +233,6 @@ def with_scores(card: ModelCard, sets: Sequence[SetMeasured]) -> ModelCard:
 
 
 def _set_scores(part: SetMeasured) -> Iterator[Score]:
-    """Yield the IoU of each subset, and the calibration error of the first."""
     for row, subset in zip(part.rows, part.plan.subsets, strict=True):
         finding, images = row.card.classes[0].name, " + ".join(row.filled)
         metrics = {"iou": f"IoU of {finding}, pooled pixels, from {images}"}
@@ -263,8 +248,6 @@ def _set_scores(part: SetMeasured) -> Iterator[Score]:
 
 
 def _with_kept_seeds(score: Score, before: Sequence[Score]) -> Score:
-    """Return a score with the figures of other seeds that the card has of it."""
-
     def key(of: Score) -> tuple[object, ...]:
         return (of.dataset, of.split, of.measure, frozenset(of.drop))
 
@@ -276,13 +259,7 @@ def _with_kept_seeds(score: Score, before: Sequence[Score]) -> Score:
 
 
 def write_page(plan: PagePlan, sets: Sequence[SetMeasured], ref: CardRef, folder: Path) -> Path:
-    """Write pictures, card and page, the page last, and return it.
-
-    The same measurements give the same bytes.
-
-    Raises:
-        StoreError: where it cannot be written.
-    """
+    """Write pictures, card and page, the page last, and return it."""
     card = with_scores(ref.card, sets)
     first = card.classes[0]
     files: dict[str, bytes] = {}
@@ -374,7 +351,6 @@ _WORST_TEXT = (
 
 
 def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
-    """Return scores, groups, calibration and the tiles of least IoU of a set."""
     header = ("given", "IoU", "precision", "recall", "F1", "IoU a tile", "ECE", "answered")
     rows = []
     for row, subset in zip(part.rows, part.plan.subsets, strict=True):
@@ -409,7 +385,6 @@ def _set_text(card: ModelCard, part: SetMeasured) -> list[str]:
 
 
 def _seeds(card: ModelCard, part: SetMeasured, subset: Subset, measure_name: str) -> str:
-    """Return mean and deviation of other seeds, where the card has them."""
     key = (part.plan.name, part.split, subset.drop, measure_name, "seed")
     for s in card.scores:
         if (s.dataset, s.split, s.drop, s.measure, s.trainings_differ_in) == key:
@@ -419,7 +394,6 @@ def _seeds(card: ModelCard, part: SetMeasured, subset: Subset, measure_name: str
 
 
 def _groups(part: SetMeasured) -> list[str]:
-    """Return how the scores differ between groups."""
     ious = [iou for iou, _ in part.group_ious]
     low, middle, high = np.percentile(ious, (10, 50, 90))
     return [

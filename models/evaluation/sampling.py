@@ -1,29 +1,19 @@
 """A random sample of graded buildings to check visually: its draw, and the interval of a count.
 
-A sample by grade ("stratified") looks at rare grades as well: half of it is shared equally
-among the grades that there are, half in proportion to their buildings. Olofsson et al. (Remote
-Sensing of Environment 148, 2014, 42-57, doi:10.1016/j.rse.2014.02.015, 5.1.1) advise such a
-middle: equal parts serve the accuracy of each grade, proportional ones the total. Within a
-grade every building has the same chance, and the estimate weighs by the inverse of that chance.
+Half of a stratified sample is shared equally among the grades, half in proportion to their
+buildings: the first serves the accuracy of each grade, the second the total (Olofsson et al.,
+Remote Sensing of Environment 148, 2014, 42-57, doi:10.1016/j.rse.2014.02.015, 5.1.1).
 
-The interval of a count in a finite population: in one stratum it is the exact one of the
-hypergeometric distribution: the numbers of
-damaged buildings that the sample does not reject, 2.5 % on each side. Its ends are quantiles of
-two confidence distributions. Put the buildings in random order with the damaged ones first: of
-the `drawn` places of the sample, at least `counted` lie among the damaged ones where the
-`counted`-th place does, and the buildings before a place that were not drawn follow the
-beta-binomial (negative hypergeometric) distribution. So
+The interval of one stratum is the exact one of the hypergeometric distribution, 2.5 % on each
+side. Its ends are quantiles of two (beta-binomial) confidence distributions:
 
     lower:  counted + BetaBinomial(buildings - drawn, counted, drawn - counted + 1)
     upper:  counted + BetaBinomial(buildings - drawn, counted + 1, drawn - counted)
 
-Strata are independent, and their distributions are added ("melded": Fay, Proschan and Brittain,
-Biometrics 71, 2015, 146-156, doi:10.1111/biom.12231, who do it for two samples). The finite
-population correction is inside: a stratum that was drawn whole adds no uncertainty. Nothing is
-estimated from a variance, which is 0 where all or none of a stratum are damaged, and where the
-textbook interval (Cochran, Sampling Techniques, 1977, 5.4 and 5.15) fails.
-`tests/models/evaluation/test_interval.py` and `python -m tests.benchmarks coverage` measure
-how often it contains the true number.
+Those of the strata, which are independent, are added (Fay, Proschan and Brittain, Biometrics 71,
+2015, 146-156, doi:10.1111/biom.12231). The textbook interval (Cochran 1977, 5.4 and 5.15) fails
+where all or none of a stratum are damaged. `python -m tests.benchmarks coverage` measures how
+often the interval contains the true number.
 """
 
 import hashlib
@@ -53,9 +43,7 @@ _NOT_TOLD = ("", "?", NOT_ANALYSED, DAMAGE_XBD[-1])
 
 
 def parse_grade(text: str) -> str | None:
-    """Return the grade that a word stands for, or None where the images do not tell.
-
-    Case, spaces, hyphens and underscores make no difference.
+    """Return the grade that a word stands for, in any case; None where the images do not tell.
 
     Raises:
         SampleInvalid: where it is no such word.
@@ -86,9 +74,7 @@ class Design(StrEnum):
     """How buildings are drawn."""
 
     STRATIFIED = "stratified"
-    """So many of each published grade."""
     SIMPLE = "simple"
-    """Of all alike."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +99,13 @@ class Draw:
 
 
 def digest_of(graded: Mapping[str, str]) -> str:
-    """Return the sha256 of buildings and their grades, in whatever order they come.
-
-    Args:
-        graded: published grade by building id.
-    """
+    """Return the sha256 of grades by building id, in whatever order they come."""
     lines = (f"{name}\t{grade}\n" for name, grade in sorted(graded.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def draw(graded: Mapping[str, str], *, total: int, design: Design, seed: int) -> Draw:
-    """Draw buildings without replacement; the same seed and buildings give the same draw.
-
-    Args:
-        graded: published grade by building id.
-        total: how many; all of them where there are fewer.
-        design: by grade, or of all alike.
-        seed: another one draws others.
+    """Draw `total` buildings, or all, of grades by id; a seed always gives the same draw.
 
     Raises:
         SampleInvalid: where that is too few to look at every grade.
@@ -154,12 +130,7 @@ def draw(graded: Mapping[str, str], *, total: int, design: Design, seed: int) ->
 
 
 def allocate(sizes: Sequence[int], total: int) -> list[int]:
-    """Return how many are drawn of each stratum, `total` together or all where that is fewer.
-
-    Args:
-        sizes: buildings of each stratum, at least one.
-        total: at least two a stratum, so that each gets one.
-    """
+    """Return how many to draw of each stratum, in all `total` (at least two a stratum) or all."""
     size = np.array(sizes)
     missing = total * (0.5 / len(size) + 0.5 * size / size.sum())
     drawn = np.zeros_like(size)
@@ -192,7 +163,6 @@ class StratumCount:
     """What a random sample of one stratum showed."""
 
     buildings: int
-    """In the stratum."""
     drawn: int
     """Drawn without replacement, and answered."""
     counted: int
@@ -210,11 +180,7 @@ class StratumCount:
 
 
 def count_interval(strata: Sequence[StratumCount]) -> tuple[int, int]:
-    """Return the 95 % interval of how many there are in all strata together.
-
-    A stratum without a sample may hold none or all of its buildings; without a stratum there
-    is nothing to count.
-    """
+    """Return the 95 % interval of how many there are in all strata together."""
     if not strata:
         return 0, 0
     buildings = sum(stratum.buildings for stratum in strata)
@@ -238,11 +204,7 @@ def _spectrum(stratum: StratumCount, step: int, cells: int) -> Spectrum:
 
 
 def _lower(stratum: StratumCount, step: int) -> Float64Array:
-    """Return the lower confidence distribution of one stratum, in steps, rounded down.
-
-    Returns:
-        (not_drawn // step + 1,), probabilities of how many there are among those not drawn.
-    """
+    """(not_drawn // step + 1,), lower confidence distribution of those not drawn, by step."""
     n, a, b = stratum.not_drawn, stratum.counted, stratum.drawn - stratum.counted + 1
     if n == 0 or a == 0:
         return np.ones(1)

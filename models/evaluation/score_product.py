@@ -71,16 +71,12 @@ class ProductScore:
 def score_product(
     class_raster: Path, reference: Path, *, positive: Positive, values: frozenset[int]
 ) -> ProductScore:
-    """Compare the class raster of a product with a reference.
+    """Compare the class raster of a product with a reference: a raster of labels, or polygons.
 
-    A reference raster is compared on its own grid, to which the product is brought by nearest
-    neighbour; polygons are drawn on the product's grid.
+    A raster is compared on its own grid (nearest neighbour), polygons on the product's.
 
     Args:
-        class_raster: `rasters/class.tif` of the product.
-        reference: a single-band raster of labels, negative values and its nodata unknown, or
-            vector polygons.
-        values: labels of the raster that count as positive.
+        values: labels of the raster that count as positive; negative ones and nodata are unknown.
 
     Raises:
         ReferenceInvalid: where the reference cannot be read, or the product maps no pixels.
@@ -138,7 +134,6 @@ def _on_reference_grid(class_raster: Path, path: Path) -> tuple[IntArray, BoolAr
 
 
 def _on_product_grid(class_raster: Path, reference: Path) -> tuple[CodeArray, BoolArray]:
-    """Return the product, and the polygons of the reference on its grid."""
     polygons = _read_polygons(reference)
     with rasterio.open(class_raster) as dataset:
         classes: CodeArray = dataset.read(1)
@@ -188,11 +183,7 @@ class BuildingScore:
 
 
 def grade_column(reference: Path) -> str | None:
-    """Return the column of a vector file that holds grades of buildings; None where none does.
-
-    Raises:
-        ReferenceInvalid: where the file cannot be read.
-    """
+    """Return the column of a vector file that holds grades of buildings; None where none does."""
     if _is_raster(reference):
         return None
     there = set(_read_polygons(reference).columns)
@@ -201,11 +192,6 @@ def grade_column(reference: Path) -> str | None:
 
 def score_buildings(built_up: Path, reference: Path, *, column: str) -> BuildingScore:
     """Compare graded buildings with labelled ones, each with the one that covers most of it.
-
-    Args:
-        built_up: the layer of a product, with its probabilities.
-        reference: polygons with a grade.
-        column: of the reference, as `grade_column` returns it.
 
     Raises:
         ReferenceInvalid: where the labels cannot be read or hold no grade.
@@ -238,12 +224,7 @@ def _probabilities(found: "gpd.GeoDataFrame") -> Float64Array:
 
 
 def covering(labels: ObjectArray, found: ObjectArray) -> IntArray:
-    """Return for each label the number of the building that covers most of it, -1 for none.
-
-    Args:
-        labels: (labels,) polygons.
-        found: (buildings,) polygons in the same coordinates.
-    """
+    """Return by label the number of the building that covers most of it, -1 for none; one CRS."""
     match = np.full(len(labels), -1, np.int64)
     shared = np.full(len(labels), _MIN_SHARED)
     one, other = shapely.STRtree(found).query(labels, predicate="intersects")

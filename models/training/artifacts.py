@@ -58,15 +58,8 @@ class Chosen:
 
     @classmethod
     def of(cls, tallies: Sequence[LogitTally], *, threshold: float | None = None) -> "Chosen":
-        """Choose the temperature by all subsets, each as often as the others.
-
-        The threshold is chosen by the first one: the best threshold of a network with few inputs is
-        low, and finds too much where it has all of them.
-
-        Args:
-            tallies: by subset.
-            threshold: None to choose it.
-        """
+        """Choose temperature by all subsets alike and, if it is None, threshold by the first."""
+        # The best threshold for few inputs is low, and finds too much where there are all.
         together = sum(tallies, LogitTally.empty())
         temperature = together.temperature()
         if threshold is None:
@@ -101,7 +94,6 @@ def draft_card(
 
 
 def _measured(entry: CardInput, statistics: dict[str, tuple[BandStatistics, ...]]) -> CardInput:
-    """Return an input with the statistics of its bands; they are its constants, too."""
     bands = statistics.get(entry.name)
     if bands is None or entry.normalised_by == "scene":
         return entry.model_copy(update={"training_statistics": bands})
@@ -123,14 +115,7 @@ def write_outcome(
     tiles: tuple[int, int],
     device: torch.device,
 ) -> ModelCard:
-    """Write weights, then the card that names their digest.
-
-    Args:
-        tiles: for training and for validation.
-
-    Raises:
-        StoreError: where they cannot be written.
-    """
+    """Write weights, then the card with their digest; `tiles` to train and to validate with."""
     state_dict = {
         n: tensor.detach().cpu().contiguous() for n, tensor in network.state_dict().items()
     }
@@ -176,11 +161,7 @@ def write_outcome(
 
 
 def write_log(folder: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write the log: one row an epoch; a column is empty where it was not measured.
-
-    Raises:
-        StoreError: where it cannot be written.
-    """
+    """Write the log: one row an epoch; a column is empty where it was not measured."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -232,11 +213,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 def weights_file(path: Path, *, encoder: str) -> Path:
-    """Return the path or, of a folder, the file in it that is named after the encoder.
-
-    Raises:
-        WeightsMismatch: where a folder holds neither ENCODER.safetensors nor model.safetensors.
-    """
+    """Return the path or, of a folder, the file in it that is named after the encoder."""
     if not path.is_dir():
         return path
     names = (f"{encoder}.safetensors", "model.safetensors")
@@ -252,16 +229,10 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
     """Fill the encoder of a network with weights, and return the sha256 of their file.
 
     They may be those of an encoder, of a whole network of segmentation-models-pytorch, or of a
-    classifier of timm. A first convolution for another number of channels is adapted as
-    segmentation-models-pytorch does: its filters are repeated in turn and scaled by the ratio of
-    the numbers, or summed for one.
-
-    Args:
-        path: a safetensors file, or a folder of them, see `weights_file`.
+    classifier of timm; for a folder see `weights_file`.
 
     Raises:
-        WeightsMismatch: where the file cannot be read, or a tensor of the encoder is missing from
-            it or has another shape.
+        WeightsMismatch: where it cannot be read, or a tensor is missing or has another shape.
     """
     file = weights_file(path, encoder=architecture.encoder)
     content, sha256 = weight_bytes(file)
@@ -300,6 +271,7 @@ def load_encoder(network: torch.nn.Module, path: Path, *, architecture: NetworkA
 
 def fit_channels(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
     """Return a convolution's weight, (out, in, rows, cols), for another number of channels."""
+    # As segmentation-models-pytorch does: repeated in turn and scaled, or summed for one.
     there = weight.shape[1]
     if there == channels:
         return weight

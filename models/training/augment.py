@@ -28,7 +28,6 @@ class Augmenter:
     tile_px: int
 
     def __call__(self, tile: Tile) -> Example:
-        """Move, change the values of, and drop inputs of a tile."""
         channels, observed, target, known = self._moved(tile)
         weights = torch.tensor([subset.weight for subset in self.subsets])
         names = self.subsets[int(torch.multinomial(weights, 1))].inputs
@@ -86,7 +85,6 @@ class Augmenter:
 
 
 def _geometry(plan: Augmentation, *, side: int, tile_px: int, changes: bool) -> v2.Compose:
-    """Return the changes of the geometry of a square and its masks."""
     moves: list[v2.Transform] = [v2.Identity()]  # one at least: an empty list is refused
     if side != tile_px:
         moves.append(v2.Resize((tile_px, tile_px)))
@@ -106,17 +104,8 @@ receded is no flood, and what else two dates differ in, such as the season, is s
 def remove_event(
     channels: torch.Tensor, observed: torch.Tensor, layout: Layout, *, names: tuple[str, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return channels and observed of a tile with nothing to find, in one of three ways by chance.
-
-    A tile that is shown without any image before takes the image before as its only one: the image
-    after would show its flood, which nothing tells from permanent water.
-
-    Args:
-        channels: (channels, rows, cols).
-        observed: (inputs, rows, cols).
-        layout: of the channels.
-        names: of the inputs that the tile will be shown with.
-    """
+    """Return channels and observed of a tile with nothing to find, in one of three ways."""
+    # One date: the image before, as that after shows its flood, like permanent water.
     order = list(layout.bands)
     both_dates = any(order[before] in names for before, _ in layout.pairs)
     way = _WAYS[int(torch.randint(len(_WAYS), ()))] if both_dates else "before"
@@ -133,14 +122,7 @@ def remove_event(
 def shifted(
     channels: torch.Tensor, observed: torch.Tensor, layout: Layout, *, most_px: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a tile whose images after the event are moved, each by its own shift.
-
-    Args:
-        channels: (channels, rows, cols).
-        observed: (inputs, rows, cols); pixels that come in at the edges are not observed.
-        layout: of the channels.
-        most_px: of a shift, in rows and in columns.
-    """
+    """Return a tile whose images after the event are moved, not observed where edges come in."""
     moved, shown = channels.clone(), observed.clone()
     for index, bands in enumerate(layout.bands.values()):
         if index in layout.after:
@@ -174,12 +156,8 @@ def changed(bands: torch.Tensor, jitter: Jitter) -> torch.Tensor:
 
 
 def haze(entry: CardInput, jitter: Jitter) -> torch.Tensor:
-    """Return the path radiance of the bands of an input, (bands, 1, 1), normalised.
-
-    It falls with the square of the wavelength: between clean air (the 4th power, Rayleigh) and
-    dust (about the 1st, Angstrom). So the network takes images with and without atmospheric
-    correction.
-    """
+    """Return the path radiance of the bands of an input, (bands, 1, 1), normalised."""
+    # Square of the wavelength: between clean air (4th power, Rayleigh) and dust (1st, Angstrom).
     if not jitter.haze or entry.std is None:
         return torch.zeros(len(entry.bands), 1, 1)
     waves = torch.tensor([WAVELENGTH_UM[band] for band in entry.bands])
@@ -188,11 +166,7 @@ def haze(entry: CardInput, jitter: Jitter) -> torch.Tensor:
 
 
 def clouds(shape: tuple[int, ...]) -> torch.Tensor:
-    """Return shapes like those of clouds, bool (rows, cols): smooth noise above a height.
-
-    Between a twentieth and two thirds of the tile is covered, in pieces of about an eighth to a
-    half of its side.
-    """
+    """Return shapes like those of clouds, bool (rows, cols): smooth noise above a height."""
     knots = int(torch.randint(3, 10, ()))
     coarse = torch.randn(1, knots, knots)
     height: torch.Tensor = functional.resize(coarse, list(shape), antialias=False)[0]

@@ -244,10 +244,7 @@ class TrainingConfig(Part):
 
     @property
     def digest(self) -> str:
-        """sha256 of its canonical JSON, without texts and paths, which change no weight.
-
-        Fields at their defaults are left out: a field that is added later changes no digest.
-        """
+        """sha256 of its JSON without texts, paths and defaults: a new field changes no digest."""
         return _digest(self.model_dump(mode="json", exclude=_NOT_IN_DIGEST, exclude_defaults=True))
 
     @property

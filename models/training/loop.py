@@ -1,8 +1,4 @@
-"""The loop of a training: loss, learning rate, epochs, checkpoint and validation.
-
-A checkpoint is one safetensors file with JSON in its header. It is replaced as a whole: a killed
-training leaves the old one or the new one.
-"""
+"""The loop of a training: loss, learning rate, epochs, checkpoint and validation."""
 
 import json
 import math
@@ -37,9 +33,8 @@ LARGEST_WEIGHT = 10.0
 class Loss(torch.nn.Module):
     """Binary cross entropy with smoothed labels and Dice, where there is a label.
 
-    Each grade is the binary class "so bad or worse" (Frank and Hall 2001,
-    doi:10.1007/3-540-44795-4_13; Cao et al. 2020, arXiv:1901.07884): a rare grade is
-    trained on its neighbours, too, and major damage predicted as destroyed costs half of undamaged.
+    A grade is the class "so bad or worse": a rare one is trained on its neighbours (Frank and Hall
+    2001, doi:10.1007/3-540-44795-4_13; Cao et al. 2020, arXiv:1901.07884).
     """
 
     def __init__(self, plan: LossPlan) -> None:
@@ -89,7 +84,6 @@ class Loss(torch.nn.Module):
     def _mean_cross_entropy(
         self, logits: torch.Tensor, target: torch.Tensor, counted: torch.Tensor
     ) -> torch.Tensor:
-        """Return the mean cross entropy over the pixels that are counted."""
         # The mean runs over all pixels, those that are not counted being 0.
         share = counted.float().mean().clamp(min=1e-6)
         loss: torch.Tensor = self._cross_entropy(
@@ -120,7 +114,6 @@ class TrainingState:
     encoder_sha256: str | None = None
     """Of the weights that the encoder started with; None: random ones."""
     epoch: int = 0
-    """Finished epochs."""
     wall_s: float = 0.0
     """Spent on them, over all runs."""
     energy_wh: float | None = None
@@ -130,11 +123,7 @@ class TrainingState:
 
 
 def write_checkpoint(folder: Path, state: TrainingState, learner: "Learner") -> None:
-    """Write how far the training is.
-
-    Raises:
-        StoreError: where it cannot be written.
-    """
+    """Write how far the training is: one safetensors file, replaced as a whole."""
     optimiser = {
         f"{index}.{name}": value
         for index, values in learner.optimiser.state_dict()["state"].items()
@@ -156,11 +145,7 @@ def write_checkpoint(folder: Path, state: TrainingState, learner: "Learner") -> 
 
 
 def read_checkpoint(folder: Path, fresh: TrainingState, learner: "Learner") -> TrainingState:
-    """Fill a learner, and return how far it is; `fresh` without a file.
-
-    Raises:
-        TrainingInvalid: where the file is damaged, or of another config or other data.
-    """
+    """Fill a learner, and return how far it is; `fresh` without a file."""
     path = folder / NAME
     if not path.is_file():
         return fresh
@@ -230,17 +215,7 @@ def train_epoch(
     epoch: int,
     advance: Callable[[int], None],
 ) -> dict[str, float]:
-    """Go over the tiles, in an order and with changes that seed and epoch decide.
-
-    Where they are fewer than the examples of an epoch, they are repeated.
-
-    Args:
-        augment: makes an example of a tile; all its randomness comes from torch.
-        advance: called after every step with the number of its examples.
-
-    Returns:
-        The row of the log: mean loss, last learning rate, seconds.
-    """
+    """Train on the tiles, with changes that seed and epoch decide; return the row of the log."""
     config, began = learner.config, time.monotonic()
     torch.manual_seed(config.seed * 1_000_003 + epoch)
     order = torch.randperm(len(tiles) * repeats(tiles, examples=config.optimiser.examples))

@@ -1,8 +1,6 @@
 """Pretraining of an encoder on images without labels: it fills in squares that are hidden.
 
-Squares of every image are hidden, and the network predicts their pixels from those around them
-(Pathak et al. 2016, arXiv:1604.07379; Xie et al. 2022, SimMIM, arXiv:2111.09886). A training with
-labels can start with its encoder (`TrainingConfig.encoder_weights`).
+Pathak et al. 2016, arXiv:1604.07379; Xie et al. 2022, SimMIM, arXiv:2111.09886.
 """
 
 from dataclasses import dataclass
@@ -41,12 +39,7 @@ class HideSquares:
     """The first so many channels are images, the others flags."""
 
     def __call__(self, tile: Tile) -> Example:
-        """Hide squares of all images of a tile alike.
-
-        Returns:
-            Channels (channels, rows, cols) with squares of 0; the bands without (bands, rows,
-            cols); where pixels are hidden (1, rows, cols).
-        """
+        """Return channels with squares of 0, the bands whole, and where hidden (1, rows, cols)."""
         channels, _, _ = self.augment(tile)
         whole = channels[: self.bands].clone()
         rows, cols = channels.shape[1:]
@@ -76,13 +69,9 @@ def pretrain(
     progress: ProgressReceiver,
     energy_wh: EnergyMeter = lambda: None,
 ) -> Path:
-    """Pretrain the encoder of a config on its images; return the file of its weights.
+    """Pretrain the encoder of a config; return its file in `out`, a folder of its own.
 
-    The fold that the config holds out is held out here, too. A run that was killed is resumed, see
-    `models.training.train`, which raises the same.
-
-    Args:
-        out: folder of the encoder, the log and the checkpoint; another one than the training's.
+    The fold that the config holds out is held out; resumes and raises as `models.training.train`.
     """
     with writing(out):
         make_folder(out.absolute())

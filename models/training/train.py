@@ -60,12 +60,7 @@ class TrainingData:
 
 
 def open_data(config: TrainingConfig, progress: ProgressReceiver) -> TrainingData:
-    """Open the data of a training, and cache as much of it as the config allows.
-
-    Raises:
-        DataInvalid: where the data cannot be read.
-        InputsMismatch: where its images do not fill the inputs of the card.
-    """
+    """Open the data of a training, and cache as much of it as the config allows."""
     plan = config.data
     whole = open_set(plan.kind, plan.root, split=plan.split, options=plan.options)
     additional = [
@@ -113,9 +108,7 @@ class TrainingTask:
 
     tiles: TileSet
     augment: Callable[[Tile], Example]
-    """Makes an example of a tile, another one each time."""
     loss: torch.nn.Module
-    """Of logits, target and known."""
     validate: Callable[[Learner], dict[str, float]]
     """Returns the columns of the log that are measured every `validate_every` epochs."""
 
@@ -129,17 +122,7 @@ def run_epochs(
     progress: ProgressReceiver,
     energy_wh: EnergyMeter,
 ) -> TrainingState:
-    """Train for the epochs that are left, with a checkpoint after each.
-
-    Args:
-        learner: new; filled from the checkpoint where there is one.
-        fresh: the state at the start of a training of this config and data.
-        energy_wh: of all epochs so far; None where it is not measured.
-
-    Raises:
-        TrainingInvalid: where the checkpoint in `out` is of another training.
-        StoreError: where `out` cannot be written.
-    """
+    """Train for the epochs that are left, with a checkpoint after each; `learner` is new."""
     training = read_checkpoint(out, fresh, learner)
     while training.epoch < learner.config.optimiser.epochs:
         _epoch(learner, task, training, progress, energy_wh)
@@ -155,7 +138,6 @@ def _epoch(
     progress: ProgressReceiver,
     energy_wh: EnergyMeter,
 ) -> None:
-    """Train for one epoch, and add its figures to the state."""
     config, began, energy = learner.config, time.monotonic(), energy_wh()
     examples = len(task.tiles) * repeats(task.tiles, examples=config.optimiser.examples)
     progress.start(f"epoch {training.epoch + 1} of {config.optimiser.epochs}", examples)
@@ -189,16 +171,13 @@ def train(
 ) -> ModelCard:
     """Train, calibrate and write a network; resume where the last run of the same config ended.
 
-    A killed run loses at most one epoch, and the weights are those of a run that was not killed:
-    randomness depends on the seed and the epoch alone. (On a GPU, up to kernels that are not
-    deterministic.)
-
-    Args:
-        out: folder of the card, the weights, the log and the checkpoint.
+    The weights are those of a run that was not killed, up to kernels of a GPU.
 
     Raises:
-        TrainingInvalid, StoreError: see `run_epochs`.
-        DataInvalid, InputsMismatch: see `open_data`.
+        TrainingInvalid: where the checkpoint in `out` is of another training.
+        StoreError: where `out` cannot be written.
+        DataInvalid: where the data cannot be read.
+        InputsMismatch: where its images do not fill the inputs of the card.
         CardInvalid: where the network cannot be built.
         WeightsMismatch: where the encoder weights are not those of its encoder.
         DeviceMissing: where the device is not there.

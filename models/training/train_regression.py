@@ -174,12 +174,7 @@ def _training(config: RegressionConfig, labelled: DamageTiles, started: float) -
 
 
 def fit_card(config: RegressionConfig, tiles: Sequence[GradedTile]) -> ModelCard:
-    """Return the card of a regression on tiles, without scores.
-
-    Raises:
-        DataInvalid: where no building has both features and a grade.
-        TrainingInvalid: where there are too few buildings of a grade.
-    """
+    """Return the card of a regression on tiles, without scores."""
     blank = _without_logits(config, tiles)
     buildings = training_buildings(config, blank, tiles)
     temperature, ece = _calibrate(config, buildings)
@@ -217,11 +212,7 @@ def fit_card(config: RegressionConfig, tiles: Sequence[GradedTile]) -> ModelCard
 def training_buildings(
     config: RegressionConfig, architecture: RegressionArchitecture, tiles: Sequence[GradedTile]
 ) -> TrainingBuildings:
-    """Return the buildings of tiles that have features and a grade.
-
-    Raises:
-        DataInvalid: where there is none.
-    """
+    """Return the buildings of tiles that have features and a grade."""
     parts = []
     for number, tile in enumerate(tiles):
         design = standardised(architecture, tile.measured)
@@ -240,13 +231,7 @@ def training_buildings(
 
 
 def fit_logits(design: Float64Array, grades: CodeArray, strength: float) -> Float64Array:
-    """Return intercept and coefficients of damaged, minor and destroyed, (3, 1 + features).
-
-    Both answers of a logit count alike, whatever their number.
-
-    Raises:
-        TrainingInvalid: where too few buildings are of one answer.
-    """
+    """Return intercept and coefficients of damaged, minor and destroyed, (3, 1 + features)."""
     answers = logit_answers(grades)
     return np.stack([_fit_logit(design[rows], yes, strength) for rows, yes in answers])
 
