@@ -177,7 +177,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def fractal(rng: np.random.Generator, *, size: int, largest_px: float) -> Float64Array:
-    """Return noise, (size, size), mean 0, deviation 1; its amplitude falls as frequency squared."""
+    """Return terrain-like noise, (size, size), mean 0, deviation 1: amplitude ~ 1 / frequency²."""
     frequency = np.hypot(fft.fftfreq(size)[:, None], fft.rfftfreq(size)[None])
     gain = np.maximum(frequency, 1 / largest_px) ** -2
     gain[0, 0] = 0
@@ -356,8 +356,7 @@ class LandscapeFiles:
 
 
 def write_landscape(landscape: Landscape, folder: Path) -> LandscapeFiles:
-    """Write a landscape, with the dates of one orbit (Sentinel-1 12 days, Sentinel-2 10), or
-    StoreError."""
+    """Write a landscape; Sentinel-1 repeats its orbit after 12 days, Sentinel-2 after 10."""
     files = LandscapeFiles(
         before=(folder / "before" / _RADAR.format(6), folder / "before" / _OPTICAL.format(9)),
         after=(folder / "after" / _RADAR.format(18), folder / "after" / _OPTICAL.format(19)),

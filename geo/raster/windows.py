@@ -139,8 +139,7 @@ class RowBand:
 
 
 class RowMosaic:
-    """Gathers windows row by row: values are blended, codes taken from the window that owns
-    them."""
+    """Gathers windows row by row: values are blended, codes are of the window that owns them."""
 
     def __init__(self, *, width: int, window_rows: int, layers: int, code_layers: int) -> None:
         self._top = 0

@@ -83,7 +83,7 @@ class Corner(NamedTuple):
 
 @compiled
 def scan_band(band: CodeArray, row: int, scan: Scan, store: VertexStore) -> int:
-    """Scan a band that starts at `row`; return the rows scanned before the store was full."""
+    """Scan a band that starts at `row` until it ends or the store is full; return the rows."""
     rows: int
     rows, cols = band.shape
     room = PER_CORNER * (cols + 1)
@@ -251,9 +251,8 @@ def label_rings(vertices: Int32Array, ring_of: Int32Array) -> Int32Array:
 def split_at_touches(vertices: Int32Array, ring_of: Int32Array, touches: Int32Array) -> int:
     """Cut closed rings in two where they touch themselves at a corner; return how often.
 
-    A hole must be a ring of its own (OGC 06-103r4, section 6.1.11: rings are simple). The touches
-    of a ring do not interleave, so each exchange splits, in any order. Then the rings are numbered
-    again.
+    A hole is a ring of its own (OGC 06-103r4, section 6.1.11). The touches of a ring do not
+    interleave, so each exchange splits, in any order. Then the rings are numbered again.
     """
     cuts = 0
     for touch in range(len(touches)):
@@ -322,7 +321,7 @@ def walk(vertices: Int32Array, starts: Int32Array, ring_offsets: IntArray) -> In
 def compact(
     vertices: Int32Array, ring_of: Int32Array, polygon_of: Int32Array, moved: Int32Array
 ) -> int:
-    """Keep the vertices of open polygons, in order; `moved` gets their new place, or NONE."""
+    """Keep and count the vertices of open polygons; `moved` gets their new places, or NONE."""
     count = 0
     for v in range(len(ring_of)):
         ring = ring_of[v]

@@ -38,8 +38,7 @@ class AreaOfInterest:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north, degrees; west > east across the antimeridian (RFC 7946,
-        5.2)."""
+        """West, south, east, north, degrees; RFC 7946, 5.2: west > east over the antimeridian."""
         west, south, east, north = self._continuous.bounds
         return wrap(west), south, wrap(east), north
 
