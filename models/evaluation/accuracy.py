@@ -143,7 +143,6 @@ class GradeAccuracy:
     """How right the grades are, of the buildings that the product grades."""
 
     accuracy: ShareEstimate
-    """Share of the buildings whose grade is right."""
     macro_f1: float | None
     """Mean F1 of the grades that were published or answered."""
     accuracy_damaged: ShareEstimate

@@ -193,7 +193,6 @@ def _network(polygon: ExplainedPolygon) -> NetworkModel:
 
 
 def _log_odds(model: NetworkModel, run: ModelRun, pixels: BoolArray, here: Rectangle) -> LogOdds:
-    """Return the function whose value is explained: the mean over some pixels."""
     own = torch.from_numpy(pixels).to(model.device)
 
     def log_odds(windows: torch.Tensor) -> torch.Tensor:

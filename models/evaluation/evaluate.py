@@ -48,7 +48,6 @@ class PixelScores:
     tiles: tuple[TileCounts, ...] = ()
     """One a sample; a pixel without a prediction counts as not found."""
     predicted_pixels: int = 0
-    """Labelled pixels that have a prediction."""
     reliability: Reliability = field(default_factory=Reliability.empty)
     """Of the pixels that have a prediction."""
 

@@ -1,4 +1,4 @@
-"""A polygon to explain: its pixels, the model that drew it, and the windows of the map around it."""
+"""A polygon to explain: its pixels, the model that drew it, and the windows of the map there."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +111,6 @@ def polygon_window(
 
 
 def _extent(outline: BaseGeometry, geobox: GeoBox) -> Rectangle:
-    """Return the rows and columns that an outline may touch, within the grid."""
     left, bottom, right, top = outline.bounds
     to_pixel = ~geobox.affine
     (col0, row0), (col1, row1) = to_pixel @ (left, top), to_pixel @ (right, bottom)

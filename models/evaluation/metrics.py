@@ -126,7 +126,7 @@ class Reliability:
         positive: npt.NDArray[np.integer] | BoolArray,
         pixels: npt.NDArray[np.integer] | None = None,
     ) -> "Reliability":
-        """Count probabilities, `positive` among the `pixels` (None: one) of each; all of one shape."""
+        """Count probabilities, `positive` of the `pixels` (None: one) of each; all of one shape."""
         weights = np.ones(probability.shape) if pixels is None else pixels
         bins = np.minimum((probability * ECE_BINS).astype(int), ECE_BINS - 1).ravel()
         columns = (weights, positive, weights * probability)
@@ -306,7 +306,7 @@ class BuildingPredictions:
 
     @property
     def scores(self) -> dict[str, float | None]:
-        """By the names of `aftermap evaluate`; without a grade is wrong, except in the AUC."""
+        """By the names of `aftermap evaluate`; only the AUC leaves out those without a grade."""
         graded, damaged = self.graded, np.nan_to_num(self.damaged) >= 0.5
         two = np.where(self.has_grade, 1 + damaged, 0)
         pairs = _confusion(1 + (self.labels >= DAMAGED_FROM), two, 3)

@@ -108,7 +108,6 @@ def read_plan(path: Path) -> PagePlan:
 
 
 WORST = 6
-"""Tiles of least IoU that are shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +131,6 @@ class SetMeasured:
     rows: tuple[Evaluation, ...]
     """By subset of the plan."""
     worst: tuple[ShownTile, ...]
-    """The tiles with the least IoU, the worst first."""
 
     @property
     def scores(self) -> PixelScores:
@@ -517,7 +515,6 @@ def _coloured(*parts: tuple[BoolArray, str]) -> FloatArray:
 
 
 def _subplots(size_px: tuple[int, int], rows: int, cols: int, **options: Any) -> tuple[Figure, Any]:
-    """Return a figure and its axes, (rows, cols)."""
     inches = (size_px[0] / DPI, size_px[1] / DPI)
     figure = Figure(figsize=inches, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)

@@ -94,8 +94,7 @@ class Draw:
     strata: tuple[Stratum, ...]
     """Those that have a building."""
     ids: tuple[str, ...]
-    """In the order in which they are looked at, which is random: whoever stops early has looked
-    at a random sample still."""
+    """In random order: whoever stops early has still looked at a random sample."""
 
 
 def digest_of(graded: Mapping[str, str]) -> str:
@@ -142,7 +141,6 @@ def allocate(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def _members(graded: Mapping[str, str], design: Design) -> dict[str, list[str]]:
-    """Return the sorted ids of each stratum, by its name."""
     members: dict[str, list[str]] = {}
     for name, grade in sorted(graded.items()):
         members.setdefault(grade if design is Design.STRATIFIED else ALL, []).append(name)

@@ -53,7 +53,6 @@ class ProductScore:
     whole: Counts
     """Every pixel that the reference knows; what was not analysed counts as not found."""
     analysed: Counts
-    """The pixels that the product analysed."""
 
     def as_json(self) -> dict[str, float | int | None]:
         """Return it as plain numbers."""
@@ -166,7 +165,6 @@ class BuildingScore:
     grades: BuildingPredictions
     """Without a grade: not analysed, or not in the product."""
     matched: int
-    """Labelled buildings that the product has."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain numbers; a building without a grade counts as wrong."""

@@ -39,7 +39,6 @@ from models.training.loop import TrainingState
 LOG_NAME = "log.csv"
 _UNKNOWN_SHA256 = "0" * 64
 _CLASS_FIELDS = ("finding", "grades")
-"""Fields of a plan that are the classes of the card."""
 _LIBRARIES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "numpy")
 
 
@@ -281,7 +280,6 @@ def fit_channels(weight: torch.Tensor, *, channels: int) -> torch.Tensor:
 
 
 def _paired(wanted: Tensors, tensors: Tensors) -> dict[str, torch.Tensor]:
-    """Return the tensors of a file by the names that the encoder has for them."""
     exact = {_bare(name): tensor for name, tensor in tensors.items()}
     # timm writes `stages.0` for a classifier and `stages_0` for its features.
     loose = {name.replace(".", "_"): tensor for name, tensor in exact.items()}

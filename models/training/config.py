@@ -149,8 +149,7 @@ class CardPlan(CardText):
 class LabelFilter(Part):
     """Labels that contradict the image, by an index: used neither to train nor to validate.
 
-    Labels drawn from the water of many years, or by hand on a coarser image, call dry ground
-    water and the reverse. For the index see `geo.raster.indices`.
+    Labels of the water of many years, or of a coarser image, call dry ground water and the reverse.
     """
 
     index: Literal["ndwi", "mndwi"]

@@ -115,7 +115,7 @@ class TrainingState:
     """Of the weights that the encoder started with; None: random ones."""
     epoch: int = 0
     wall_s: float = 0.0
-    """Spent on them, over all runs."""
+    """Spent on the finished epochs, over all runs."""
     energy_wh: float | None = None
     """Spent on them; None where it is not measured."""
     rows: list[dict[str, float]] = field(default_factory=list)

@@ -220,7 +220,6 @@ def _task(data: TrainingData) -> TrainingTask:
 
 
 def _iou_row(config: TrainingConfig, tallies: list[list[LogitTally]]) -> dict[str, float]:
-    """Return the IoU of each subset and grade on the validation tiles, by the common threshold."""
     chosen, *grades = choose(tallies)
     row = {
         f"iou {' + '.join(subset.inputs)}": counts.iou or 0.0

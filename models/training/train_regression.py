@@ -65,7 +65,6 @@ class TrainingBuildings:
     """(buildings, features)."""
     grades: CodeArray
     blocks: IntArray
-    """Which block of which tile each lies in."""
 
 
 def measure_tile(tile: DamageTile, config: RegressionConfig) -> GradedTile:
@@ -270,7 +269,6 @@ def _fit_logit(design: Float64Array, positive: BoolArray, strength: float) -> Fl
 def _without_logits(
     config: RegressionConfig, tiles: Sequence[GradedTile]
 ) -> RegressionArchitecture:
-    """Return the architecture with the scales of the features and empty logits."""
     empty = Logit(intercept=0.0, coefficients=(0.0,) * len(config.features))
     graded = [tile.measured.values[tile.grades != UNCLASSIFIED] for tile in tiles]
     known = [tile.measured.pixels[tile.grades != UNCLASSIFIED] >= config.least_px for tile in tiles]
