@@ -106,23 +106,10 @@ class ScratchRasters:
 
 
 class RowBandWriter:
-    """Writes a scratch GeoTIFF, uncompressed in tiles, from row bands of any height.
-
-    Used as a context manager. An exception in it leaves no file.
-    """
+    """Context that writes a scratch GeoTIFF from row bands; an exception leaves no file."""
 
     def __init__(self, path: Path, *, geobox: GeoBox, kind: RasterKind, bands: int = 1) -> None:
-        """Describe the file; nothing is written before the context is entered.
-
-        Args:
-            path: of the scratch file; overwritten.
-            geobox: grid of the whole raster, north-up.
-            kind: names, nodata and colours.
-            bands: how many of the bands of `kind` there are.
-
-        Raises:
-            MissingCRS: where the grid has none.
-        """
+        """Describe the file, with the first `bands` of `kind`; entering the context makes it."""
         if geobox.crs is None:
             raise MissingCRS(f"the grid of {path.name} has no CRS; give it one")
         self.path = path
@@ -146,15 +133,7 @@ class RowBandWriter:
         return self
 
     def write(self, rows: CodeArray) -> None:
-        """Write the next rows, from the top to the bottom.
-
-        Args:
-            rows: (bands, rows, cols) or, for a single band, (rows, cols), uint8.
-
-        Raises:
-            GridMismatch: where they do not fit what is left of the grid.
-            StoreError: where the disk does not take them.
-        """
+        """Write the next rows, (bands, rows, cols) or (rows, cols), uint8, from top to bottom."""
         block = rows[None] if rows.ndim == 2 else rows
         bands, height, width = self._shape
         left = (bands, height - self._rows_written, width)
@@ -202,11 +181,7 @@ def row_bands(path: Path, *, rows: int = BLOCK) -> Iterator[CodeArray]:
 
 
 def read_part(path: Path, rows: slice, cols: slice) -> CodeArray:
-    """Return a rectangle of a raster, (bands, rows, cols).
-
-    Raises:
-        SceneUnreadable: where the file is not there, or damaged.
-    """
+    """Return a rectangle of a raster, (bands, rows, cols)."""
     window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
     try:
         with rasterio.open(path) as file:
@@ -217,13 +192,7 @@ def read_part(path: Path, rows: slice, cols: slice) -> CodeArray:
 
 
 def write_cog(scratch: Path, path: Path, *, kind: RasterKind) -> None:
-    """Turn a scratch GeoTIFF into a cloud-optimised one, the same bytes every time.
-
-    The names of the codes go into its tags.
-
-    Raises:
-        StoreError: where the disk does not take it.
-    """
+    """Turn a scratch GeoTIFF, tagged on the way, into a COG, the same bytes every time."""
     options = {
         "compress": "deflate", "predictor": "no", "blocksize": BLOCK, "bigtiff": "if_safer",
         "overview_resampling": kind.resampling, "overviews": "ignore_existing",
@@ -250,10 +219,7 @@ def categories_xml(categories: Mapping[int, str]) -> str:
 
 
 def _check_tiles(path: Path) -> None:
-    """Raise where a tile is beyond the end of the file.
-
-    GDAL writes its last blocks when it closes, and closes without an error on a full disk.
-    """
+    """Raise where a tile is beyond the end of the file: GDAL closes silently on a full disk."""
     size = path.stat().st_size
     with rasterio.open(path) as file:
         for row, col in np.ndindex(-(-file.height // BLOCK), -(-file.width // BLOCK)):

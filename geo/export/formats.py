@@ -1,8 +1,4 @@
-"""The files of a product, as data: a new output format is one entry of `FORMATS`.
-
-The map run writes those that have a writer. The STAC item, the server and its front page, and the
-list in `geo/README.md` follow from the table, too.
-"""
+"""The files of a product, as data: a new output format is one entry of `FORMATS`."""
 
 import json
 import re
@@ -22,7 +18,6 @@ if TYPE_CHECKING:  # the server reads this table, and neither geopandas nor rast
 Layers: TypeAlias = "Mapping[str, GeoDataFrame]"
 """Vector layers by name, see `geo.vector.schema.LAYERS`."""
 LayersWriter: TypeAlias = Callable[[Layers, Path], None]
-"""Writes layers into a file."""
 RasterWriter: TypeAlias = Callable[[Path, Path, "RasterKind"], None]
 """Writes a scratch GeoTIFF into a file."""
 
@@ -41,11 +36,9 @@ class Format:
     write_layers: LayersWriter | None = None
     """Called with one layer where `path` has {name}, otherwise with all of them."""
     write_raster: RasterWriter | None = None
-    """Called for each raster."""
     read_whole: bool = True
-    """Whether readers take it in one request. GDAL follows a redirect anew for each range that it
-    reads (measured, GDAL 3.10), and would mix two products once the pointer to the latest moves:
-    what is read in ranges is offered at its own product's address."""
+    """Whether readers take it in one request. GDAL follows a redirect anew for each range
+    (measured, GDAL 3.10), and would mix two products once the pointer to the latest moves."""
 
     def name_in(self, path: str) -> str | None:
         """Return what {name} is in a path of this format ("" without {name}), or None."""
@@ -58,7 +51,6 @@ class ProductFile(NamedTuple):
     """A file of a product."""
 
     path: str
-    """In the product."""
     name: str
     """Of the layer, raster or photo; empty where it is of all."""
     format: Format
@@ -86,11 +78,7 @@ def media_type_of(path: str) -> str:
 
 
 def write_layers(product: Path, layers: Layers) -> None:
-    """Write vector layers in every format that there is for them.
-
-    Raises:
-        StoreError: where the disk does not take them.
-    """
+    """Write vector layers in every format that there is for them."""
     for known in FORMATS.values():
         if known.write_layers is None:
             continue
@@ -100,11 +88,7 @@ def write_layers(product: Path, layers: Layers) -> None:
 
 
 def write_rasters(product: Path, rasters: Iterable[tuple[Path, "RasterKind"]]) -> None:
-    """Write scratch GeoTIFFs in every format that there is for rasters.
-
-    Raises:
-        StoreError: where the disk does not take them.
-    """
+    """Write scratch GeoTIFFs in every format that there is for rasters."""
     writers = [(known, known.write_raster) for known in FORMATS.values()]
     for scratch, kind in rasters:
         for known, write in writers:
@@ -134,8 +118,6 @@ def _geopackage(layers: Layers, path: Path) -> None:
 
 
 def _style(render: Callable[[Theme], str]) -> LayersWriter:
-    """Return a writer of the style of one layer."""
-
     def write(layers: Layers, path: Path) -> None:
         (name,) = layers
         _write(path, render(THEMES[name]))

@@ -15,19 +15,14 @@ from geo.types import Float64Array
 
 _LONG = re.compile(r"\.\d{8,}")
 """Decimals that GEOS may have written with more digits than the number needs: one in a thousand."""
-_CHUNK = 5_000
-"""Features turned into text at once."""
+_CHUNK = 5_000  # features turned into text at once
 
 
 def write_geojson(layer: gpd.GeoDataFrame, path: Path) -> None:
     """Write a layer of `geo.vector.layers` as a FeatureCollection, one feature a line.
 
-    Coordinates are written as they are: longitude and latitude with 7 decimals, exteriors
-    counter-clockwise, cut at the antimeridian. There is no `crs` member (section 4), and
-    what is unknown is null.
-
-    Raises:
-        StoreError: where the disk does not take it.
+    Longitude and latitude have 7 decimals, exteriors are counter-clockwise, cut at the
+    antimeridian. There is no `crs` member (section 4), and what is unknown is null.
     """
     with making(path), path.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type":"FeatureCollection",')

@@ -21,22 +21,14 @@ CREATE TABLE layer_styles (
   id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT, f_table_schema TEXT,
   f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, styleQML TEXT, styleSLD TEXT,
   useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT, update_time DATETIME)
-"""
-"""As QGIS makes it: it applies the default style of a layer by itself."""
+"""  # as QGIS makes it: it applies the default style of a layer by itself
 
 
 def write_geopackage(layers: Mapping[str, gpd.GeoDataFrame], path: Path) -> None:
-    """Write layers of `geo.vector.layers` into one GeoPackage 1.3, EPSG:4326, styles inside.
+    """Write layers of `geo.vector.layers` into one new GeoPackage 1.3, EPSG:4326, styles inside.
 
     Geometries are MultiPolygons; times are text, ISO 8601, as in GeoJSON. There is no
     write-ahead log, so a copy that cannot be written to opens.
-
-    Args:
-        layers: by name.
-        path: ends in .gpkg and is not there yet.
-
-    Raises:
-        StoreError: where the disk does not take it.
     """
     with making(path, DataSourceError, DataLayerError, FeatureError, sqlite3.Error):
         with _fixed_date():

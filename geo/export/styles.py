@@ -99,8 +99,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-_SLD_PIXEL_MM = 0.28
-"""A pixel of SLD 1.0 (OGC 02-070), section 10.2."""
+_SLD_PIXEL_MM = 0.28  # a pixel of SLD 1.0 (OGC 02-070), section 10.2
 
 
 def sld(theme: Theme) -> str:
@@ -148,19 +147,13 @@ def _css(parameters: Mapping[str, str]) -> str:
     return "".join(f'<CssParameter name="{k}">{v}</CssParameter>' for k, v in parameters.items())
 
 
-_CSS_PIXEL_MM = 25.4 / 96
-"""A CSS pixel."""
+_CSS_PIXEL_MM = 25.4 / 96  # a CSS pixel
 
 
 def maplibre(layers: list[str]) -> dict[str, Any]:
-    """Return a style (version 8) over the GeoJSON of a product.
+    """Return a style (version 8) over a product's GeoJSON, with addresses relative to its folder.
 
-    The addresses of the sources are relative to the page that shows them, in the folder of the
-    product. Hatching needs a picture that a style alone cannot hold: hatched layers are drawn as a
-    thin surface.
-
-    Args:
-        layers: names of those that the product holds.
+    Hatching needs a picture, which a style cannot hold: hatched layers are a thin surface.
     """
     themes = [theme for name, theme in THEMES.items() if name in layers]
     sources = {
@@ -246,7 +239,6 @@ def qml(theme: Theme) -> str:
 
 
 def _qml_symbol(symbol: Symbol, number: int) -> str:
-    """Return a symbol as a simple fill of QGIS."""
     properties = {
         "color": _rgba(symbol.fill or symbol.outline, symbol.opacity),
         "style": "no" if symbol.fill is None else "b_diagonal" if symbol.hatched else "solid",
@@ -272,14 +264,7 @@ def _rgba(colour: str, opacity: float) -> str:
 
 
 def raster_qml(names: Mapping[int, str], colours: Mapping[int, tuple[int, int, int]]) -> str:
-    """Return the QGIS style of a raster of codes: those that have a colour, and no other.
-
-    Without it QGIS lists every one of the 256 entries of a palette.
-
-    Args:
-        names: what the codes mean.
-        colours: red, green and blue, 0 to 255.
-    """
+    """Return the QGIS style of a raster of codes, with those codes only that have a colour."""
     entries = "".join(
         f'   <paletteEntry value="{code}" label={quoteattr(names[code])} alpha="255"'
         f' color="#{bytes(colours[code]).hex()}"/>\n'
@@ -292,13 +277,7 @@ def raster_qml(names: Mapping[int, str], colours: Mapping[int, tuple[int, int, i
 
 
 def ramp_qml(ramp: Mapping[int, str]) -> str:
-    """Return the QGIS style of the first band of a raster of shares.
-
-    Without it QGIS mixes the bands as red and green.
-
-    Args:
-        ramp: colours as #rrggbb by value; those between are mixed.
-    """
+    """Return the QGIS style of the first band of a raster of shares; `ramp` is #rrggbb by value."""
     low, high = min(ramp), max(ramp)
     items = "".join(
         f'   <item value="{value}" label="{value} %" color="{ramp[value]}" alpha="255"/>\n'

@@ -1,6 +1,4 @@
-"""Image files: opened by the kind that their first bytes show, checked for truncation, and read
-with a mask of missing pixels; CRS, ground sampling distance and footprint of an image.
-"""
+"""Image files: opened by their first bytes, checked, read with a mask; CRS, pixel size, extent."""
 
 import struct
 import warnings
@@ -32,17 +30,15 @@ from geo.vector.area_files import Polygonal, cut, polygons_only, unwrap
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 """Size of one value, by the number of its type."""
-_MAX_DIRECTORIES = 4096
-"""An image, its mask and their overviews are a few dozen; more is a loop."""
+_MAX_DIRECTORIES = 4096  # an image, its mask and their overviews are a few dozen; more is a loop
 
 
 def is_whole(path: Path) -> bool:
     """Whether all directories of a TIFF, and all that they point to, lie inside the file.
 
-    GDAL drops an entry that lies beyond the end of a file and goes on: a file that lost its last
-    ten bytes may lose its nodata value, mask or CRS and keep every pixel, and pixels without an
-    observation would count as observed. TIFF 6.0, section 2; BigTIFF as in libtiff.
-    The blocks of pixels are left to GDAL, which reports a read beyond the end.
+    GDAL drops an entry beyond the end of a file and goes on: a file that lost its last ten bytes
+    may lose its nodata value, mask or CRS and keep every pixel. GDAL itself reports blocks of
+    pixels beyond the end. TIFF 6.0, section 2; BigTIFF as in libtiff.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -53,11 +49,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _ends(file: BinaryIO) -> Iterator[int]:
-    """Yield where the values of each entry end.
-
-    Raises:
-        struct.error: where the file ends within a directory.
-    """
+    """Yield where the values of each entry end; struct.error where a directory is cut."""
     order = "<" if file.read(2) == b"II" else ">"
     is_classic = _read(file, f"{order}H") == (42,)
     file.seek(4 if is_classic else 8)
@@ -87,11 +79,7 @@ machine's memory."""
 
 @contextmanager
 def fixed_block_cache() -> Iterator[None]:
-    """Keep the cache at a size that depends on neither the machine nor the scene.
-
-    Set once around all work: the size is of the process, not of the thread or of the file, so
-    that whoever changed it in between would empty it under the others' hands.
-    """
+    """Keep the cache of all threads and files at `CACHE_BYTES`; set once around all work."""
     # A number goes to GDAL as bytes: 64 would be a cache that holds nothing.
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         yield
@@ -107,26 +95,22 @@ _MAGIC = {
 only. A VRT, for one, could name any file of the machine as its pixels."""
 
 _PICTURES = {b"\x89PNG": "PNG", **dict.fromkeys(map(b"\xff\xd8\xff".__add__, _JPEG), "JPEG")}
-"""Pictures, which lie somewhere only where a world file says so."""
 
 _END_OF = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
-_TAIL_BYTES = 65_536
-"""Some writers put something of their own behind a picture's end."""
+_TAIL_BYTES = 65_536  # some writers put something of their own behind a picture's end
 
 _NO_SIDECARS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # libjpeg fills what is missing with grey, and only warns.
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
-}
-"""GDAL reads no other file, and no damaged one as if it were whole."""
+}  # GDAL reads no other file, and no damaged one as if it were whole
 
 _AUX_TAGS = ("<SRS", "<GeoTransform", "<GCPList", "<NoDataValue", "<MaskBand")
 """What an .aux.xml beside an image may say of where its pixels lie and which are valid."""
 
 
 Image: TypeAlias = DatasetReader | WarpedVRT | PlacedImage | TileLevel
-"""What can be read: a file as it is, warped by its control points, with a georeference from
-outside the file, or one zoom of a tile tree."""
+"""A file as it is, warped by control points, georeferenced from outside, or a zoom of tiles."""
 
 
 def open_image(path: Path, georeference: Georeference = NO_GEOREFERENCE) -> Image:
@@ -134,7 +118,6 @@ def open_image(path: Path, georeference: Georeference = NO_GEOREFERENCE) -> Imag
 
     Args:
         path: a file, or the folder of one zoom of a tile tree.
-        georeference: as `georeference_of` returns it.
 
     Raises:
         SceneUnreadable: where it is no raster, or a damaged one.
@@ -156,12 +139,7 @@ def open_file(path: Path, *, is_placed: bool = False) -> DatasetReader:
     are in no digest: those that would change what is seen are refused, the others not read.
 
     Args:
-        path: a GeoTIFF or JPEG 2000.
         is_placed: a world file says where it lies: a PNG or a JPEG is taken as well.
-
-    Raises:
-        SceneUnreadable: where it is no raster, or a damaged one.
-        SourceInvalid: where a file beside it says where it lies or what is valid.
     """
     kinds = _MAGIC | _PICTURES if is_placed else _MAGIC
     try:
@@ -230,17 +208,12 @@ def read_stored(
     shape: tuple[int, int] | None = None,
     how: Resampling = Resampling.nearest,
 ) -> tuple[FloatArray, BoolArray]:
-    """Return stored values as float32 and where the file says there are none.
+    """Return stored values, float32, and where the file says there are none, (bands, rows, cols).
 
     Args:
         indexes: band numbers, from 1.
         window: a rasterio window; None for the whole file.
         shape: (rows, cols) that it is resampled to; None for its own pixels.
-        how: resampling.
-
-    Returns:
-        values: (bands, rows, cols), float32.
-        missing: (bands, rows, cols); True where nodata, transparent or masked.
     """
     if isinstance(dataset, TileLevel):
         return _read_tiles(dataset, indexes, window=window, shape=shape, how=how)
@@ -300,11 +273,7 @@ def _transparent(dataset: DatasetReader, index: int, **place: Any) -> BoolArray:
 
 
 def crs_text(dataset: Image, path: Path) -> str:
-    """Return the CRS of an image, as an authority code or WKT.
-
-    Raises:
-        MissingCRS: where it has none, or no position in it.
-    """
+    """Return the CRS of an image, as an authority code or WKT."""
     if dataset.crs is None:
         raise MissingCRS(
             f"{path} has no coordinate reference system; give the one that its coordinates are in "
@@ -345,12 +314,7 @@ def gsd_m(dataset: Image) -> float:
 
 
 def footprint(dataset: Image) -> Polygonal:
-    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS.
-
-    Raises:
-        MissingCRS: where that CRS has no such place.
-        SourceInvalid: where it lies around a pole.
-    """
+    """Return the extent of the pixels in lon-lat, its edges followed in their own CRS."""
     rows, cols = dataset.shape
     corners = [dataset.transform @ c for c in ((0, 0), (0, rows), (cols, rows), (cols, 0))]
     outline = Polygon(corners)

@@ -21,17 +21,11 @@ from rasterio.windows import Window
 from geo.errors import MissingCRS, SourceInvalid
 from geo.scenes.source import Georeference, Source, beside, world_file
 
-_ESRI_CRS_BYTES = 1_000_000
-"""A .prj is a line or two; what is larger is something else."""
+_ESRI_CRS_BYTES = 1_000_000  # a .prj is a line or two; what is larger is something else
 
 
 def georeference_of(source: Source, path: Path) -> Georeference:
-    """Return the georeference that the user and the files beside an image give.
-
-    Raises:
-        MissingCRS: where the CRS that they name is not known.
-        SourceInvalid: where the world file is damaged.
-    """
+    """Return the georeference that the user and the files beside an image give."""
     world, prj = world_file(path), beside(path, (".prj",))
     crs = _crs_given(source.crs) if source.crs is not None else None
     notes = [f"{path.name} is georeferenced by {world.name}"] if world else []
@@ -83,8 +77,7 @@ def _named(crs: CRS) -> str:
     return ":".join(authority) if authority else crs.to_wkt()
 
 
-_FEWEST_POINTS = 3
-"""A plane, the lowest polynomial of GDAL's, goes through three."""
+_FEWEST_POINTS = 3  # a plane, the lowest polynomial of GDAL's, goes through three
 
 
 class PlacedImage:
@@ -116,7 +109,6 @@ class PlacedImage:
         return self.transform @ Affine.translation(window.col_off, window.row_off)
 
     def __getattr__(self, name: str) -> Any:
-        """Return everything else from the dataset."""
         return getattr(self._dataset, name)
 
     def __enter__(self) -> Self:
@@ -132,18 +124,10 @@ class PlacedImage:
 
 
 def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) -> WarpedVRT:
-    """Return an image warped by its ground control points, in their own CRS.
+    """Return an image warped by its ground control points, in their own CRS, else in `crs`.
 
     GDAL fits a polynomial, of first order up to five points and of second order from six on;
     what lies outside of the picture is transparent.
-
-    Args:
-        dataset: with points and no transform.
-        path: of the image, for the message.
-        crs: that the user tells, for points that state none.
-
-    Raises:
-        MissingCRS: where the points state no CRS, are too few, or lie on one line.
     """
     points, own = dataset.gcps
     if own is None and crs is None:
@@ -171,13 +155,7 @@ def by_control_points(dataset: DatasetReader, path: Path, *, crs: str | None) ->
 
 
 def points_note(points: Sequence[GroundControlPoint], name: str, *, unit: str) -> str:
-    """Return how an image was placed by its points, and how far the polynomial leaves them.
-
-    Args:
-        points: of the image.
-        name: of the image.
-        unit: of their CRS, such as "metre" or "degree".
-    """
+    """Return how points placed an image, and how far, in `unit`, the polynomial leaves them."""
     with GCPTransformer(list(points)) as fitted:
         x, y = fitted.xy([p.row for p in points], [p.col for p in points], offset="ul")
     off = np.hypot(np.subtract(x, [p.x for p in points]), np.subtract(y, [p.y for p in points]))

@@ -25,16 +25,10 @@ class SceneMosaic:
         bands: Sequence[str],
         maskings: Mapping[str, Masking] | None = None,
     ) -> None:
-        """Take the scenes in their order of preference, see `ordered`.
+        """Take the scenes, the preferred first, and bands that each of them has.
 
         Args:
-            scenes: the preferred first.
-            bands: that each of them has.
             maskings: by scene id; the provider's own mask is used in a scene without one.
-
-        Raises:
-            BandsMissing: where a scene lacks a band.
-            SourceInvalid: where there are more scenes than a product can tell apart.
         """
         if len(scenes) > MAX_SCENES:
             raise SourceInvalid(
@@ -51,8 +45,7 @@ class SceneMosaic:
     def read(self, geobox: GeoBox) -> Raster:
         """Read the scenes onto a grid; `origin` counts them from 1.
 
-        A pixel that no scene observed keeps the most specific reason: cloud before "no data"
-        before "no imagery".
+        A pixel that no scene observed keeps the most specific reason: cloud before "no data".
         """
         pixels, reason = self._readers[0].read(geobox)
         origin = (reason == 0).astype(np.uint8)
@@ -84,10 +77,8 @@ _SHOWN: tuple[tuple[str, ...], ...] = (
     ("nir", "red", "green"),
     ("vv",),
     ("vh",),
-)
-"""Bands that are shown as red, green and blue, the first choice first; one band is grey."""
-_FAMILY_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)
-"""People read colours more easily than backscatter."""
+)  # bands that are shown as red, green and blue, the first choice first; one band is grey
+_FAMILY_ORDER = (Family.PICTURE, Family.OPTICAL, Family.RADAR)  # people read colours more easily
 
 
 def quicklook_scenes(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
@@ -111,15 +102,10 @@ def coarse_grid(geobox: GeoBox) -> GeoBox:
 
 
 def quicklook(scenes: Sequence[Scene], geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
-    """Return a picture of scenes on a grid.
+    """Return a picture of scenes of one sensor, the preferred first, and where it is valid.
 
-    Args:
-        scenes: of one sensor, the preferred first, as `quicklook_scenes` returns them.
-
-    Returns:
-        pixels: (3, rows, cols), 0 to 1, stretched from the 2nd to the 98th percentile of all
-            bands together, so that colours keep their balance.
-        valid: (rows, cols).
+    The picture is (3, rows, cols), 0 to 1, stretched from the 2nd to the 98th percentile of all
+    bands together, so that colours keep their balance.
     """
     bands = shown_bands(scenes[0].bands)
     alike = [scene for scene in scenes if set(bands) <= set(scene.bands)]

@@ -1,6 +1,4 @@
-"""Photos without georeference: pixels turned upright, time, and the pose of the camera from EXIF
-and XMP, which gives an approximate footprint or only the position of the camera.
-"""
+"""Photos without georeference: upright pixels, time, and the camera's pose from EXIF and XMP."""
 
 import re
 import warnings
@@ -69,8 +67,7 @@ def why_no_footprint(pose: Pose) -> str | None:
 def footprint_of(pose: Pose) -> Polygon | None:
     """Return roughly what a photo shows, lon-lat; None where that is not known.
 
-    A pinhole camera over flat ground at the height that it started from; roll and the lens's
-    distortion are left out.
+    A pinhole camera over flat ground; roll and the lens's distortion are left out.
     """
     if why_no_footprint(pose) is not None:
         return None
@@ -181,7 +178,6 @@ def _grey(path: Path, what: str) -> BandsUnknown:
 
 
 def _taken(exif: Image.Exif) -> str | None:
-    """Return when a photo was taken; None where the tag is missing or no date."""
     details = exif.get_ifd(ExifTags.IFD.Exif)
     text = str(details.get(ExifTags.Base.DateTimeOriginal, ""))
     zone = str(details.get(ExifTags.Base.OffsetTimeOriginal, "")).strip()

@@ -1,6 +1,4 @@
-"""Scenes onto a grid: physical values, and the reason of each pixel that is not valid (nodata,
-masks of the provider, noisy borders of radar images, clouds found by a network).
-"""
+"""Scenes onto a grid: physical values, and the reason of each pixel that is not valid."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +36,6 @@ class Masking:
     provider: frozenset[Label] = frozenset({Label.NO_DATA, Label.CLOUD, Label.CLOUD_SHADOW})
     """Labels of the provider's mask that are used; empty: the mask is not read."""
     found: FoundClouds | None = None
-    """Clouds and shadows found by a model."""
 
 
 BORDER_DB = -30.0
@@ -50,12 +47,7 @@ BORDER_PX = 50
 
 
 def radar_border(power: FloatArray, valid: BoolArray) -> BoolArray:
-    """Return the noisy fringe along the edge of the valid pixels of a radar image.
-
-    Args:
-        power: (bands, rows, cols), linear power.
-        valid: (rows, cols), True where the file holds a value.
-    """
+    """Return the noisy fringe of a radar image, (bands, rows, cols), linear power, at its edge."""
     if valid.all() or not valid.any():
         return np.zeros_like(valid)
     floor = np.float32(10 ** (BORDER_DB / 10))
@@ -68,12 +60,9 @@ def radar_border(power: FloatArray, valid: BoolArray) -> BoolArray:
 Span: TypeAlias = tuple[slice, slice]
 """Rows and columns of a grid."""
 
-_ACROSS = 180.0
-"""Degrees: a grid that is wider in longitude crosses the antimeridian."""
-_AROUND = 0.1
-"""Share of a grid's side around it in which a tile may still matter to it."""
-_MARGIN_PX = 2
-"""Pixels of a grid around a tile: its outline has corners, and its edges may bend."""
+_ACROSS = 180.0  # degrees: a grid that is wider in longitude crosses the antimeridian
+_AROUND = 0.1  # share of a grid's side around it in which a tile may still matter to it
+_MARGIN_PX = 2  # pixels of a grid around a tile: its outline has corners, and its edges may bend
 MOST_OPEN = 64
 """Files that one reader holds open in a thread: a process may open a thousand."""
 
@@ -103,19 +92,14 @@ class _Layer:
     bands: tuple[str, ...]
     indexes: tuple[int, ...]
     georeference: Georeference
-    footprint: BaseGeometry | None
-    """Lon-lat; None where it is the scene's."""
+    footprint: BaseGeometry | None  # lon-lat; None where it is the scene's
 
 
 class SceneReader:
     """Reads one scene onto windows of a grid; each thread opens the files for itself."""
 
     def __init__(self, scene: Scene, bands: Sequence[str], masking: Masking = Masking()) -> None:
-        """Take a scene, the bands that are wanted of it, and what hides the ground in it.
-
-        Raises:
-            BandsMissing: where it lacks one.
-        """
+        """Take a scene, the bands that are wanted of it, and what hides the ground in it."""
         if missing := [band for band in bands if band not in scene.bands]:
             raise BandsMissing(
                 f"{scene.id} lacks {', '.join(missing)}; it has {', '.join(scene.bands)}"
@@ -138,9 +122,6 @@ class SceneReader:
         Returns:
             pixels: (bands, rows, cols), physical units, NaN where not valid.
             reason: (rows, cols), 0 where valid, else the `Label` that says why not.
-
-        Raises:
-            SceneUnreadable: where the pixels cannot be decoded.
         """
         pixels = np.full((len(self.bands), *geobox.shape), np.nan, np.float32)
         inside = np.zeros(geobox.shape, np.bool_)
@@ -167,10 +148,7 @@ class SceneReader:
         return pixels, reason
 
     def _near(self, geobox: GeoBox) -> Iterator[tuple[_Layer, Span]]:
-        """Yield the layers that may have pixels on a grid, and in which part of it.
-
-        Of many tiles these are the ones near it: each is read onto its own part alone.
-        """
+        """Yield the layers that may have pixels on a grid, and in which part of it."""
         whole = slice(0, geobox.shape[0]), slice(0, geobox.shape[1])
         if self._tree is None:
             yield from ((layer, whole) for layer in self._layers)
@@ -211,10 +189,7 @@ class SceneReader:
 
 
 def _layers(scene: Scene, bands: Sequence[str]) -> tuple[_Layer, ...]:
-    """Group the wanted bands by file, in the order of the bands.
-
-    A picture's pixel is judged by all its bands, so those that are not wanted are read as well.
-    """
+    """Group the wanted bands by file, and a picture's others: its pixels are judged by all."""
     files: dict[Path, list[Asset]] = {}
     for asset in scene.assets:
         files.setdefault(asset.path, []).append(asset)
@@ -244,7 +219,7 @@ def _span(footprint: BaseGeometry, geobox: GeoBox, to_grid: Transformer) -> Span
 
 
 def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
-    """Return where many tiles lie; None for the files of a scene that is not made of tiles."""
+    """Return where tiles lie; None for a scene that is not made of tiles."""
     footprints = [layer.footprint for layer in layers if layer.footprint is not None]
     return shapely.STRtree(footprints) if layers and len(footprints) == len(layers) else None
 
@@ -252,11 +227,7 @@ def _tree(layers: Sequence[_Layer]) -> shapely.STRtree | None:
 def _observed(stored: FloatArray, missing: BoolArray, scene: Scene) -> BoolArray:
     """Return where the stored values are observations, (rows, cols).
 
-    A picture's zero is dark water as often as nodata, so its pixel is lost only where all
-    bands are; a reflectance or a backscatter of nodata in any band is no measurement.
-
-    Args:
-        missing: (bands, rows, cols), True where the file says that there is no value.
+    A picture's zero is dark water as often as nodata: its pixel is lost only where all bands are.
     """
     if scene.nodata is not None:
         missing = missing | (stored == scene.nodata)

@@ -21,10 +21,8 @@ Physical: TypeAlias = Callable[[FloatArray, BoolArray], FloatArray]
 """Stored values and where they are missing, (bands, rows, cols), to values that may be averaged,
 NaN where there is no observation."""
 
-_PAD_PX = 4
-"""Source pixels read around a warped window, for the resampling kernel."""
-_CHUNK_PX = 1_000_000
-"""Source pixels that are held at once while an image is averaged."""
+_PAD_PX = 4  # source pixels read around a warped window, for the resampling kernel
+_CHUNK_PX = 1_000_000  # source pixels that are held at once while an image is averaged
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,9 @@ class Take:
 
 
 def place(dataset: Image, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
-    """Read a file onto a grid.
+    """Read a file onto a grid: copied where both share their pixels, else interpolated or averaged.
 
-    Where both share their pixels they are copied. Otherwise they are interpolated, or
-    averaged where the file is finer; a pixel is then valid where at least half of what it
-    was made of is.
+    A resampled pixel is valid where at least half of what it was made of is.
 
     Returns:
         pixels: (bands, rows, cols), NaN where not valid.
@@ -77,7 +73,6 @@ def pixel_offset(dataset: Image, geobox: GeoBox) -> tuple[int, int] | None:
 def _native(
     dataset: Image, take: Take, geobox: GeoBox, offset: tuple[int, int]
 ) -> tuple[FloatArray, BoolArray]:
-    """Read without resampling; the part of the grid outside the file stays NaN."""
     rows, cols = geobox.shape
     row, col = offset
     pixels = np.full((len(take.indexes), rows, cols), np.nan, np.float32)
@@ -92,7 +87,6 @@ def _native(
 
 
 def _warped(dataset: Image, take: Take, geobox: GeoBox) -> tuple[FloatArray, BoolArray]:
-    """Read what the grid needs and resample it."""
     pixels = np.full((len(take.indexes), *geobox.shape), np.nan, np.float32)
     window = _source_window(dataset, geobox)
     if window is None:
@@ -122,7 +116,6 @@ def _warp(mask: BoolArray, geobox: GeoBox, kernel: Resampling, onto: dict[str, A
 
 
 def _source_window(dataset: Image, geobox: GeoBox) -> Any:
-    """Return the window of the file that a grid needs, or None where they do not meet."""
     bounds = transform_bounds(crs_of(geobox), dataset.crs, *geobox.boundingbox.bbox)
     left, bottom, right, top = _turned(dataset, bounds) if dataset.crs.is_geographic else bounds
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
@@ -156,10 +149,7 @@ def _clipped(dataset: Image, rows: tuple[int, int], cols: tuple[int, int]) -> An
 
 
 def _aligned(dataset: Image, window: Any, step: int) -> Any:
-    """Return the window grown to blocks of step x step pixels counted from the file's corner.
-
-    All windows of a grid then average the same blocks, and leave no seam.
-    """
+    """Return the window grown to blocks from the file's corner, so that windows leave no seam."""
     top, left = window.row_off // step * step, window.col_off // step * step
     bottom = -(-(window.row_off + window.height) // step) * step
     right = -(-(window.col_off + window.width) // step) * step
@@ -204,11 +194,7 @@ def _averaged(dataset: Image, take: Take, window: Any, step: int) -> tuple[Float
 
 
 def block_mean(values: FloatArray, step: int) -> FloatArray:
-    """Return the mean over blocks of step x step pixels, NaN where less than half are finite.
-
-    Args:
-        values: (bands, rows, cols); the blocks of the last rows and columns may be cut.
-    """
+    """Return (bands, rows, cols) averaged over step x step pixels, NaN where under half are finite."""
     _, rows, cols = values.shape
     room = (0, 0), (0, -rows % step), (0, -cols % step)
     there = np.pad(np.ones((1, rows, cols), np.bool_), room)

@@ -21,20 +21,12 @@ from geo.errors import BandsUnknown, SceneUnreadable, SourceInvalid
 from geo.scenes.source import SUFFIXES, Rows
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
-_MODES = ("RGB", "RGBA")
-"""As Pillow calls them; both may stand side by side."""
-_END_OF = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
-"""How a whole file ends."""
+_MODES = ("RGB", "RGBA")  # as Pillow calls them; both may stand side by side
+_END_OF = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}  # how a whole file ends
 
 
 def _vrt(tiles: Mapping[tuple[int, int], Path], width: int, height: int, side_px: int) -> str:
-    """Return a VRT of tiles: three bands, and a mask that is 0 where there is no tile.
-
-    Args:
-        tiles: by (column, row) in tiles from the upper left corner.
-        width: of the VRT, pixels.
-        height: of the VRT, pixels.
-    """
+    """Return a VRT of tiles by (column, row): three bands, and a mask, 0 where there is no tile."""
     root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     mask = ET.SubElement(root, "MaskBand")
     for number, colour in (("1", "Red"), ("2", "Green"), ("3", "Blue"), ("mask,1", None)):
@@ -54,13 +46,7 @@ def _vrt(tiles: Mapping[tuple[int, int], Path], width: int, height: int, side_px
 
 
 def side_of(path: Path, content: bytes | None = None) -> int:
-    """Return the side of a tile in pixels, after checking that it is a whole picture in colour.
-
-    Raises:
-        SceneUnreadable: where it is no picture, or breaks off.
-        BandsUnknown: where it is not red, green and blue.
-        SourceInvalid: where it is not square.
-    """
+    """Return the side of a tile in pixels, after checking that it is a whole picture in colour."""
     data = path.read_bytes() if content is None else content
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as tile:
@@ -89,11 +75,7 @@ def side_of(path: Path, content: bytes | None = None) -> int:
 
 
 def check_side(path: Path, side_px: int, wanted_px: int) -> None:
-    """Refuse a tile of another size.
-
-    Raises:
-        SourceInvalid: with both sizes.
-    """
+    """Refuse a tile of another size."""
     if side_px != wanted_px:
         raise SourceInvalid(
             f"the tile {path} has {side_px} pixels a side, and others of its zoom have "
@@ -104,22 +86,16 @@ def check_side(path: Path, side_px: int, wanted_px: int) -> None:
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 HALF_EARTH_M = 20_037_508.342789244
 """Half the side of the Web Mercator square: pi times the semi-major axis of WGS 84."""
-_TMS = "tilemapresource.xml"
-"""Written beside a tree by those who count rows from the south (OSGeo Tile Map Service 1.0)."""
+_TMS = "tilemapresource.xml"  # beside trees counted from the south (OSGeo Tile Map Service 1.0)
 
 Tiles = Mapping[tuple[int, int], str]
 """Name below the zoom's folder by (column, row), both from the north-west corner of the world."""
-_MAX_ZOOM = 30
-"""A tile of zoom 30 is 4 cm wide: what has a larger number is no zoom."""
-_AT_ONCE = 1024
-"""Tiles that one VRT holds while a level is read coarsely."""
+_MAX_ZOOM = 30  # a tile of zoom 30 is 4 cm wide: what has a larger number is no zoom
+_AT_ONCE = 1024  # tiles that one VRT holds while a level is read coarsely
 
 
 def is_tree(folder: Path) -> bool:
-    """Whether a folder is laid out as z/x/y: its numbered folders hold numbered folders.
-
-    Images of other kinds in them make it something else, such as folders by month and day.
-    """
+    """Whether a folder is laid out as z/x/y, without images of other kinds (month/day folders)."""
     columns = [next(iter(_numbered(level).values()), None) for level in _levels(folder).values()]
     found = [column for column in columns if column is not None]
     others = (path.suffix.lower() in SUFFIXES for column in found for path in column.iterdir())
@@ -127,14 +103,7 @@ def is_tree(folder: Path) -> bool:
 
 
 def deepest_level(folder: Path) -> tuple[Path, str | None]:
-    """Return the folder of the deepest zoom that shows all that the zooms above it show.
-
-    Returns:
-        The folder, and a sentence where deeper zooms were passed over.
-
-    Raises:
-        SourceInvalid: where the tree holds no tile.
-    """
+    """Return the folder of the deepest zoom as complete as those above it, and a note or None."""
     levels = {zoom: set(_named_tiles(path)) for zoom, path in _levels(folder).items()}
     filled = sorted(zoom for zoom, tiles in levels.items() if tiles)
     if not filled:
@@ -159,18 +128,9 @@ def deepest_level(folder: Path) -> tuple[Path, str | None]:
 
 
 class TileLevel:
-    """One zoom of a tile tree, in the words of a rasterio dataset.
-
-    The tiles are never opened together: `over` gives those of one window as a small VRT.
-    """
+    """One zoom of a tile tree as a rasterio dataset; `over` opens the tiles of one window only."""
 
     def __init__(self, folder: Path, *, rows: Rows | None = None) -> None:
-        """List the tiles of a zoom.
-
-        Raises:
-            SourceInvalid: where there is none, or one lies beyond the zoom's edge.
-            SceneUnreadable: where the first is no picture.
-        """
         self.folder = folder
         self.name = str(folder)
         self.zoom = int(folder.name)
@@ -208,10 +168,7 @@ class TileLevel:
         return self.transform @ Affine.translation(window.col_off, window.row_off)
 
     def over(self, window: Window) -> tuple[DatasetReader, Window]:
-        """Return the tiles under a window as a dataset, and the window in it.
-
-        What no tile covers is masked.
-        """
+        """Return the tiles under a window as a dataset, masked elsewhere, and the window in it."""
         side = self.side_px
         left, top = int(window.col_off // side), int(window.row_off // side)
         right = int(-(-(window.col_off + window.width) // side))
@@ -255,11 +212,7 @@ class TileLevel:
 
 
 def row_order_of(tree: Path) -> Rows:
-    """Return how a tree counts its rows: from the south where its metadata says so, else north.
-
-    Raises:
-        SourceInvalid: where it says that it is not in Web Mercator.
-    """
+    """Return how a tree counts its rows: from the south where its metadata says so, else north."""
     described = tree / _TMS
     if not described.is_file():
         return Rows.NORTH
@@ -307,7 +260,6 @@ def _levels(folder: Path) -> dict[int, Path]:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """Return the folders in a folder that are called by a number."""
     return {
         int(path.name): path for path in folder.iterdir() if _is_number(path.name) and path.is_dir()
     }

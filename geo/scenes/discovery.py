@@ -45,26 +45,20 @@ from geo.scenes.source import NO_GEOREFERENCE, Georeference, Rows, Source, expan
 from geo.types import FloatArray
 from geo.vector.area_files import Polygonal, polygons_only
 
-_SAMPLE_PX = 512
-"""Side of the sample on which units are checked."""
-_STRIP_ROWS = 16
-"""Rows of the sample read at once."""
+_SAMPLE_PX = 512  # side of the sample on which units are checked
+_STRIP_ROWS = 16  # rows of the sample read at once
 JOINED_FROM = 100
 """Tiles of one source from which on they are joined; fewer stay separate in the product."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file whose header is understood."""
-
-    path: Path
-    """Of the file, or of the zoom of a tile tree."""
+    path: Path  # file, or zoom of a tile tree
     header: Header
     georeference: Georeference
     sensor: Sensor
     bands: BandNumbers
-    group: Path
-    """Files of equal group are bands of one scene; its name is the scene's."""
+    group: Path  # files of equal group are bands of one scene; its name is the scene's
     crs: str
     footprint: Polygonal
     shape: tuple[int, int]
@@ -89,7 +83,6 @@ class _NoBand:
     path: Path
     error: BandsUnknown | UnitsMismatch
     title: str
-    """Of the sensor."""
 
 
 def scenes_of(source: Source, phase: Phase) -> tuple[Scene, ...]:
@@ -199,7 +192,6 @@ def _group(path: Path, sensor: Sensor) -> Path:
 
 
 def _points_note(dataset: Image, path: Path) -> str | None:
-    """Return how an image was placed by its control points, None where it was not."""
     if not isinstance(dataset, WarpedVRT):
         return None
     points, _ = dataset.src_dataset.gcps
@@ -237,11 +229,7 @@ def _sha256_of(path: Path, *_: int) -> str:
 
 
 def _sha256_of_tiles(folder: Path, rows: Rows | None) -> str:
-    """Return the digest of the tiles of a zoom and their places; each is checked on the way.
-
-    Raises:
-        SourceInvalid: in all its kinds, of the first tile that cannot be used.
-    """
+    """Return the digest of the tiles of a zoom and their places; each is checked on the way."""
     level, digest = TileLevel(folder, rows=rows), hashlib.sha256()
     for (x, y), name in level.tiles.items():
         content = (folder / name).read_bytes()
@@ -303,11 +291,7 @@ def _revision(digests: Iterable[str]) -> str:
 
 
 def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
-    """Return file, band and band number, each band from its sharpest file.
-
-    Raises:
-        BandsUnknown: where two files of one resolution hold the same band.
-    """
+    """Return file, band and band number, each band from its sharpest file."""
     best: dict[str, tuple[_File, str, int]] = {}
     for file in sorted(files, key=lambda file: file.sharpness):
         for band, index in file.bands:
@@ -321,11 +305,7 @@ def _sharpest_each(files: list[_File]) -> list[tuple[_File, str, int]]:
 
 
 def _sample(files: list[_File]) -> FloatArray:
-    """Return a coarse sample of all bands of a scene, (bands, rows, cols), NaN where missing.
-
-    Raises:
-        SceneUnreadable: where a file is truncated or damaged.
-    """
+    """Return a coarse sample of all bands of a scene, (bands, rows, cols), NaN where missing."""
     rows, cols = (min(side, _SAMPLE_PX) for side in files[0].shape)
     return np.concatenate([_sample_of(file, rows, cols) for file in files])
 
@@ -348,15 +328,9 @@ def _sample_of(file: _File, rows: int, cols: int) -> FloatArray:
 
 
 def _joined(scenes: Sequence[Scene], path: Path) -> Iterator[Scene]:
-    """Yield the scenes of a source, with very many like pictures made one.
+    """Yield the scenes of a source, with very many tiles that differ in their place alone made one.
 
-    A product numbers its scenes in eight bits, and nobody reads a list of thousands. Tiles that
-    differ in nothing but their place, as surveys and map servers deliver them, are one image cut
-    into pieces: each pixel comes from the first of them that holds it.
-
-    Args:
-        scenes: of one source and phase, in the order in which their pixels are taken.
-        path: of the source, which the scene is named after.
+    A product numbers its scenes in eight bits. Each pixel comes from the first tile that holds it.
     """
     groups: dict[tuple[object, ...], list[Scene]] = {}
     for s in scenes:

@@ -1,7 +1,4 @@
-"""Sensor, bands, time and backscatter of a file, from its name, its tags and its descriptions.
-
-The user's own statement comes first; a conclusion that the file does not state becomes a note.
-"""
+"""Sensor, bands, time and backscatter of a file, from its name, its tags and its descriptions."""
 
 import re
 from collections.abc import Sequence
@@ -41,7 +38,6 @@ _DATES = tuple(
         rf"{_YEAR}[-_. ]*{_MONTH}[-_. ]*{_DAY}",
     )
 )
-"""Dates as people write them."""
 _CLOCK_IN_NAME = re.compile(r"T\d{6}(?!\d)", re.IGNORECASE)
 _DATE_FORM = "write it as 2019-07-23 or 2019-07-23T17:38:00Z"
 
@@ -64,11 +60,7 @@ def names_of(path: Path) -> tuple[str, ...]:
 
 
 def band_in_name(path: Path, sensor: Sensor) -> tuple[str, str] | None:
-    """Return (common name, stem without the band) where a file name names a band, or None.
-
-    The providers' `_B04_10m`, `B04`, `_SR_B4`, `_sr_band4`, `-vv-`, `iw-vv.rtc` and `_VV` are
-    all recognised; the stem is empty where the name is the band alone.
-    """
+    """Return (common name, rest of the stem) where a file name names a band, or None."""
     stem = _NO_BAND.sub("", path.stem)
     for pattern in _BANDS:
         if (match := pattern.fullmatch(stem)) and (name := sensor.band_of(match["band"])):
@@ -81,9 +73,6 @@ def parse_time(text: str) -> datetime:
 
     The year has four digits and stands first or last; the month is a number or its English name:
     2019-07-23, 20190723, 23.07.2019, 23Jul2019, "July 23, 2019", 2019-07-23T17:38:00+02:00.
-
-    Raises:
-        TimeUnknown: where it is no date, or its day and month are ambiguous.
     """
     text = text.strip()
     for match in (form.match(text) for form in _DATES):
@@ -97,10 +86,7 @@ def parse_time(text: str) -> datetime:
 
 
 def time_in(name: str) -> datetime | None:
-    """Return the first time, or else the first date, in a name, UTC; None where there is none.
-
-    A date whose day and month are ambiguous is none.
-    """
+    """Return the first time, or else date, in a name, UTC; None without one, or if ambiguous."""
     matches = sorted((m for form in _DATES for m in form.finditer(name)), key=lambda m: m.start())
     clocks = [_CLOCK_IN_NAME.match(name, match.end()) for match in matches]
     timed = [
@@ -160,11 +146,7 @@ class Header:
 
 
 def sensor_of(source: Source, header: Header) -> tuple[Sensor, str | None]:
-    """Return the sensor by the user, the file name or the colours of a picture, and a note.
-
-    Raises:
-        SensorUnknown: where none of these names one.
-    """
+    """Return the sensor by the user, the file name or the colours of a picture, and a note."""
     if source.sensor is not None:
         return sensor_named(source.sensor), None
     for name in names_of(header.path):
@@ -192,12 +174,8 @@ BandNumbers: TypeAlias = tuple[tuple[str, int], ...]
 def band_names(source: Source, header: Header, sensor: Sensor) -> tuple[BandNumbers, str | None]:
     """Return which band of a file is which, and a note where that was concluded.
 
-    In this order: what the user gives, the band in the name of a file of one band, the
-    descriptions in the file, the colour interpretation, the provider's order where the number of
-    bands is exactly that.
-
-    Raises:
-        BandsUnknown: where none of these names the bands, or two contradict each other.
+    In this order: the user, the name of a file of one band, the descriptions in the file, the
+    colours, the provider's order where the number of bands is exactly that.
     """
     if source.bands is not None:
         return _each_once(_given(source.bands, header, sensor), header), None
@@ -293,11 +271,7 @@ def _each_once(bands: BandNumbers, header: Header) -> BandNumbers:
 
 
 def taken_at(source: Source, header: Header) -> tuple[datetime | None, str | None]:
-    """Return the acquisition time, UTC, from the user, the names or the TIFF's tag, and a note.
-
-    Raises:
-        TimeUnknown: where a tag is there and is not a date.
-    """
+    """Return the acquisition time, UTC, from the user, the names or the TIFF's tag, and a note."""
     if source.taken is not None:
         return _in_utc(source.taken), None
     file, *folders = names_of(header.path)
@@ -347,15 +321,8 @@ _LETTERS = {"g": Backscatter.GAMMA0, "s": Backscatter.SIGMA0}
 def backscatter_of(source: Source, sensor: Sensor, headers: Sequence[Header]) -> Backscatter | None:
     """Return what a radar scene holds; None for other sensors.
 
-    In this order: what the user gives, the descriptions of the bands, the names of the files (not
-    of folders, which are called after anything), the sensor's own.
-
-    Args:
-        headers: of the scene's files.
-
-    Raises:
-        UnitsMismatch: where the bands or the names contradict each other, or the user gives the
-            backscatter of a sensor that is no radar.
+    In this order: the user, the descriptions of the bands, the names of the scene's files (not of
+    folders, which are called after anything), the sensor's own.
     """
     name = headers[0].path.name
     if sensor.backscatter is None:

@@ -1,17 +1,11 @@
 """Do the values fit what the file is declared to hold: its units, its offset, its colours?
 
-The offset of Sentinel-2: `baseline_offset`, with the baseline from which it holds in
-`geo.scenes.sensors.OFFSET_BASELINE`. It is kept as `Scene.offset` and applied by
-`geo.scenes.sensors.to_physical`.
-
-Colours: two kinds of pictures are not in natural colours by their pixels alone. A grey one has the
-same value in all bands. In a composite of near infrared, red and green, plants are purple-red:
-brightest in the first band, and the band of red, which they absorb, below that of green. Of 251
-pictures in natural colours (229 of flood_area, florence_vhr, joplin_xbd, joplin_vhr,
-puerto_rico_maria, opencities_drone, naip_wetland) none is called infrared; the greatest share of
-purple-red is 7 %. Of naip_wetland in near infrared, red and green the two of July are; that of
-September, when hardly a plant was green, is not, nor are half of 82 chips of water_multispectral,
-most of which show water and bare ground.
+In a composite of near infrared, red and green, plants are purple-red: brightest in the first band,
+and the band of red, which they absorb, below that of green. Of 251 pictures in natural colours (229
+of flood_area, florence_vhr, joplin_xbd, joplin_vhr, puerto_rico_maria, opencities_drone,
+naip_wetland) none is called infrared; the greatest share of purple-red is 7 %. Of naip_wetland in
+near infrared, red and green the two of July are; that of September is not, nor are half of 82 chips
+of water_multispectral, most of which show water and bare ground.
 """
 
 import re
@@ -32,10 +26,8 @@ from geo.scenes.sensors import (
 from geo.scenes.source import Source
 from geo.types import FloatArray
 
-_DARK = 750.0
-"""With the offset applied a value below 750 would be a reflectance below -0.025."""
-_DARK_SHARE = 0.01
-"""Share of dark pixels from which the data prove that there is no offset."""
+_DARK = 750.0  # with the offset applied a value below 750 would be a reflectance below -0.025
+_DARK_SHARE = 0.01  # share of dark pixels from which the data prove that there is no offset
 _RAISED = (950.0, 1300.0)
 """Range of the darkest pixels of an image with the offset: water and shadow reflect 0 to 0.03 of
 the light in some band. Without it they are below 300."""
@@ -51,14 +43,8 @@ def baseline_offset(
     """Return what to add to the stored values of a scene, and notes on how that is known.
 
     Args:
-        source: a baseline that the user gives comes first.
-        sensor: only Sentinel-2 has an offset.
-        units: values that were divided already have none either.
         name: file and folder names, searched for the provider's `_N0510_`.
         sample: (bands, rows, cols), stored values, NaN where nodata.
-
-    Raises:
-        UnitsMismatch: where baseline and data contradict each other, or there is no evidence.
     """
     if sensor.baseline_offset == 0 or units is not Units.REFLECTANCE_10000:
         return 0.0, ()
@@ -124,15 +110,7 @@ def _named_baseline(name: str) -> int | None:
 def check_units(
     sample: FloatArray, *, sensor: Sensor, units: Units, offset: float, name: str
 ) -> None:
-    """Refuse values that contradict their units.
-
-    Args:
-        sample: (bands, rows, cols), stored values, NaN where nodata.
-        name: of the file, for the message.
-
-    Raises:
-        UnitsMismatch: with what was declared, what is there, and the cure.
-    """
+    """Refuse stored values, (bands, rows, cols), NaN where nodata, that contradict their units."""
     if units not in (allowed := UNITS_OF[sensor.family]):
         raise UnitsMismatch(
             f"{name} was declared as {units.value}, and {sensor.title} stores "
@@ -157,7 +135,6 @@ def check_units(
 
 
 def _picture_fault(values: FloatArray, units: Units, span: str) -> str | None:
-    """Return what contradicts the units, and the cure, or None."""
     if values.min() < 0 or values.max() > (255 if units is Units.BITS_8 else 65535):
         return f"{span}; say how they are stored with --units: '8-bit' or '16-bit'"
     if units is Units.BITS_16 and values.max() < _FULL_16_BITS:
@@ -181,7 +158,6 @@ def _is_no_reflectance(physical: FloatArray) -> bool:
 
 
 def _radar_fault(values: FloatArray, units: Units, span: str) -> str | None:
-    """Return what contradicts the units, and the cure, or None."""
     negative = float((values < 0).mean())
     if units is Units.LINEAR_POWER and negative > 0.01:
         return f"{negative:.0%} of its values are negative, as decibels are; give --units dB"
@@ -203,8 +179,7 @@ PURPLE = 1.4
 """The first band over the second, from which on a pixel is purple-red."""
 INFRARED_FROM = 0.15
 """Least share of purple-red pixels of an infrared picture, and twice that of green ones."""
-_GREEN = 1.03
-"""The second band over each other one, from which on a pixel is green."""
+_GREEN = 1.03  # the second band over each other one, from which on a pixel is green
 
 
 class Colours(StrEnum):
@@ -220,8 +195,7 @@ def colours_of(pixels: FloatArray, *, top: float = 255.0) -> Colours:
     """Return what a picture holds; natural where nothing else can be shown.
 
     Args:
-        pixels: (3, ...), as stored in the bands red, green and blue; NaN where nodata.
-        top: the largest value that can be stored.
+        pixels: (3, ...), red, green and blue as stored, at most `top`; NaN where nodata.
     """
     observed = pixels[:, np.isfinite(pixels).all(axis=0) & (pixels != 0).any(axis=0)]
     if not observed.shape[1]:

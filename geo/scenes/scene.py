@@ -53,8 +53,7 @@ class Scene:
     sensor_name: str
     phase: Phase
     taken: datetime | None
-    """Acquisition time, UTC; None where nobody knows it. Midnight exactly stands for a date
-    whose time of day is not known."""
+    """Acquisition time, UTC; None: not known. Midnight exactly: the time of day is not known."""
     footprint: BaseGeometry
     """Extent of the pixels, lon-lat WGS 84."""
     assets: tuple[Asset, ...]
@@ -70,7 +69,6 @@ class Scene:
     nodata: float | None = None
     """The sensor's nodata value, besides the one that a file declares."""
     backscatter: Backscatter | None = None
-    """Of radar; None for other sensors."""
     colours: Colours | None = None
     """Of a picture with red, green and blue; None for any other."""
     notes: tuple[str, ...] = ()
@@ -119,11 +117,7 @@ def product_folder(path: Path) -> Path | None:
 
 
 def acquisition_key(name: str) -> str:
-    """Return a name that revisions of one acquisition share, [a-z0-9-].
-
-    Sentinel-1 product names end in a unique id of four hex digits, Sentinel-2's hold the
-    baseline and the discriminator time: neither identifies an acquisition.
-    """
+    """Return a name that revisions of one acquisition share, [a-z0-9-]: without baseline or id."""
     key = re.sub(_S1, r"\1", name, flags=re.IGNORECASE)
     key = re.sub(_S2, r"\1\2", key, flags=re.IGNORECASE)
     slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
@@ -133,11 +127,9 @@ def acquisition_key(name: str) -> str:
 
 
 def distinct_ids(scenes: Iterable[Scene]) -> tuple[Scene, ...]:
-    """Return the scenes, each once, with ids that are unique.
+    """Return the scenes, each (by name and bytes) once, with ids that are unique.
 
-    A shared name gains its folder, then its phase, then its revision: `before/image.tif` and
-    `after/image.tif` become `before-image` and `after-image`. A scene that was found twice,
-    with the same name and the same bytes, stays once.
+    A shared name gains its folder (`before-image`), then its phase, then its revision.
     """
     once = {(s.phase, s.id, s.revision, s.taken_text): s for s in scenes}
     by_folder = _renamed(tuple(once.values()), lambda s: f"{s.paths[0].parent.name}-{s.id}")
@@ -160,11 +152,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def ordered(scenes: Sequence[Scene], preference: Preference) -> tuple[Scene, ...]:
-    """Return scenes in the order in which their pixels are taken.
-
-    Raises:
-        SourceInvalid: for "least-cloudy" where a scene does not state its cloud cover.
-    """
+    """Return scenes in the order in which their pixels are taken."""
     newest = sorted(scenes, key=lambda s: (s.taken is not None, s.taken or _NEVER, s.id))[::-1]
     if preference is Preference.NEWEST:
         return tuple(newest)

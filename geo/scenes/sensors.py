@@ -1,8 +1,4 @@
-"""The sensors, as data: a new one is one entry of `SENSORS`.
-
-An entry says how the files of a sensor are recognised, which bands they hold, in which units, and
-what its mask of clouds means.
-"""
+"""The sensors, as data: a new one is one entry of `SENSORS`."""
 
 import re
 from collections.abc import Mapping
@@ -43,8 +39,7 @@ class Units(StrEnum):
 class Backscatter(StrEnum):
     """Which area the echo of a radar is divided by.
 
-    The two differ by the cosine of the angle of incidence, 0.6 to 1.6 dB on flat ground between
-    30 and 46 degrees, and by the slope of the ground: without these one does not become the other.
+    They differ by the slope and by the cosine of the incidence: 0.6 to 1.6 dB at 30 to 46 degrees.
     """
 
     SIGMA0 = "sigma0"
@@ -58,7 +53,6 @@ UNITS_OF: dict[Family, tuple[Units, ...]] = {
     Family.OPTICAL: (Units.REFLECTANCE, Units.REFLECTANCE_10000, Units.LANDSAT_C2),
     Family.PICTURE: (Units.BITS_8, Units.BITS_16),
 }
-"""How the files of a family may store their values."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,7 @@ class QualityBand:
 
     name: str
     labels: Mapping[int, Label]
-    """Why a pixel is not analysed, by the value of the band, or by the bit that is set in it: the
-    first that applies."""
+    """Why a pixel is not analysed, by value or by set bit: the first that applies."""
     is_bits: bool = False
 
     def reasons(self, values: npt.NDArray[np.uint16]) -> CodeArray:
@@ -105,17 +98,14 @@ class Sensor:
     nodata: float | None
     """Value that means no data, besides the one that the file declares."""
     pattern: str
-    """Regular expression for the provider's names of files, folders and products; empty where
-    there is no standard."""
+    """Regular expression for the provider's names of files and products; empty: no standard."""
     quality_band: QualityBand | None = None
-    """Read where it is delivered."""
     backscatter: Backscatter | None = None
     """Of radar images that do not say which they hold; None for other sensors."""
     baseline_offset: float = 0.0
     """Added to stored values from `OFFSET_BASELINE` on."""
     assumed_types: tuple[str, ...] = ()
-    """A picture in red, green and blue of these data types and of unknown sensor is taken for this
-    one, if its pixels are of the size `assumed_gsd_m`; empty: none is."""
+    """An RGB picture of unknown sensor and these types is this one's, if `assumed_gsd_m` fits."""
     assumed_gsd_m: tuple[float, float] = (0.0, np.inf)
     """Metres, the end excluded."""
 
@@ -247,15 +237,10 @@ SENSORS: dict[str, Sensor] = {
                0.5, 0.0, ""),
     )
 }  # fmt: skip
-"""By name."""
 
 
 def sensor_named(name: str) -> Sensor:
-    """Return the sensor of that name.
-
-    Raises:
-        SensorUnknown: with the names that exist.
-    """
+    """Return the sensor of that name."""
     if name not in SENSORS:
         raise SensorUnknown(f"no sensor {name!r}; the sensors are {', '.join(sorted(SENSORS))}")
     return SENSORS[name]
@@ -272,13 +257,7 @@ def sensor_of_file_name(name: str) -> Sensor | None:
 def to_physical(values: FloatArray, *, units: Units, offset: float = 0.0) -> FloatArray:
     """Turn stored values into what is resampled: linear power, reflectance, or 0 to 255.
 
-    Radar is returned in linear power, because an average of decibels is not the decibels
-    of an average; `to_decibel` is applied once it lies on the grid.
-
-    Args:
-        values: any shape, as stored.
-        units: what the file holds.
-        offset: added to the stored values first (Sentinel-2 from baseline 04.00: -1000).
+    Radar becomes linear power: an average of decibels is not the decibels of an average.
     """
     match units:
         case Units.DECIBEL:

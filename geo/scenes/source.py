@@ -44,7 +44,6 @@ class Clouds(StrEnum):
     NETWORK = "network"
     """A network, whether the provider has a mask or not."""
     OFF = "off"
-    """None."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ class Source:
     cloud_cover: float | None = None
     """Share of cloud, per cent."""
     backscatter: Backscatter | None = None
-    """Of radar."""
     crs: str | None = None
     """CRS of the images that state none."""
     rows: Rows | None = None
@@ -79,9 +77,7 @@ class Georeference:
     crs: str | None = None
     """Authority code or WKT."""
     transform: Affine | None = None
-    """Of a world file."""
     rows: Rows | None = None
-    """How a tile tree counts its rows; None: not given."""
     notes: tuple[str, ...] = ()
     """Where it was found, as sentences."""
 
@@ -101,11 +97,7 @@ NO_GEOREFERENCE = Georeference()
 
 
 def files_of(source: Source) -> tuple[Path, ...]:
-    """Return the image files of a source, sorted by name.
-
-    Raises:
-        SourceInvalid: where there is no such file, or none with an ending that is read.
-    """
+    """Return the image files of a source, sorted by name; at least one."""
     if found := _images_of(source):
         return found
     path = expanded(Path(source.path))
@@ -161,7 +153,6 @@ def _matching(path: Path, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
 
 
 def _in_folder(folder: Path, wanted: Callable[[Path], bool]) -> set[Path]:
-    """Return the files of a folder and the folders in it, the hidden ones left out."""
     return {p for p in folder.rglob("*") if wanted(p) and not _hidden(p.relative_to(folder))}
 
 

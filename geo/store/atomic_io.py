@@ -20,12 +20,7 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
-    """Turn a failure to write into one sentence with its cure; what was there stays.
-
-    Args:
-        path: what is written, a file or a folder.
-        also: exceptions of the library that writes, beside OSError.
-    """
+    """Turn a failure to write, an OSError or one of `also`, into one sentence with its cure."""
     failures: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
@@ -65,11 +60,7 @@ def unwritable(path: Path, error: Exception) -> StoreError:
 
 
 def require_room(folder: Path, needed_bytes: int) -> None:
-    """Check that a disk has room before hours of work end on a full one.
-
-    Raises:
-        StoreError: where it has less than `needed_bytes`.
-    """
+    """Raise StoreError where a disk lacks room, before hours of work end on a full one."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise StoreError(
@@ -128,11 +119,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put new bytes under a name: a reader sees the old ones or the new ones.
-
-    The temporary name is always the same, so that a killed writer leaves at most one: the caller
-    holds a lock.
-    """
+    """Put new bytes under a name at once; the caller holds a lock: the temporary name is fixed."""
     temporary = path.with_name(f".tmp-{path.name}")
     write_file(temporary, data)
     temporary.replace(path)

@@ -42,13 +42,9 @@ class Product:
 
 
 def current(products: Sequence[Product]) -> tuple[Product, Product | None]:
-    """Return the current product of an event, and the one before it.
+    """Return the current product of an event, and the one before it, of products oldest first.
 
-    That is the newest georeferenced one, and the newest of photos only where there is none: photos
-    add to a map, and never replace it.
-
-    Args:
-        products: of one event, at least one, oldest first.
+    Photos are the current product only where there is no georeferenced one.
     """
     maps = [product for product in products if product.is_georeferenced]
     *older, newest = maps or products
@@ -56,13 +52,7 @@ def current(products: Sequence[Product]) -> tuple[Product, Product | None]:
 
 
 def read_product(folder: Path) -> Product | None:
-    """Return the product in a folder, or None where it is not there or not complete.
-
-    It is complete where every file of its manifest is there in its size.
-
-    Raises:
-        StoreError: where it cannot be read.
-    """
+    """Return the product in a folder; None unless its files are there with their sizes."""
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
         return None
@@ -77,14 +67,7 @@ def read_product(folder: Path) -> Product | None:
 
 
 def seal(folder: Path) -> list[dict[str, Any]]:
-    """Put every file and folder of a product on the disk, read-only.
-
-    Returns:
-        Path, size in bytes and sha256 of each file, by path.
-
-    Raises:
-        StoreError: where there is a link.
-    """
+    """Sync all of a product, read-only; return path, size in bytes and sha256 of each file."""
     paths = sorted(folder.rglob("*"))
     links = [path for path in paths if path.is_symlink()]
     if links:
@@ -103,11 +86,7 @@ def seal(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object, or None where there is none or it is damaged.
-
-    Raises:
-        StoreError: where it cannot be read.
-    """
+    """Return a JSON object, or None where there is none or it is damaged."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -135,17 +114,12 @@ class Origins:
     before: list[str]
     """Absolute paths of files, folders or globs, in the order of the request."""
     after: list[str]
-    """The same, after the event."""
     model: str | None
     """Folder of the model's card; None where no model was run."""
 
 
 def read_origins(product: Product) -> Origins | None:
-    """Return where the inputs of a product are, or None where that is not recorded.
-
-    Raises:
-        StoreError: where it cannot be read.
-    """
+    """Return where the inputs of a product are, or None where that is not recorded."""
     path = product.folder.parent.parent / ORIGINS / f"{product.product_id}.json"
     content = read_json(path)
     if content is None or content.keys() != Origins.__annotations__.keys():

@@ -1,8 +1,6 @@
-"""STAC 1.1: an item a product, a collection an event, a catalog the store.
+"""STAC 1.1: an item a product, a collection an event, a catalog the store; all links are relative.
 
-Links are relative, so that the store can be copied or served from anywhere. The collection and the
-catalog follow from the items on the disk: making them again changes nothing. The documents are
-plain JSON objects, which the tests validate with pystac.
+The collection and the catalog follow from the items on the disk; the tests validate with pystac.
 """
 
 import re
@@ -42,18 +40,11 @@ def write_item(
     """Write `item.json` of a product, with an asset for each file in its folder.
 
     Args:
-        folder: of the product, complete but for its manifest.
-        event_id: id of the collection.
-        product_id: id of the item.
         area: the area of interest, lon-lat WGS 84; None where the product is not georeferenced.
         bounds: west, south, east, north of the area; west > east across the antimeridian.
         times: acquisition times of the scenes that have one, UTC.
         undated: stands for them where none has one, because STAC requires a time.
-        properties: further ones: `title`, `license` (SPDX), `gsd` in metres, `aftermap:model`,
-            `aftermap:hazard`, `aftermap:share_observed`, ...
-
-    Raises:
-        StoreError: where it cannot be written.
+        properties: `title`, `license` (SPDX), `gsd` in metres, `aftermap:...`.
     """
     known = sorted(times) or [undated]
     interval = {"start_datetime": _utc(known[0]), "end_datetime": _utc(known[-1])}
@@ -77,11 +68,7 @@ def write_item(
 
 
 def rebuild(store: LocalStore, event_id: str) -> None:
-    """Make the collection of an event and the catalog anew from what the store holds.
-
-    Raises:
-        StoreError: where they cannot be written.
-    """
+    """Make the collection of an event and the catalog anew from what the store holds."""
     with writing(store.root), store.locked(event_id):
         if products := store.products(event_id):
             path = store.root / "events" / event_id / "collection.json"
@@ -149,10 +136,7 @@ def _item(product: Product) -> _Document:
 
 
 def _assets(folder: Path) -> _Document:
-    """Return an asset for each file of a product, and its manifest to come.
-
-    The first file of a layer or raster has its name as a key, any other file its path.
-    """
+    """Return assets by name for the first file of a layer or raster, by path for any other."""
     there = [file for file in files_of_product(folder) if file.path not in (ITEM, MANIFEST)]
     assets: _Document = {}
     for path, name, known in [*there, ProductFile(MANIFEST, "", FORMATS["manifest"])]:
@@ -168,10 +152,7 @@ def _assets(folder: Path) -> _Document:
 
 
 def _union(boxes: Sequence[Sequence[float]]) -> list[float]:
-    """Return the box around boxes; west > east across the antimeridian.
-
-    STAC requires one: of an event without a georeferenced product it is the whole Earth.
-    """
+    """Return the box around boxes, west > east across the antimeridian; the Earth around none."""
     if not boxes:
         return [-180.0, -90.0, 180.0, 90.0]
     crossing = any(west > east for west, _, east, _ in boxes)

@@ -94,7 +94,6 @@ class Publication:
     """What came of publishing."""
 
     product: Product
-    """The one that is in the store."""
     ours: bool
     """False where another run had published the same product: that one is kept."""
 
@@ -133,11 +132,7 @@ class LocalStore:
 
     @contextmanager
     def workspace(self, event_id: str, product_id: str) -> Iterator[Workspace]:
-        """Give a folder to make a product in; it goes with the context unless published.
-
-        Raises:
-            StoreError: where the store cannot be written, or its disk fills.
-        """
+        """Give a folder to make a product in; it goes with the context unless published."""
         products = self._event(event_id) / "products"
         unique = f"{_checked_id(product_id)}-{os.getpid()}-{secrets.token_hex(4)}"
         home = products / f"{_PREFIX}{unique}"
@@ -164,14 +159,11 @@ class LocalStore:
     def publish(self, workspace: Workspace, manifest: Mapping[str, Any]) -> Publication:
         """Make what is in a workspace visible, all at once, unless it is there already.
 
-        Every file and folder is on the disk before the name is, and the name before
-        `latest.json` moves. Files become read-only: QGIS would write into a GeoPackage that
-        it only shows.
+        Every file and folder is on the disk before the name is, and the name before `latest.json`
+        moves. Files become read-only: QGIS would write into a GeoPackage that it only shows.
 
         Args:
-            workspace: from `workspace`; afterwards its folder is the product.
-            manifest: of the run; `product_id`, `event_id`, `sequence`,
-                `published` and `files` are added.
+            manifest: `product_id`, `event_id`, `sequence`, `published` and `files` are added.
 
         Raises:
             StoreError: where the store cannot be written, or its disk is full.
@@ -192,11 +184,7 @@ class LocalStore:
     def record_scene(
         self, event_id: str, acquisition: str, *, state: SceneState, why: str | None = None
     ) -> None:
-        """Record what became of an acquisition; each call counts as an attempt.
-
-        Raises:
-            StoreError: where the store cannot be written.
-        """
+        """Record what became of an acquisition; each call counts as an attempt."""
         path = self._event(event_id) / "scenes" / f"{_checked_id(acquisition)}.json"
         with writing(path):
             make_folder(path.parent)
@@ -211,11 +199,7 @@ class LocalStore:
         return read_json(path) is not None
 
     def record_origins(self, event_id: str, product_id: str, origins: Origins) -> None:
-        """Record where the inputs of a product are; `geo.store.manifest.read_origins` reads it.
-
-        Raises:
-            StoreError: where the store cannot be written.
-        """
+        """Record where the inputs of a product are; `geo.store.manifest.read_origins` reads it."""
         path = self._event(event_id) / ORIGINS / f"{_checked_id(product_id)}.json"
         content = asdict(origins)
         with writing(path):
@@ -225,11 +209,7 @@ class LocalStore:
                     replace_file(path, to_json(content))
 
     def repair(self, event_id: str) -> None:
-        """Finish or clear away what killed runs left; complete products are never touched.
-
-        Raises:
-            StoreError: where the store cannot be written.
-        """
+        """Finish or clear away what killed runs left; complete products are never touched."""
         event = self._event(event_id)
         if not (event / "products").is_dir():
             return
