@@ -194,7 +194,7 @@ def _averaged(dataset: Image, take: Take, window: Any, step: int) -> tuple[Float
 
 
 def block_mean(values: FloatArray, step: int) -> FloatArray:
-    """Return (bands, rows, cols) averaged over step x step pixels; NaN where under half is finite."""
+    """Return (bands, rows, cols) averaged over step x step pixels, NaN where most are missing."""
     _, rows, cols = values.shape
     room = (0, 0), (0, -rows % step), (0, -cols % step)
     there = np.pad(np.ones((1, rows, cols), np.bool_), room)
