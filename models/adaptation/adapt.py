@@ -1,8 +1,6 @@
 """AdaptedModel: a model after the labels of a new event, and the folder that it is written to.
 
-The regression on buildings is adapted here, the last layer of a network in
-`models.adaptation.last_layer`. Where held-out labels are predicted no better than by the parent,
-the parent's numbers are written, bit for bit.
+Where held-out labels are predicted no better than by the parent, its numbers are written.
 """
 
 from collections.abc import Iterable
@@ -57,7 +55,6 @@ class AdaptedModel:
     weights: bytes | None
     """Safetensors; None where every number is on the card."""
     stage: Literal["none", "regression", "head"]
-    """See `models.cards.card.Adaptation`."""
     used: IntArray
     """Which polygons of the labels were fitted to."""
     truth: CodeArray
@@ -78,8 +75,7 @@ class AdaptedModel:
         """Return the figures of both, side by side.
 
         The area under the curve of held-out labels is a little too low: leaving out one of few
-        damaged houses makes all houses likelier sound, that one among them (Parker et al. 2007,
-        doi:10.1186/1471-2105-8-326).
+        damaged houses makes all likelier sound (Parker et al. 2007, doi:10.1186/1471-2105-8-326).
         """
         parent, adapted = (self._figures(values) for values in (self.parent, self.adapted))
         return tuple(
@@ -113,12 +109,7 @@ def _rounded(value: float | None) -> float | None:
 def adapt_buildings(
     card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
 ) -> AdaptedModel:
-    """Adapt a regression on buildings to the labelled ones of a new event.
-
-    Raises:
-        InputsMismatch: where the card is no regression on buildings.
-        LabelsInvalid: where the labels are too few, too many or of one grade.
-    """
+    """Adapt a regression to labelled buildings of a new event; raises as `require_enough`."""
     labels = buildings.labels
     used, design = _designs(card, buildings, progress)
     require_enough(labels, used)
@@ -138,7 +129,6 @@ def adapt_buildings(
 def _designs(
     card: ModelCard, buildings: LabelledBuildings, progress: ProgressReceiver
 ) -> tuple[IntArray, Float64Array]:
-    """Return the labelled buildings that can be graded, ascending, and their features."""
     architecture = regression_of(card)
     grader = RegressionGrader(card, architecture)
     design = np.full((len(buildings.labels.codes), len(architecture.features)), np.nan)
@@ -160,9 +150,6 @@ def adapt_regression(
     Args:
         features: (labels, features), rows of `RegressionGrader.design` without NaN.
         grades: (labels,) 1 to 4.
-
-    Raises:
-        InputsMismatch: where the card is no regression on buildings.
     """
     architecture, divisor = regression_of(card), temperature(card)
     answers = np.full((len(grades), len(architecture.logits)), np.nan)
@@ -185,12 +172,7 @@ def adapt_regression(
 
 
 def require_free(out: Path, name: str) -> None:
-    """Check, before anything is read, that a folder and a name can be given to a new model.
-
-    Raises:
-        NameTaken: where the folder holds a model, which products may name, or a shipped model has
-            the name.
-    """
+    """Raise NameTaken where the folder holds a model, or a shipped model has the name."""
     if (out / CARD_NAME).exists():
         raise NameTaken(f"{out} holds a model already; give another folder with --out")
     if name in {ref.card.name for ref in all_cards()}:
@@ -224,14 +206,7 @@ def _times(scenes: tuple[Scene, ...], phase: Phase) -> tuple[str, str] | None:
 def write_adapted(
     ref: CardRef, model: AdaptedModel, labels: LabelFile, *, name: str, out: Path
 ) -> ModelCard:
-    """Write the model, with its parent's numbers where that predicts held-out labels as well.
-
-    Args:
-        out: its folder, see `require_free`.
-
-    Raises:
-        StoreError: where the folder cannot be written.
-    """
+    """Write the model, with its parent's numbers where that predicts held-out labels as well."""
     parent = ref.card
     adaptation = Adaptation(
         parent=ParentModel(name=parent.name, version=parent.version, digest=parent.digest),
@@ -254,7 +229,6 @@ def write_adapted(
 
 
 def _text(model: AdaptedModel, parent: ModelCard, labels: LabelFile) -> dict[str, Any]:
-    """Return the fields of the card that describe the model."""
     if not model.helped:
         said = f"{parent.name} as it is: the labels of {labels.file} did not make it better."
         return {"summary": said}
@@ -266,8 +240,7 @@ def _text(model: AdaptedModel, parent: ModelCard, labels: LabelFile) -> dict[str
         "(leave-one-out); see adaptation",
         "training": None,
         "scores": (),
-        # The parent's training data no longer limits this model: a person looked at the new event
-        # and labelled it, so its imagery is inside the domain.
+        # A person labelled imagery of the new event, so it is inside the domain.
         "inputs": tuple(e.model_copy(update={"training_statistics": None}) for e in parent.inputs),
         "limits": (
             f"It was adapted to the {count} labels of {labels.file}: for another event or other "

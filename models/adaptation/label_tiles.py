@@ -43,11 +43,7 @@ class LabelTiles:
 
     @classmethod
     def of(cls, windows: Iterable[tuple[torch.Tensor, IntArray, Int32Array]]) -> "LabelTiles":
-        """Number the labels in the order of the windows.
-
-        Args:
-            windows: channels, some polygons, and where the k-th of them is known; 0 elsewhere.
-        """
+        """Number the labels of windows: channels, polygons, and where the k-th is known."""
         tiles, used = [], np.zeros(0, np.int64)
         for channels, polygons, known in windows:
             there = np.unique(known[known > 0])
@@ -77,9 +73,8 @@ def flood_tiles(
 ) -> LabelTiles:
     """Return the windows around labelled polygons, read and normalised as for a map.
 
-    A polygon is in one window, that of the square of the grid that holds a point inside it; of
-    a larger one, a part is used. Nothing is known where polygons of different classes overlap, nor
-    within the margin of a window, where the network has too little context.
+    A polygon is in the window whose middle square holds a point inside it; of a larger one, a
+    part is used. Unknown are overlaps of different classes, and the margins of windows.
     """
     polygons = Buildings.on(geobox, labels.outlines)
     grid = lattice((geobox.height, geobox.width), size=reader.window_px, overlap=reader.overlap_px)

@@ -97,11 +97,7 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
 
 
 def require_file(path: Path) -> None:
-    """Check that there is a file of labels, before anything else is read.
-
-    Raises:
-        LabelsInvalid: where there is none.
-    """
+    """Raise LabelsInvalid where there is no file of labels, before anything else is read."""
     if not path.is_file():
         raise LabelsInvalid(f"there is no file of labels at {path}; check the path")
 
@@ -139,11 +135,7 @@ def labels_of_buildings(labels: Labels, buildings: Footprints) -> Labels:
 
 
 def require_enough(labels: Labels, used: IntArray) -> None:
-    """Check that a model can be adapted to some of the polygons.
-
-    Raises:
-        LabelsInvalid: where they are too few, too many, or all of one class.
-    """
+    """Raise LabelsInvalid where the used polygons are too few, too many, or all of one class."""
     left_out = ", ".join(f"{n} {reason}" for reason, n in labels.not_used(used).items())
     but = f" ({left_out})" if left_out else ""
     if len(used) < LEAST:
@@ -184,7 +176,6 @@ def _column(path: Path, own: pd.DataFrame, vocabulary: Vocabulary) -> str:
 def _codes(
     path: Path, own: pd.DataFrame, column: str, vocabulary: Vocabulary
 ) -> tuple[CodeArray, dict[str, int]]:
-    """Return the code of each row, and how many rows have none, by the reason."""
     unreviewed = np.zeros(len(own), np.bool_)
     if {"det_method", "status"} <= set(own.columns):
         automatic = own["det_method"] == "Automatic extraction"
@@ -252,11 +243,7 @@ class LabelledBuildings:
         checked: bool,
         progress: ProgressReceiver,
     ) -> "LabelledBuildings":
-        """Align the pair and the buildings, as for a map; see `models.damage.alignment.place`.
-
-        Raises:
-            NotAligned: where the images cannot be compared.
-        """
+        """Align the pair and the buildings, as for a map; see `models.damage.alignment.place`."""
         buildings = Buildings.on(geobox, labels.outlines)
         placement = place(pair, geobox, buildings, checked=checked, progress=progress)
         return cls(pair, geobox, PlacedBuildings.of(buildings, placement), labels)

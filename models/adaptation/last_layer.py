@@ -36,11 +36,7 @@ class LastLayer:
 
     @classmethod
     def of(cls, model: NetworkModel) -> "LastLayer":
-        """Find the last convolution of a network.
-
-        Raises:
-            InputsMismatch: where it does not give the classes of the network.
-        """
+        """Find the last convolution; raise InputsMismatch where it does not give the classes."""
         last = [part for part in model.network.modules() if isinstance(part, torch.nn.Conv2d)][-1]
         classes = len(model.card.classes)
         if last.bias is None or last.out_channels != classes:
@@ -58,7 +54,7 @@ class LastLayer:
         return torch.cat(parts, dim=1).detach().cpu().numpy().astype(np.float64)
 
     def set_coefficients(self, coefficients: Float64Array) -> None:
-        """Set intercepts and coefficients; see `coefficients`."""
+        """Set intercepts and coefficients."""
         values = torch.from_numpy(coefficients.astype(np.float32)).to(self.model.device)
         with torch.no_grad():
             self.bias.copy_(values[:, 0])
@@ -67,11 +63,8 @@ class LastLayer:
     def features(self, channels: torch.Tensor) -> torch.Tensor:
         """Return what the last convolution weighs at each pixel, (features, rows, cols).
 
-        The last convolution and the enlargement after it are linear: the mean of the logits over
-        the views of a window is that convolution of the mean of the enlarged features.
-
-        Args:
-            channels: (channels, rows, cols) of a window.
+        It and the enlargement after it are linear: the mean of the logits over the views of a
+        window is that convolution of the mean of the enlarged features.
         """
         rows, cols = channels.shape[1:]
         stride = self.model.card.stride_px
@@ -110,8 +103,6 @@ def adapt_last_layer(
     Raises:
         LabelsInvalid: where the labels are too few, too many or of one class.
         InputsMismatch: where the model is no network, or does not end in a convolution.
-        WeightsMismatch: where the weights are not the card's.
-        DeviceMissing: where the device is not there.
     """
     card, used = ref.card, tiles.used
     require_enough(labels, used)
@@ -167,7 +158,6 @@ class _Scale:
         return np.column_stack([plain[:, 0] + slopes @ self.mean, slopes * self.deviation])
 
     def plain(self, standardised: Float64Array) -> Float64Array:
-        """Undo `standardised`."""
         slopes = standardised[:, 1:] / self.deviation
         return np.column_stack([standardised[:, 0] - slopes @ self.mean, slopes])
 
@@ -175,7 +165,6 @@ class _Scale:
 def _pixels_of(
     layer: LastLayer, tiles: LabelTiles, progress: ProgressReceiver
 ) -> tuple[IntArray, Float64Array]:
-    """Return label and features of the sampled pixels."""
     chance = np.random.default_rng(_SEED)
     parts = []
     progress.start("features of labels", len(tiles.tiles))
@@ -202,7 +191,6 @@ def _answers(card: ModelCard, labels: Labels, used: IntArray) -> Float64Array:
 
 
 def _probabilities(card: ModelCard, logits: Float64Array) -> Float64Array:
-    """Return the probabilities of calibrated logits, (rows, classes) both."""
     likely: Float64Array = expit(logits)
     if card.task is Task.DAMAGE:
         # So bad or worse: of one network they never rise, see `models.damage.network_grader`.
@@ -211,18 +199,13 @@ def _probabilities(card: ModelCard, logits: Float64Array) -> Float64Array:
 
 
 def _by_name(card: ModelCard, probabilities: Float64Array) -> Float64Array:
-    """Return the probabilities of the names of the vocabulary, (labels, names)."""
     if card.task is Task.DAMAGE:
         return grade_probabilities(probabilities[:, 1:])
     return np.column_stack([1 - probabilities[:, 0], probabilities[:, 0]])
 
 
 def grade_probabilities(reached: Float64Array) -> Float64Array:
-    """Return the probabilities of four grades, (labels, 4).
-
-    Args:
-        reached: (labels, 3), of each grade above no damage or a worse one.
-    """
+    """Return grades, (labels, 4), from those above no damage, each or a worse one, (labels, 3)."""
     steps = np.minimum.accumulate(reached, axis=1)
     edges = np.column_stack([np.ones(len(steps)), steps, np.zeros(len(steps))])
     return -np.diff(edges, axis=1)
@@ -231,7 +214,6 @@ def grade_probabilities(reached: Float64Array) -> Float64Array:
 def _calibrated(
     card: ModelCard, content: bytes, held_out: Float64Array, answers: Float64Array
 ) -> ModelCard:
-    """Return a card with the digest of new weights and their calibration error on the labels."""
     both = [number for number, column in enumerate(answers.T) if len(np.unique(column)) > 1]
     ece = Reliability.of(held_out[:, both].ravel(), answers[:, both].ravel() == 1).ece
     temperature = (

@@ -1,9 +1,8 @@
 """Logistic regressions moved by a few labels of a new event.
 
-One method serves the regression on buildings and the last layer of a network. Each logit is the
-likeliest after the labels when its coefficients were, before them, normally distributed around the
-parent's (maximum a posteriori). Each label is predicted by a fit to all others (leave-one-out);
-those predictions choose how strongly the coefficients are drawn to the parent's.
+Each logit is the likeliest after the labels when its coefficients were, before them, normally
+distributed around the parent's (maximum a posteriori). Each label is predicted by a fit to all
+others (leave-one-out); that chooses how strongly the coefficients are drawn to the parent's.
 """
 
 from dataclasses import dataclass
@@ -73,11 +72,8 @@ def adapt_logits(
 ) -> AdaptedLogits:
     """Move logits as far as that predicts each label better from the others.
 
-    A logit with one answer in all labels is kept: nothing tells its answers apart. Labels count
-    as often as they come, so that the intercepts learn how common an answer is.
-
-    Args:
-        parent: (logits, coefficients).
+    A logit with one answer in all labels is kept. Labels count as often as they come, so that the
+    intercepts learn how common an answer is. The parent's are (logits, coefficients).
     """
     progress.start("fitting to labels", len(parent))
     found = []
@@ -94,11 +90,7 @@ def adapt_logits(
 def _adapt_logit(
     rows: LabelledRows, logit: int, parent: Float64Array
 ) -> tuple[Float64Array, float | None, Float64Array]:
-    """Return coefficients, strength and held-out logits, (rows,), of one logit.
-
-    Of the fits that predict as well as the best, the one nearest to the parent is taken, where it
-    predicts better than the parent.
-    """
+    """Take the fit nearest to the parent of those as good as the best, if better than the parent."""
     kept = rows.design @ parent
     answers = rows.answers[:, logit]
     answers = answers[np.isfinite(answers)]
@@ -117,7 +109,6 @@ def _adapt_logit(
 def _leave_one_out(
     rows: LabelledRows, logit: int, parent: Float64Array, strength: float
 ) -> tuple[Float64Array, Float64Array]:
-    """Return the fit to all labels, and the logits of each label by a fit to the others."""
     everyone = np.ones(len(rows.answers), np.bool_)
     fit = fit_labels(rows, logit, everyone, parent=parent, strength=strength)
     logits = rows.design @ fit
@@ -138,12 +129,7 @@ def fit_labels(
     strength: float,
     start: Float64Array | None = None,
 ) -> Float64Array:
-    """Return the coefficients that some labels make likeliest.
-
-    Args:
-        chosen: (labels,), those that are fitted to.
-        strength: inverse variance around it, of all coefficients but the intercept.
-    """
+    """Fit to the `chosen` labels; the strength is that of all coefficients but the intercept."""
     answers = rows.answers[:, logit]
     used = (chosen & np.isfinite(answers))[rows.label]
     inverse_variance = np.full(len(parent), strength)
@@ -159,11 +145,7 @@ def fit_labels(
 
 
 def label_losses(rows: LabelledRows, logit: int, logits: Float64Array) -> Float64Array:
-    """Return the log loss of each label that has an answer for a logit.
-
-    Args:
-        logits: (rows,); the prediction of a label is the mean probability of its rows.
-    """
+    """Return the log loss of each label with an answer, by the mean probability of its rows."""
     answered = np.isfinite(rows.answers[:, logit])
     yes = rows.mean(expit(logits)[:, None])[answered, 0]
     right = np.where(rows.answers[answered, logit] == 1, yes, 1 - yes)
@@ -173,8 +155,7 @@ def label_losses(rows: LabelledRows, logit: int, logits: Float64Array) -> Float6
 def is_lower(one: Float64Array, other: Float64Array) -> bool:
     """Return whether losses of the same labels are lower by more than a standard error.
 
-    That is of their mean difference (Breiman et al. 1984, section 3.4.3): coefficients that fit
-    few labels well need not hold elsewhere.
+    That is of their mean difference (Breiman et al. 1984, section 3.4.3).
     """
     gains = other - one
     return bool(gains.mean() > max(_LEAST_GAIN, gains.std(ddof=1) / np.sqrt(len(gains))))

@@ -1,7 +1,4 @@
-"""The shift of the images after and of the footprints, and buildings read where they are.
-
-It is measured block by block before any grading.
-"""
+"""The shift of the images after and of the footprints, measured by block before any grading."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,8 +27,7 @@ TOLERANCE_M = 2.0
 """Blocks that differ by more from their neighbours contradict them: less than half a small house.
 The terrain and the height of the buildings move them by 1 to 2 m in joplin_xbd."""
 MAX_BLOCKS = 64
-"""Blocks that are compared, spread over those that hold buildings: shifts change over hundreds of
-metres, and a block costs half a second."""
+"""Blocks that are compared, spread over those that hold buildings: each costs half a second."""
 _MIN_BUILDINGS = 3
 """Buildings of a block whose outlines are compared with the image."""
 _MIN_OBSERVED = 0.5
@@ -109,9 +105,8 @@ def place(
     """Return where a pair and the footprints lie, from blocks that hold buildings.
 
     Args:
-        geobox: the grid, at the resolution that the grader wants.
-        buildings: None where none were given: then blocks of the whole grid are compared, and
-            what is found in the images lies where they do.
+        geobox: at the resolution that the grader wants.
+        buildings: None where none were given: then blocks of the whole grid are compared.
         checked: False compares images as they lie where nothing can be measured.
 
     Raises:
@@ -147,7 +142,6 @@ def _observed(image: FloatArray) -> bool:
 
 
 def _block_windows(pair: Pair, geobox: GeoBox, buildings: Buildings | None) -> Sequence[Window]:
-    """Return the blocks with buildings, or else of both images, spread evenly over many."""
     grid = lattice((geobox.shape[0], geobox.shape[1]), size=BLOCK_PX, overlap=0)
     across = len(grid.cols)
     if buildings is None:
@@ -200,7 +194,6 @@ def _matched(field: ShiftField) -> str:
 
 
 def _compass(down: float, right: float) -> str:
-    """Return a direction, "south-east"."""
     names = ("north", "north-east", "east", "south-east", "south", "south-west", "west",
              "north-west")  # fmt: skip
     return names[round(np.degrees(np.arctan2(right, -down)) / 45) % 8]
@@ -216,8 +209,7 @@ class BlockView:
 
     own: IntArray
     drawn: IntArray
-    """All buildings of the window, ascending: those beside `own` too, so that no ring meets them.
-    The k-th has the number k."""
+    """All buildings of the window, ascending, so that no ring meets them; the k-th has number k."""
     numbers: Int32Array
     """(rows, cols), 0 none."""
     before: Raster
@@ -231,15 +223,11 @@ class PlacedBuildings:
     buildings: Buildings
     """In the image before."""
     shifts: Float64Array
-    """(buildings, 2): how far (down, right) each is shifted in the image after, pixels; NaN where
-    the blocks of the images contradict each other."""
+    """(buildings, 2): (down, right) in the image after, pixels; NaN where its blocks contradict."""
 
     @classmethod
     def of(cls, buildings: Buildings, placement: Placement) -> "PlacedBuildings":
-        """Return the buildings where they are.
-
-        A building where the footprints' blocks contradict each other stays where it lies.
-        """
+        """Return the buildings where they are; those of contradicting footprints stay."""
         if placement.moves_footprints:
             off = placement.footprints.at(*buildings.middles.T)
             buildings = buildings.moved(-np.nan_to_num(off))
@@ -258,11 +246,7 @@ class PlacedBuildings:
         return np.asarray(~np.isfinite(self.shifts).all(axis=1))
 
     def blocks(self, card: ModelCard) -> list[IntArray]:
-        """Return the buildings of each square that can be read in both images.
-
-        Squares are of the card's window less its overlap, so memory follows the window, not the
-        city.
-        """
+        """Return readable buildings by square: memory follows the card's window, not the city."""
         which = np.flatnonzero(~self.too_large & ~self.not_aligned)
         core_px = card.window_px - card.overlap_px
         squares = (self.buildings.middles[which] // core_px).astype(np.int64)
@@ -272,10 +256,7 @@ class PlacedBuildings:
         return list(np.split(which[order], cuts)) if len(which) else []
 
     def view(self, own: IntArray, card: ModelCard, pair: Pair, geobox: GeoBox) -> BlockView:
-        """Read a block in both images, the one after where it shows these buildings.
-
-        The window holds all of each building, and half the card's overlap around them.
-        """
+        """Read a block with half the card's overlap around it, in each image where that has it."""
         around_px, bounds = -(-card.overlap_px // 2), self.buildings.bounds[own]
         left, top = np.floor(bounds[:, :2].min(axis=0)).astype(int) - around_px
         right, bottom = np.ceil(bounds[:, 2:].max(axis=0)).astype(int) + around_px

@@ -83,12 +83,9 @@ class Buildings:
         return np.sort(self._tree.query(box, predicate="intersects"))
 
     def drawn(self, slices: tuple[slice, slice], which: IntArray | None = None) -> Int32Array:
-        """Return numbers of buildings, (rows, cols): 0 none, k the k-th of `which`.
+        """Return numbers of buildings, (rows, cols): 0 none, k the k-th of `which` (None: of all).
 
         A pixel is of a building where its centre lies in it; of two that overlap the later.
-
-        Args:
-            which: buildings to draw; None for all that meet the window.
         """
         rows, cols = slices
         shape = rows.stop - rows.start, cols.stop - cols.start
@@ -104,20 +101,15 @@ class Buildings:
 
 @dataclass(frozen=True)
 class Pair:
-    """All scenes before, and all after, each read as one image."""
+    """All scenes before, and all after, each read as one image; and which pixels both saw."""
 
     before: SceneMosaic
     after: SceneMosaic
     coverage: CoverageOnly
-    """Which pixels both of them saw."""
 
 
 def pair_of(card: ModelCard, scenes: Sequence[Scene], preference: Preference) -> Pair:
-    """Return the pair that a grader's card reads among scenes.
-
-    Raises:
-        InputsMismatch: where the scenes do not fill its slots.
-    """
+    """Return the pair that a card reads among scenes; raise InputsMismatch where there is none."""
     require_fit(card, [available(scene) for scene in scenes])
     readings = scene_inputs_of(card, scenes, preference)
     mosaics = {reading.phase: reading.mosaic for reading in readings}

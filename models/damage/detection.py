@@ -1,16 +1,14 @@
 """Buildings and damaged ground, found by a network through the loop over windows.
 
-Damaged ground is debris and what stands in it, without the outline of any building. The network
-that finds buildings predicts for every pixel how likely a building there would be damaged. It was
-trained for that on buildings alone, so the mean over the surroundings is taken, weighted by how
-likely each pixel is or was one; where next to nothing is, nothing is said.
+Damaged ground is debris and what stands in it, without building outlines. The network predicts for
+every pixel how likely a building there would be damaged. It was trained for that on buildings
+alone, so the mean over the surroundings is taken, weighted by how likely each pixel is or was one.
 
 Measured on joplin_xbd: ground within 10 m of a building labelled major damage or destroyed
 against ground within 10 m of one of minor or no damage, buildings themselves left out. Weight and
 reach were chosen on tile 00000000, which damage-vhr 0.1.0 was trained on (IoU 0.91); on tile
 00000002, which chose nothing, IoU 0.51, precision 0.75, recall 0.62, and AUC 0.91, or 0.89 where
-ground that is not judged counts as sound, as in `aftermap evaluate`. Its plain mean over 10 m gave
-IoU 0.46, damage-features on squares of 16 m 0.45 (AUC 0.865).
+ground that is not judged counts as sound, as in `aftermap evaluate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,11 +39,10 @@ from models.networks.tensors import SceneStatistics
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """What a network saw of a whole product."""
+    """What a network saw of a whole product; the raster is of the kind `SEARCHED`."""
 
     placement: Placement
     raster: Path
-    """See `SEARCHED`."""
     buildings: FoundBuildings | None
     """None where footprints were given."""
 
@@ -68,19 +65,11 @@ def search(
     path: Path,
     progress: ProgressReceiver,
 ) -> None:
-    """Predict buildings and damage everywhere with a network.
+    """Predict buildings and damage everywhere with a network, into a raster of the kind `SEARCHED`.
 
-    Where both images lie is seen from the image before: each window of the one after is read
-    as far off as it was found to lie. Where the blocks around contradict each other, damage is
-    not known, and buildings are looked for with the shift of the others.
-
-    Args:
-        geobox: at the resolution that the network wants.
-        after: how far the image after lies from the one before.
-
-    Raises:
-        SceneUnreadable: where pixels cannot be decoded.
-        StoreError: where the disk has no room.
+    The image after is read as far off the one before as `after` says. Where the blocks around
+    contradict each other, damage is not known, and buildings are looked for with the median shift.
+    The geobox is at the resolution that the network wants.
     """
     require_room(path.parent, scratch_bytes(geobox, len(SEARCHED.descriptions)))
     windows = _windows(finder, pair, geobox, after)
@@ -91,8 +80,6 @@ def search(
 
 
 class _PairWindow(NamedTuple):
-    """A window of both images."""
-
     before: FloatArray
     after: FloatArray
     known: CodeArray
@@ -102,7 +89,6 @@ class _PairWindow(NamedTuple):
 def _windows(
     finder: Finder, pair: Pair, grid: GeoBox, field: ShiftField
 ) -> WindowSource[_PairWindow]:
-    """Return a pair and a finder as the loop over windows wants them."""
     damaged = finder.card.class_names.index(Finding.DAMAGED)
 
     def read(box: GeoBox) -> _PairWindow:
@@ -158,8 +144,7 @@ def damaged_ground(built: FloatArray, damage: FloatArray, *, pixel_m: float) -> 
 
     Args:
         built: (rows, cols), probability of a building; NaN where not seen.
-        damage: (rows, cols), probability of major damage or worse, were there one; NaN where
-            the images were not seen or could not be compared.
+        damage: the same of major damage or worse, were there one; NaN also where not comparable.
     """
     seen = np.isfinite(built) & np.isfinite(damage)
     weight = np.where(seen, built, np.float32(0))
@@ -184,12 +169,10 @@ def labelled_ground(mask: CodeArray, *, pixel_m: float) -> CodeArray:
 
 @dataclass(frozen=True, kw_only=True)
 class DamagedGround(CoverageOnly):
-    """A reader for the map: what was observed, and where the ground is damaged."""
+    """A reader for the map: what was observed, and where the `SEARCHED` raster shows damage."""
 
     searched: Path
-    """See `SEARCHED`."""
     grid: GeoBox
-    """Of that raster."""
     least: float
     """Probability from which ground is damaged."""
 
@@ -206,7 +189,6 @@ class DamagedGround(CoverageOnly):
         ]
 
     def _ground(self, seen: WindowInputs) -> FloatArray:
-        """Return the probability in a window; its surroundings are read, too."""
         box = next(iter(seen.values())).geobox
         row, col = _corner(self.grid, box)
         pixel_m = abs(self.grid.resolution.x)

@@ -2,7 +2,6 @@
 
 Colours are ratios and brightness is relative to the image's own median, so that the exposure of
 a camera changes nothing. What is not known, such as the ring of a building that has none, is NaN.
-The features are sums over zones: the pixels inside, along and around each building.
 """
 
 import functools
@@ -28,8 +27,7 @@ RING_PX = 14
 NEAR_PX = 8
 """How far around a building its own look is compared before and after."""
 LEAST_PX = 30
-"""A network gives a building of fewer pixels no grade, and finds none of fewer: 7.5 m2 at half a
-metre."""
+"""A network grades and finds no building of fewer pixels: 7.5 m2 at half a metre."""
 _GAP_PX = 1.0
 """Between a building and its ring: outlines are a pixel off."""
 _OUTLINE_PX = 1.5
@@ -102,13 +100,7 @@ class BuildingZones:
 
     @classmethod
     def of(cls, buildings: Int32Array, observed: BoolArray, *, count: int) -> "BuildingZones":
-        """Return the zones.
-
-        Args:
-            buildings: (rows, cols), 0 none, k the k-th building.
-            observed: (rows, cols), True where both images have values.
-            count: how many buildings there are.
-        """
+        """Return the zones of buildings, (rows, cols): 0 none, k the k-th, where both observe."""
         built = buildings > 0
         away, (rows, cols) = distance_transform_edt(~built, return_indices=True)
         nearest: Int32Array = buildings[rows, cols]
@@ -243,7 +235,6 @@ class QuantityPair:
 
 
 def _shifted(image: FloatArray, down: int, right: int) -> FloatArray:
-    """Return an image moved by at most `REACH_PX`; its outermost pixels are repeated."""
     rows, cols = image.shape
     padded = np.pad(image, REACH_PX, mode="edge")
     top, left = REACH_PX - down, REACH_PX - right
@@ -370,12 +361,7 @@ class FeatureTable:
 
 
 def measure(pair: QuantityPair, names: tuple[str, ...]) -> FeatureTable:
-    """Return features of every building, by name.
-
-    Args:
-        pair: of a whole scene, or of blocks of many buildings: brightness is relative to it.
-        names: of `FEATURES`.
-    """
+    """Return features by name of all buildings; brightness is relative to the whole pair."""
     inside = pair.zones.inside
     grid = np.indices(pair.after.brightness.shape, np.float32)
     return FeatureTable(

@@ -1,10 +1,8 @@
 """Buildings to grades, block by block; and whether the grader knows such images and buildings.
 
-The images are compared with the card's percentiles band by band, by `models.networks.domain_check`.
-The buildings are compared with the means and deviations of the features on the card: they are out
-of the domain where half of the features lie, on average over the buildings, more than
-`MAX_DEVIATION` deviations of the training away, each cut at the card's limit. Half of the features
-and not all: the colour of the surroundings moves with season and camera, and alone says little.
+Buildings are out of the domain where half of the features lie, on average over the buildings, more
+than `MAX_DEVIATION` deviations of the training away, each cut at the card's limit. Half of the
+features and not all: the colour of the surroundings moves with season and camera.
 
 Both limits are of regressions on one tile of joplin_xbd and groups of neighbouring buildings of the
 other: of groups of 5, 16 and 6 per cent are refused; of 10, 9 and 0; of 15, 3 and 0; of 20 and more
@@ -37,13 +35,11 @@ MAX_DEVIATION = 0.9
 MAX_BLOCKS = 256
 """Blocks that the domain check samples, spread over all: a city has thousands."""
 MIN_BUILDINGS = 15
-"""Fewer say too little of what they are."""
 MIN_PROBABILITY = 0.4
 """Of the likeliest grade: below it, any of the others is more likely."""
 MIN_OBSERVED = 0.5
 """Share of a building that must be observed in each image."""
 _NAMED = 3
-"""Features that a note names."""
 Ids = tuple[str, ...]
 
 
@@ -57,13 +53,7 @@ class GraderDomain:
     """Whether the buildings are: then every scene is."""
 
     def reason(self, before: Ids, after: Ids, scenes: tuple[Ids, Ids]) -> str | None:
-        """Return why a building is not graded, None where nothing speaks against it.
-
-        Args:
-            before: ids of the scenes that show it before the event.
-            after: the same after it.
-            scenes: ids of all scenes before and after, in the order of their numbers.
-        """
+        """Return why a building that scenes of these ids show is not graded, if so."""
         why = REASONS[Label.OUT_OF_DOMAIN]
         if self.buildings_outside:
             return why
@@ -99,11 +89,7 @@ class DomainSample:
             self.deviations.append(own[np.isfinite(own).any(axis=1)])
 
     def check(self, scenes: tuple[Ids, Ids]) -> GraderDomain:
-        """Return whether all of it is in the domain.
-
-        A card without statistics of its training, one adapted to the event itself say, is
-        compared with nothing.
-        """
+        """Return what is out of the domain: nothing where the card has no training statistics."""
         if all(entry.training_statistics is None for entry in self.card.inputs):
             return GraderDomain()
         statistics = checked_statistics(self.card, self.values)
@@ -124,7 +110,6 @@ class DomainSample:
         return GraderDomain(SceneStatistics(out_of_domain=every, notes=notes), True)
 
     def _outside(self, count: int) -> str | None:
-        """Return why the buildings are out of the domain, None where they are not."""
         means = np.nanmean(np.concatenate(self.deviations), axis=0)
         median = float(np.median(np.abs(means)))
         if median <= MAX_DEVIATION:
@@ -163,9 +148,7 @@ def grade_all(
 
     Args:
         geobox: the grid of the buildings, at the grader's resolution.
-        checked: False compares images as they lie where their shift cannot be measured, and
-            grades what is out of the grader's domain.
-        placement: of the pair, where it was measured before.
+        checked: False grades what cannot be aligned, as it lies, or is out of the domain, too.
 
     Raises:
         NotAligned: where the images cannot be compared.
@@ -189,8 +172,6 @@ def grade_all(
 
 
 class _Grades:
-    """The grades of all buildings, filled block by block."""
-
     def __init__(self, placed: PlacedBuildings) -> None:
         count = len(placed.buildings)
         self._areas = [outline.area for outline in placed.buildings.outlines]
@@ -202,7 +183,6 @@ class _Grades:
         ]
 
     def add(self, view: BlockView, grader: Grader, pair: Pair, sample: DomainSample | None) -> None:
-        """Grade the buildings of one block."""
         count = len(view.drawn)
         given = view.before.pixels, view.after.pixels, view.numbers
         deviations = None
@@ -225,7 +205,6 @@ class _Grades:
     def _reason(
         self, index: int, k: int, probabilities: FloatArray, before: "_Observed", after: "_Observed"
     ) -> str | None:
-        """Return why a building has no grade, None where it has one."""
         if not before.pixels[k]:
             return COVERED if self._areas[index] >= 1 else TOO_SMALL
         for observed, phase in ((before, "before"), (after, "after")):
@@ -234,10 +213,7 @@ class _Grades:
         return None if np.isfinite(probabilities).all() else TOO_SMALL
 
     def finished(self, domain: GraderDomain, scenes: tuple[Ids, Ids]) -> BuildingGrades:
-        """Return the grades without unsure ones and those out of the domain.
-
-        An unsure grade keeps its probabilities; one out of the domain has none.
-        """
+        """Blank what is out of the domain; an unsure grade keeps its probabilities."""
         top = self._probabilities.max(axis=1, initial=-1)
         for unsure in np.flatnonzero(~(top >= MIN_PROBABILITY)):
             self._reasons[unsure] = self._reasons[unsure] or UNSURE
@@ -263,7 +239,6 @@ class _Observed:
 
     @classmethod
     def of(cls, image: Raster, mosaic: SceneMosaic, numbers: Int32Array, count: int) -> "_Observed":
-        """Return what an image shows of each building."""
         drawn = numbers > 0
         number = numbers[drawn] - 1
         pixels = np.bincount(number, minlength=count)

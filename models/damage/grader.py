@@ -18,24 +18,19 @@ class Grader(Protocol):
     """A model of the task damage."""
 
     @property
-    def card(self) -> ModelCard:
-        """What it wants, and what is known of it."""
-        ...
+    def card(self) -> ModelCard: ...
 
     def grade(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> FloatArray:
         """Return calibrated probabilities of the four grades of xBD, float32 (count, 4).
 
-        A row is NaN where it has no answer: the building is too small, or was not observed. Never
-        read that as "no damage".
+        A row is NaN, never "no damage", where the building is too small or was not observed.
 
         Args:
-            before: (3, rows, cols) float32, brightness 0 to 255 in red, green and blue, NaN
-                where not observed, at the card's `resolution_m`.
-            after: the same place on the same grid.
-            buildings: (rows, cols) int32, 0 none, k the k-th building.
-            count: how many buildings there are.
+            before: (3, rows, cols) float32, red, green, blue, 0 to 255, NaN where not observed, at
+                the card's `resolution_m`; `after` is on the same grid.
+            buildings: (rows, cols) int32, 0 none, k the k-th of `count`.
 
         Raises:
             InputsMismatch: where the arrays are of different shapes.
@@ -50,13 +45,7 @@ class Comparing(Protocol):
     def grade_and_compare(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> tuple[FloatArray, Float64Array]:
-        """Return the probabilities of `Grader.grade` and deviations, (count, features).
-
-        See `models.damage.regression.deviations`.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
+        """Return what `Grader.grade` does, and `regression.deviations`, (count, features)."""
         ...
 
 
@@ -65,15 +54,12 @@ class Finder(Protocol):
     """A grader that finds the buildings itself."""
 
     @property
-    def card(self) -> ModelCard:
-        """What it wants, and what is known of it."""
-        ...
+    def card(self) -> ModelCard: ...
 
     def probabilities(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return calibrated probabilities of its card's classes, (classes, rows, cols).
 
-        The first is a building, the others that one there would be so bad or worse. NaN where
-        one of the images was not observed.
+        The first is a building, the others one so bad or worse; NaN where not observed.
         """
         ...
 
@@ -81,11 +67,8 @@ class Finder(Protocol):
 def graded_mask(card: ModelCard, probabilities: FloatArray) -> CodeArray:
     """Return a mask as those of xBD, (rows, cols): 0 no building, or not observed; 1 to 4 a grade.
 
-    The grade of a pixel is the worst that it more likely reaches than not.
-
-    Args:
-        card: of a model that finds buildings.
-        probabilities: of its classes, (classes, rows, cols).
+    The grade of a pixel is the worst that it more likely reaches than not. The probabilities are
+    of the card's classes, (classes, rows, cols).
     """
     thresholds = [entry.threshold for entry in card.classes]
     steps = zip(probabilities[1:], thresholds[1:], strict=True)

@@ -23,13 +23,7 @@ class NetworkGrader:
 
     @classmethod
     def load(cls, ref: CardRef, *, device: str) -> "NetworkGrader":
-        """Load the network of a card.
-
-        Raises:
-            CardInvalid: where its classes are not a building and the grades, mildest first.
-            WeightsMismatch: where the weights are not the card's.
-            DeviceMissing: where the device is not there.
-        """
+        """Load a card's network; raise CardInvalid unless its classes are building and grades."""
         if ref.card.class_names[1:] != DAMAGE_STEPS:
             raise CardInvalid(
                 f"{ref.card.name} answers {', '.join(ref.card.class_names)}; a grader answers "
@@ -39,19 +33,12 @@ class NetworkGrader:
 
     @property
     def card(self) -> ModelCard:
-        """What it wants, and what is known of it."""
         return self.model.card
 
     def grade(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> FloatArray:
-        """Return the probabilities of the grades; see `models.damage.grader.Grader`.
-
-        They are the means over the observed pixels of a footprint.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
+        """Return `Grader.grade` as means over the observed pixels of each footprint."""
         check_shapes(self.card, before, after, buildings.shape)
         probabilities = self.probabilities(before, after)
         return within(probabilities[1:], buildings, count=count)
@@ -59,15 +46,8 @@ class NetworkGrader:
     def probabilities(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Return calibrated probabilities of building and grades, (4, rows, cols).
 
-        Those of the grades mean so bad or worse, if there is a building, and never rise. NaN
-        where one of the images was not observed.
-
-        Args:
-            before: (3, rows, cols), brightness 0 to 255, NaN where not observed.
-            after: the same.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
+        Those of the grades mean so bad or worse, if there is a building, and never rise. NaN where
+        one of the images, (3, rows, cols), brightness 0 to 255, was not observed.
         """
         check_shapes(self.card, before, after, before.shape[1:])
         pixels, observed = self.channels(before, after)
@@ -100,10 +80,7 @@ def within(reached: FloatArray, buildings: Int32Array, *, count: int) -> FloatAr
     A row is NaN where the building is too small, or too little of it was observed.
 
     Args:
-        reached: (3, rows, cols), probability of each grade above no damage or of a worse one;
-            NaN where not observed.
-        buildings: (rows, cols), 0 none, k the k-th building.
-        count: how many buildings there are.
+        reached: (3, rows, cols), of each grade above no damage or a worse one; NaN: not observed.
     """
     observed: BoolArray = np.asarray(np.isfinite(reached).all(axis=0))
     inside = Zone.of(buildings, observed, count=count)

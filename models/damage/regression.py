@@ -1,7 +1,4 @@
-"""The regression on buildings: features, three logits, four probabilities; and how it is fitted.
-
-Every number of it is on its card, so each grade can be taken apart into what each feature adds.
-"""
+"""The regression on buildings: features, three logits, four probabilities; and how it is fitted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +15,6 @@ from models.damage.features import FEATURES, FeatureTable, QuantityPair, measure
 from models.errors import InputsMismatch
 
 LOGITS = ("damaged", "minor", "destroyed")
-"""See `RegressionArchitecture`."""
 MIN_OBSERVED = 0.5
 """Share of a footprint that must be observed before and after."""
 REACH = 3.0
@@ -41,8 +37,7 @@ class FeatureContribution:
     mean: float
     """Of the training, in the same unit."""
     standardised: float
-    """Deviations of the training from its mean, cut at the card's limit and mixed with those of
-    the neighbours: what is multiplied by the coefficients."""
+    """Deviations from the mean, cut at the card's limit, mixed with the neighbours': the factor."""
     coefficients: Mapping[str, float]
     """By logit, calibrated."""
     contributions: Mapping[str, float]
@@ -68,24 +63,16 @@ class RegressionGrader:
 
     @classmethod
     def load(cls, ref: CardRef, *, device: str = "cpu") -> "RegressionGrader":
-        """Return the grader of a card; it runs on the CPU whatever the device.
-
-        Raises:
-            InputsMismatch: where the card is of another kind of model.
-        """
+        """Return the grader of a card; it runs on the CPU whatever the device."""
         del device
         return cls(ref.card, regression_of(ref.card))
 
     def grade(
         self, before: FloatArray, after: FloatArray, buildings: Int32Array, *, count: int
     ) -> FloatArray:
-        """Return the probabilities of the grades; see `models.damage.grader.Grader`.
+        """Return the probabilities of `Grader.grade`.
 
-        Brightness is relative to the median of the images: give a whole scene, or blocks of a
-        town, never a cut-out around each building.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
+        Brightness is relative to the images' median: give scenes or blocks of a town, no cut-outs.
         """
         return self.grade_and_compare(before, after, buildings, count=count)[0]
 
@@ -114,11 +101,7 @@ class RegressionGrader:
         count: int,
         index: int,
     ) -> GradeContributions:
-        """Return what each feature adds to the logits of the building of an index from 0.
-
-        Raises:
-            InputsMismatch: where the arrays are of different shapes.
-        """
+        """Return what each feature adds to the logits of the building of an index from 0."""
         pair = self._pair(before, after, buildings, count=count)
         table = self._measure(pair)
         row = standardised(self.architecture, table)[index]
@@ -160,11 +143,7 @@ class RegressionGrader:
 def check_shapes(
     card: ModelCard, before: FloatArray, after: FloatArray, shape: tuple[int, ...]
 ) -> None:
-    """Check that both images and the buildings are on one grid.
-
-    Raises:
-        InputsMismatch: where they are not.
-    """
+    """Raise InputsMismatch unless both images and the buildings are on one grid."""
     if len({before.shape, after.shape, (3, *shape)}) > 1:
         raise InputsMismatch(
             f"{card.name} takes red, green and blue before and after and the buildings on one "
@@ -188,9 +167,8 @@ def deviations(architecture: RegressionArchitecture, table: FeatureTable) -> Flo
 def standardised(architecture: RegressionArchitecture, table: FeatureTable) -> Float64Array:
     """Return features as the logits take them, (count, features).
 
-    Each is standardised by the card's constants, cut at its limit, and mixed with the mean of its
-    neighbours, near ones counting more. A feature that is not known counts as the mean in
-    training. NaN where the building is too small or was not observed.
+    They are `deviations`, 0 where not known, mixed with the mean of the neighbours', near ones
+    counting more. NaN where the building is too small or was not observed.
     """
     own, graded = deviations(architecture, table), _has_grade(architecture, table)
     design = np.full(own.shape, np.nan)
@@ -200,7 +178,6 @@ def standardised(architecture: RegressionArchitecture, table: FeatureTable) -> F
 
 
 def _has_grade(architecture: RegressionArchitecture, table: FeatureTable) -> BoolArray:
-    """Return which buildings are large enough and were observed."""
     large = table.pixels >= max(architecture.least_px, 1)
     return np.asarray(large & (table.share_observed >= MIN_OBSERVED))
 
@@ -215,11 +192,7 @@ def logits(
 
 
 def regression_of(card: ModelCard) -> RegressionArchitecture:
-    """Return the architecture of a card of a regression on buildings.
-
-    Raises:
-        InputsMismatch: where the card is of another kind.
-    """
+    """Return the architecture of a card of a regression on buildings, else raise InputsMismatch."""
     if not isinstance(card.architecture, RegressionArchitecture):
         raise InputsMismatch(
             f"{card.name} is a {card.architecture.kind} and no regression on buildings; name one "
@@ -244,7 +217,6 @@ def grades_of(three: Float64Array) -> FloatArray:
 def _with_neighbours(
     architecture: RegressionArchitecture, own: Float64Array, centres: Float64Array
 ) -> Float64Array:
-    """Return features mixed with the weighted mean of the neighbours', (n, features)."""
     width, share = architecture.neighbours_px, architecture.neighbours_share
     if not share or len(own) < 2:
         return own
@@ -282,12 +254,9 @@ def fit_logistic(
     `towards`, found by Newton's method with halved steps; one minimum, as the loss is convex.
 
     Args:
-        design: (n, coefficients); a column of ones where there is an intercept.
-        positive: (n,).
-        weights: (n,) of each label.
+        design: (n, coefficients), one of ones for an intercept; `positive`, `weights`: (n,).
         towards: (coefficients,), where they stay without labels.
         strength: (coefficients,) inverse variance around it; 0: free.
-        start: where the search begins, None: at `towards`; near the minimum it is shorter.
     """
 
     def loss_of(at: Float64Array) -> float:

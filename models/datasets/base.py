@@ -42,8 +42,7 @@ class Sample:
     known: BoolArray
     """(rows, cols); True where there is a label: other pixels are neither trained on nor scored."""
     grades: CodeArray | None = None
-    """(rows, cols); of buildings on the Joint Damage Scale: 0 none, 1 no damage, 2 minor, 3 major,
-    4 destroyed, 255 not graded. None: the labels have no grades."""
+    """(rows, cols): 0 none, 1 to 4 on the Joint Damage Scale, 255 not graded; or no grades."""
 
 
 Item_co = TypeVar("Item_co", covariant=True)
@@ -58,18 +57,12 @@ class FileSet(Generic[Item_co]):
     files: tuple[Path, ...]
     """Every file that is read, in order."""
     read: Callable[[int], Item_co]
-    """Reads a place by its number."""
 
     def __len__(self) -> int:
-        """Return how many places there are."""
         return len(self.groups)
 
     def __getitem__(self, index: int, /) -> Item_co:
-        """Read a place.
-
-        Raises:
-            DataInvalid: where a file is missing, damaged or of another shape than its label.
-        """
+        """Read a place; raise DataInvalid where a file is missing, damaged or of another shape."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.read(index)
@@ -86,10 +79,9 @@ class LabelledSet(FileSet[Sample]):
 def fill_inputs(
     inputs: Sequence[CardInput], kinds: Mapping[str, ImageKind], *, model: str
 ) -> dict[str, str]:
-    """Return, by input of a model, the name of the images that fill it.
+    """Return, by input of a model, the name of the images of its phase, sensor and bands.
 
-    An input takes images of its phase and sensor that have its bands; one of any phase takes the
-    image after the event. Inputs that nothing fills are left out.
+    An input of any phase takes the image after the event. Inputs that nothing fills are left out.
 
     Raises:
         InputsMismatch: where a required input, or every input after the event, stays empty.
@@ -131,12 +123,7 @@ _EVERY = 7
 def band_statistics(
     inputs: Sequence[CardInput], labelled: LabelledSet, *, model: str
 ) -> dict[str, tuple[BandStatistics, ...]]:
-    """Return the statistics of each band, by input, in physical units.
-
-    Raises:
-        InputsMismatch: where the images of the set do not fill the inputs.
-        DataInvalid: where a sample cannot be read, or a band has no value.
-    """
+    """Return the statistics of each band, by input, in physical units."""
     filled = fill_inputs(inputs, labelled.kinds, model=model)
     count = min(len(labelled), STATISTICS_SAMPLES)
     spread = np.linspace(0, len(labelled) - 1, count).round().astype(int)
@@ -172,10 +159,7 @@ def data_digest(*sets: FileSet[Any]) -> str:
 
 
 def fold_indices(groups: Sequence[str], *, folds: int, number: int) -> tuple[int, ...]:
-    """Return the indices of a fold: every k-th group, beginning with the given one.
-
-    Taking groups at a distance puts some of every region of a set that is in order into each
-    fold, and each group as a whole.
+    """Return the indices of a fold, every k-th group: some of every region of an ordered set.
 
     Raises:
         DataInvalid: where there are fewer groups than folds, or no such fold.
@@ -204,13 +188,9 @@ def _subset(whole: LabelledSet, indices: Sequence[int]) -> LabelledSet:
 def split_blocks(
     whole: LabelledSet, *, block_px: int, folds: int, number: int
 ) -> tuple[LabelledSet, LabelledSet]:
-    """Return a set with labels on some squares of every sample only, and with those of the rest.
+    """Return a set with labels on some squares of every sample, and one with those held out.
 
-    For a set of one or two large samples. The images stay whole: the surroundings of a square are
-    shown, and their labels are not.
-
-    Returns:
-        For training, and the held-out fold.
+    For a set of one or two large samples; the images stay whole.
     """
 
     def part(index: int, *, in_fold: bool) -> Sample:
@@ -225,9 +205,7 @@ def split_blocks(
 
 
 def block_fold(shape: tuple[int, int], block_px: int, *, folds: int, number: int) -> BoolArray:
-    """Return which pixels belong to a fold, (rows, cols).
-
-    The squares of a fold lie on diagonals: some in every row and in every column.
+    """Return which pixels belong to a fold, (rows, cols); its squares lie on diagonals.
 
     Raises:
         DataInvalid: where a fold would hold no square, or there is no such fold.

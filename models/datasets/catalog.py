@@ -27,7 +27,6 @@ class Kind(StrEnum):
     ON_CLOUD_N = "on-cloud-n"
     PAIRS = "pairs"
     XBD = "xbd"
-    """Buildings and their grades, see `models.datasets.xbd`."""
     OUTLINES = "outlines"
     """Imagery as it comes and a file of buildings, see `models.datasets.footprints`."""
 
@@ -78,20 +77,14 @@ class SetOptions(BaseModel):
 
 
 PICTURES = SetOptions()
-"""Pictures of red, green and blue."""
 
 
 def open_set(
     kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
 ) -> LabelledSet:
-    """Open a labelled set.
+    """Open a labelled set; raise DataInvalid where the folder or the split is not there.
 
-    Args:
-        split: one of the set's own, "all" where it has none, or a fold of one of them:
-            "train-fold-3-of-8", and "fold-0-of-5" of all.
-
-    Raises:
-        DataInvalid: where the folder or the split is not there.
+    Splits are the set's own, "all", and folds of them: "train-fold-3-of-8", "fold-0-of-5".
     """
     if not root.is_dir():
         raise DataInvalid(f"there is no folder {root}; give the folder of the {kind} data")
@@ -105,11 +98,7 @@ def open_set(
 def open_graded(
     kind: Kind, root: Path, *, split: str = ALL, options: SetOptions = PICTURES
 ) -> DamageTiles:
-    """Open a set of graded buildings, of a kind in `GRADED`.
-
-    Raises:
-        DataInvalid: where the folder or the split is not there.
-    """
+    """Open a set of graded buildings, of a kind in `GRADED`."""
     if kind is Kind.XBD:
         return open_xbd(root, split)
     _require_all(kind, split)

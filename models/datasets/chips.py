@@ -31,9 +31,9 @@ def open_sen1floods11(root: Path, split: str) -> LabelledSet:
     """Return the chips of a split of Sen1Floods11: radar in decibels, Sentinel-2 L1C, water.
 
     Bonafilia et al., CVPR Workshops 2020, github.com/cloudtostreet/Sen1Floods11. Files are
-    PLACE_NUMBER_S1Hand.tif, _S2Hand.tif and _LabelHand.tif: beside each other, or in the folders
-    S1Hand, S2Hand and LabelHand as distributed, where lists of names make the splits; "all" are
-    the chips that are there. The group of a chip is its place: one flood each.
+    PLACE_NUMBER_S1Hand.tif, _S2Hand.tif and _LabelHand.tif, beside each other or in folders as
+    distributed, where lists of names make the splits; "all" are the chips that are there. The
+    group of a chip is its place: one flood each.
 
     Raises:
         DataInvalid: where the split or its list is unknown, or there is no chip.
@@ -78,7 +78,6 @@ def _read_flood_chip(chip: str, group: str, paths: list[Path]) -> Sample:
 
 
 def _listed(root: Path, split: str) -> set[str]:
-    """Return the chips of the distributed list of a split."""
     if split not in LISTS:
         raise DataInvalid(f"sen1floods11 has the splits {', '.join((ALL, *LISTS))}, not {split!r}")
     lists = sorted(root.rglob(LISTS[split]))
@@ -99,8 +98,8 @@ def open_on_cloud_n(root: Path, split: str) -> LabelledSet:
 
     DrivenData and Radiant Earth 2022, "Sentinel-2 Cloud Cover Segmentation Dataset",
     doi:10.34911/rdnt.hfq6m7. Folders as distributed: train_features/CHIP/B02.tif and
-    train_labels/CHIP.tif; or all files beside each other, as CHIP_B02.tif and CHIP_label.tif. Each
-    chip is its own group.
+    train_labels/CHIP.tif; or all files beside each other, as CHIP_B02.tif and CHIP_label.tif.
+    Each chip is its own group.
 
     Raises:
         DataInvalid: where there is no chip, or a split is asked for: the set has none.

@@ -1,10 +1,8 @@
 """Footprints: imagery before and after, and a file of building outlines, as labelled tiles.
 
 A folder holds `before/` and `after/` (or `pre/` and `post/`), each as `aftermap map` takes them,
-and a file `buildings.` with outlines: GeoPackage, GeoJSON, Parquet or another that
-`geo.vector.buildings` reads. A column of
-`models.datasets.vocabulary.DAMAGE`, such as `damage_gra`, grades
-them.
+and a file `buildings.*` that `geo.vector.buildings` reads, graded by a column of
+`models.datasets.vocabulary.DAMAGE`.
 """
 
 from collections.abc import Sequence
@@ -50,10 +48,8 @@ def open_footprints(
     as for a map; see `models.damage.alignment`. Tiles are named by folder, first row and column.
 
     Args:
-        bounds: west, south, east, north in degrees; the rest is left out, such as ground where the
-            outlines are of another year than the image before.
-        without_event: nothing happened: the image before is taken for the one after, too, and no
-            building is damaged.
+        bounds: west, south, east, north in degrees; the rest is left out.
+        without_event: True takes the image before for the one after, too, with no damage.
 
     Raises:
         DataInvalid: where imagery or outlines are missing or cannot be read.
@@ -93,8 +89,6 @@ def open_footprints(
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """A pair of images, and the graded buildings in them."""
-
     pair: Pair
     geobox: GeoBox
     placed: PlacedBuildings
@@ -149,7 +143,6 @@ def _buildings_file(root: Path) -> Path:
 
 
 def _area(before: Sequence[Scene], after: Sequence[Scene], bounds: Bounds | None) -> AreaOfInterest:
-    """Return the ground that was observed before and after, within the bounds."""
     parts = [shapely.union_all([scene.footprint for scene in scenes]) for scenes in (before, after)]
     if bounds is not None:
         parts.append(parse_area(bounds).geometry)

@@ -18,8 +18,7 @@ _MAGIC = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff\xe0": "JPEG", b"\xff\xd8\xff\xe1": "JPEG",
     b"\xff\xd8\xff\xdb": "JPEG", b"\xff\xd8\xff\xee": "JPEG", b"\xff\xd8\xff\xe2": "JPEG",
 }  # fmt: skip
-"""Driver by the first four bytes. Nothing else is opened, whatever its ending: a VRT could name
-any file of the machine as its pixels."""
+"""Driver by the first four bytes; nothing else is opened: a VRT could name any file as pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +33,6 @@ class Pixels:
 
 def read_pixels(path: Path, *, bands: tuple[str, ...] | None = None) -> Pixels:
     """Read a file; an alpha band becomes validity.
-
-    Args:
-        bands: names of the bands that it should have.
 
     Raises:
         DataInvalid: where it is missing, no PNG, JPEG or GeoTIFF, damaged, or has other bands.
@@ -63,11 +59,7 @@ def read_pixels(path: Path, *, bands: tuple[str, ...] | None = None) -> Pixels:
 
 
 def require_one_shape(shapes: Mapping[Path, tuple[int, ...]]) -> None:
-    """Check that the files of a sample have the same rows and columns.
-
-    Raises:
-        DataInvalid: where two differ.
-    """
+    """Raise DataInvalid unless the files of a sample have the same rows and columns."""
     first, *others = shapes.items()
     for path, shape in others:
         if shape != first[1]:
@@ -89,21 +81,13 @@ def _driver(path: Path) -> str:
 
 
 def read_codes(path: Path) -> npt.NDArray[np.int16]:
-    """Read the first band of a file of labels, (rows, cols).
-
-    Raises:
-        DataInvalid: see `read_pixels`.
-    """
+    """Read the first band of a file of labels, (rows, cols)."""
     codes: npt.NDArray[np.int16] = read_pixels(path).values[0].astype(np.int16)
     return codes
 
 
 def read_mask(path: Path) -> BoolArray:
-    """Read a mask of 0 and 255, or 0 and 1, as (rows, cols).
-
-    Raises:
-        DataInvalid: where it holds anything else, or cannot be read.
-    """
+    """Read a mask of 0 and 255, or 0 and 1, as (rows, cols); raise DataInvalid for another."""
     codes = read_codes(path)
     found = set(np.unique(codes).tolist())
     if not (found <= {0, 1} or found <= {0, 255}):

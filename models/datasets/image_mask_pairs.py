@@ -33,8 +33,7 @@ def open_pairs(
         groups_file: CSV with the columns stem and group, instead of `block`.
 
     Raises:
-        DataInvalid: where the folder holds no pairs, an image has no mask, or the file of groups
-            leaves one out.
+        DataInvalid: where there are no pairs, an image has no mask, or `groups_file` lacks one.
     """
     images, masks = _by_stem(root / "images"), _by_stem(root / "masks")
     alone = sorted(images.keys() ^ masks.keys())
@@ -83,7 +82,6 @@ def group_of(stem: str, *, block: int) -> str:
 
 
 def _read_groups(path: Path, stems: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the group of each stem, from a CSV."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             by_stem = {row["stem"]: row["group"] for row in csv.DictReader(file)}

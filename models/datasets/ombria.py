@@ -27,17 +27,12 @@ KINDS = {
     "s2-after": ImageKind(Phase.AFTER, "sentinel-2-l1c", _OPTICAL_BANDS),
 }
 _NOMINAL_DB = (-25.0, 0.0)
-"""What 0 and 255 of a radar tile stand for here. Each tile was scaled by its own least and
-greatest value, so its decibels are lost: this only puts it in their range, and the gain and the
-offset of these tiles mean nothing."""
+"""What 0 and 255 of a radar tile stand for here: each tile was scaled by its own least and greatest
+value, so its decibels, gain and offset are lost."""
 
 
 def open_ombria(root: Path, split: str) -> LabelledSet:
-    """Return the tiles of a split.
-
-    Raises:
-        DataInvalid: where the split is unknown, or the folder has another layout.
-    """
+    """Return the tiles of a split; raise DataInvalid where it is unknown or has no files."""
     if split not in SPLITS:
         raise DataInvalid(f"ombria has the splits {', '.join(SPLITS)}, not {split!r}")
     masks = root / "OmbriaS1" / split / "MASK"
@@ -59,7 +54,6 @@ def open_ombria(root: Path, split: str) -> LabelledSet:
 
 
 def _paths(root: Path, split: str, number: str) -> dict[str, Path]:
-    """Return the files of a tile: the mask, and the images by their names."""
     paths = {}
     for name in ("mask", *KINDS):
         sensor, what = ("s1", name) if name == "mask" else name.split("-")

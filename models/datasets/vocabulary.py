@@ -22,7 +22,6 @@ class Vocabulary:
     meanings: Mapping[str, int]
     """The number of the class of each word, as people write it."""
     unknown: tuple[str, ...]
-    """Words for unknown."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -30,27 +29,19 @@ class Vocabulary:
         return (*self.meanings, *self.unknown)
 
     def __contains__(self, word: str) -> bool:
-        """Return whether a word is known."""
         return _plain(word) in map(_plain, self.words)
 
     def meaning(self, word: str) -> int | None:
-        """Return the number of a name, None where the word is one for unknown.
+        """Return the number of a word, None for unknown; raise KeyError for one not in here.
 
         Case and the separators of words (spaces, hyphens, underscores) do not matter.
-
-        Raises:
-            KeyError: where the word is not in the vocabulary.
         """
         meanings = {_plain(known): number for known, number in self.meanings.items()}
         return ({_plain(known): None for known in self.unknown} | meanings)[_plain(word)]
 
 
 def vocabulary_of(card: ModelCard) -> Vocabulary:
-    """Return the words of labels that a model can be adapted to.
-
-    Raises:
-        InputsMismatch: where the model cannot be adapted.
-    """
+    """Return the words of labels that a model can be adapted to, else raise InputsMismatch."""
     learns = isinstance(card.architecture, NetworkArchitecture | RegressionArchitecture)
     if not learns or card.task not in _OF_TASK:
         raise InputsMismatch(

@@ -1,9 +1,8 @@
 """xBD: pairs of very-high-resolution images before and after disasters, with graded buildings.
 
-Gupta et al. 2019, arXiv:1911.09296. A folder as distributed holds `images/`, `labels/` and, in
-most of its releases, `targets/`, or one such folder a split (`train`, `tier3`, `test`, `hold`);
-the flat form has all files side by side. A tile is EVENT_NUMBER_post_disaster and what belongs
-to it.
+Gupta et al. 2019, arXiv:1911.09296. A folder as distributed holds `images/`, `labels/` and mostly
+`targets/`, or one such folder a split; the flat form has all files side by side. A tile is
+EVENT_NUMBER_post_disaster and what belongs to it.
 """
 
 import json
@@ -71,8 +70,6 @@ class DamageTiles(FileSet[DamageTile]):
 
 @dataclass(frozen=True)
 class _TilePaths:
-    """The files of a tile."""
-
     images: Path
     labels: Path
     targets: Path
@@ -88,7 +85,6 @@ class _TilePaths:
 
     @property
     def split(self) -> str:
-        """The folder of the split, or of the flat form."""
         return (self.labels.parent if self.labels.name == "labels" else self.labels).name
 
     @property
@@ -113,7 +109,6 @@ class _TilePaths:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files, in order."""
         first = (self.image("pre"), self.image("post"), self.label)
         return first if self.target is None else (*first, self.target)
 
@@ -165,13 +160,7 @@ def _read(paths: _TilePaths) -> DamageTile:
 def draw_polygons(
     polygons: ObjectArray, values: npt.NDArray[np.integer], shape: tuple[int, ...]
 ) -> Int32Array:
-    """Return polygons in pixel coordinates as an image, later ones on top, 0 where there is none.
-
-    Args:
-        polygons: (n,).
-        values: (n,), what each is drawn with.
-        shape: rows, cols.
-    """
+    """Return polygons in pixel coordinates as an image, later ones on top, 0 where none is."""
     pairs = [(polygon, int(value)) for polygon, value in zip(polygons, values, strict=True)]
     if not pairs:
         return np.zeros(shape, np.int32)
@@ -180,7 +169,6 @@ def draw_polygons(
 
 
 def _tiles(folder: Path) -> list[_TilePaths]:
-    """Return the tiles of one folder in either form."""
     deep = (folder / "labels").is_dir()
     images, labels, targets = (
         folder / name if deep else folder for name in ("images", "labels", "targets")
@@ -201,7 +189,6 @@ def _read_image(path: Path) -> Raster:
 
 
 def _read_labels(path: Path) -> tuple[ObjectArray, CodeArray]:
-    """Return the polygons of a label in pixels, and their grades."""
     try:
         rows = json.loads(path.read_text("utf-8"))["features"]["xy"]
         names = [row["properties"]["subtype"] for row in rows]
