@@ -1,22 +1,4 @@
-"""What can be wrong with models, their cards and what they are given, as nouns.
-
-    ModelError
-    ├── ModelUnknown      no model of that name or at that path
-    ├── NameTaken         two models share a name
-    ├── NoModelFits       no model can map this imagery for this hazard
-    ├── CardInvalid       the card cannot be read, or contradicts itself
-    ├── WeightsMismatch   the weights are not the ones that the card describes
-    ├── InputsMismatch    the imagery is not what the card wants
-    ├── DeviceMissing     the device that was asked for is not there
-    ├── ReferenceInvalid  the reference that a product is compared with cannot be used
-    ├── DataInvalid       a labelled data set cannot be read, or has no such split
-    ├── LabelsInvalid     the labels of a new event cannot be read or trained on
-    ├── SampleInvalid     a sample of buildings cannot be drawn, or its answers be used
-    ├── TrainingInvalid   a training's config or its checkpoint cannot be used
-    └── PageInvalid       the plan of a model's page cannot be used
-
-Every message is one sentence or two: what is wrong, both sides, and the cure.
-"""
+"""Errors of models; each message says what is wrong, both sides, and the cure."""
 
 
 class ModelError(Exception):

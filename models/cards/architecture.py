@@ -87,19 +87,16 @@ OptionValue: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 class ThresholdRule(Part):
     """Where the line between two classes of a feature comes from.
 
-    A threshold is estimated from the tiles of the whole scene whose histogram has two
-    modes (tile selection: Chini et al. 2017, doi:10.1109/TGRS.2017.2737664; Martinis et
-    al. 2009, doi:10.5194/nhess-9-303-2009). Where no tile and not the scene as a whole
-    has two modes, or where the line lies outside of `plausible`, the fixed one is used
-    and the scene statistics say so.
+    Estimated from the tiles whose histogram has two modes (Chini et al. 2017,
+    doi:10.1109/TGRS.2017.2737664; Martinis et al. 2009, doi:10.5194/nhess-9-303-2009), else from
+    the scene as a whole; `fixed` where that has one, or the line lies outside of `plausible`.
     """
 
     method: Literal["fixed", "otsu"]
     fixed: float | None
     """Used where none was estimated; null answers that nothing was found."""
     width: PositiveFloat
-    """Scale of the logistic around the fixed threshold, in the feature's units: one width away
-    the probability is 0.27 or 0.73."""
+    """Scale of the logistic around `fixed`, in the feature's units."""
     plausible: tuple[float, float] = Field(description="Limits of an estimated threshold.")
     tile_px: int = Field(default=64, ge=16, le=512, description="Edge of a tile, pixels.")
     min_ashman_d: PositiveFloat = 2.0
@@ -140,15 +137,10 @@ BANDS_OF_INDEX: dict[str, tuple[str, str]] = {
 
 
 class DetectorMethod(Part):
-    """Base of the parameters of a detector. A subclass is known by its `method`.
-
-    A method that is not defined here is looked for in a module of its name, with underscores, in
-    `models.networks`: a new detector is one file, see `models.networks.detectors`.
-    """
+    """Base of the parameters of a detector, by `method`; see `models.networks.detectors`."""
 
     method: str
     phases: ClassVar[tuple[str, ...]] = ("each",)
-    """Of the images that it takes, see `models.cards.inputs.InputPhase`."""
     known: ClassVar[dict[str, type["DetectorMethod"]]] = {}
 
     @classmethod
@@ -228,7 +220,6 @@ class DetectorArchitecture(Part):
     @field_validator("parameters", mode="before")
     @classmethod
     def _of_its_method(cls, value: Any) -> Any:
-        """Return the parameters as their method reads them."""
         if not isinstance(value, Mapping):
             return value
         name = str(value.get("method"))
@@ -257,21 +248,17 @@ class NetworkArchitecture(Part):
     availability_channels: bool = False
     """One more channel an input: 1 where it was observed, else 0."""
     pixel_head: PositiveInt | None = None
-    """Features that the network gives a pixel, classified together with the pixel's own channels:
-    its skip connections begin at half the resolution, and what is one pixel wide is lost without.
-    null: the network gives the logits itself."""
+    """Features of a pixel, classified with the pixel's own channels, as skip connections begin at
+    half the resolution; null: the network gives the logits itself."""
     siamese: bool = False
-    """The image before and the one after go through one encoder, and what it says of them is joined
-    at every scale, see `models.networks.network`."""
+    """The images before and after go through one encoder, and are joined at every scale."""
     shrink: PositiveInt = 1
-    """The network sees the mean of so many by so many pixels, and only the pixel head the pixels
-    themselves: more surroundings, for less time."""
+    """The network sees means of so many by so many pixels, the pixel head each pixel."""
     margin_px: NonNegativeInt = 0
     """Pixels at a window's edge whose answer lacks context."""
     symmetries: Literal[1, 2, 4, 8] = 1
     """Views of a window whose logits are averaged: 2 with its mirror image, 4 with both mirror
-    images and the half turn, 8 with the quarter turns as well. The answer then turns with the
-    scene, for so many times the time."""
+    images and the half turn, 8 with the quarter turns as well."""
 
     @property
     def image_channels(self) -> int:
@@ -298,10 +285,9 @@ class NetworkArchitecture(Part):
 
 
 class CsmaskArchitecture(Part):
-    """A network of ukis-csmask, which comes with that package, and what is made of its answer.
+    """A network of ukis-csmask: ground, cloud and cloud shadow in reflectance of about 30 m.
 
-    Wieland, Fichtner and Martinis 2022, doi:10.5194/isprs-archives-XLIII-B3-2022-217-2022. It
-    tells ground, cloud and cloud shadow apart in reflectance of about 30 m.
+    Wieland, Fichtner and Martinis 2022, doi:10.5194/isprs-archives-XLIII-B3-2022-217-2022.
     """
 
     kind: Literal["ukis-csmask"]
@@ -315,7 +301,6 @@ class CsmaskArchitecture(Part):
 
     @property
     def margin_px(self) -> int:
-        """Pixels around a window that its answer depends on."""
         return max(self.cloud_buffer_px, self.shadow_reach_px)
 
 

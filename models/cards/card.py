@@ -55,7 +55,6 @@ class Score(Part):
     drop: tuple[str, ...] = ()
     """Images of the data that the model was not given."""
     trainings: tuple[float, ...] = ()
-    """The same figure of several trainings, where there were several."""
     trainings_differ_in: Literal["seed", "fold"] | None = None
     """seed: `value` is that of the shipped weights; fold: each training was scored on what it left
     out, and `value` is of all their pixels."""
@@ -71,8 +70,7 @@ class DomainLimits(Part):
     """How far a scene may lie from the training data; see `models.networks.domain_check`."""
 
     max_shift: PositiveFloat = 1.75
-    """Between the percentiles of the scene and those in training, in deviations of the training, on
-    average over the bands."""
+    """Of the percentiles from those in training, in deviations of the training, mean of bands."""
     max_band_shift: PositiveFloat = Field(default=2.5, description="The same of one band.")
     min_contrast: float = Field(default=0.1, ge=0, lt=1)
     """Least range from the 1st to the 99th percentile, as a share of that in training, on average
@@ -80,8 +78,7 @@ class DomainLimits(Part):
     max_constant_share: float = Field(default=0.75, gt=0, le=1)
     """Greatest share of a band that is one number."""
     min_kappa: float | None = Field(default=-0.2, ge=-1, lt=0)
-    """Cohen's kappa with a detector below which a block is not trusted; null: no detector is run
-    beside it."""
+    """Cohen's kappa with a detector below which a block is not trusted; null: none is run."""
 
 
 class TemperatureParameters(Part):
@@ -135,7 +132,6 @@ class LabelFile(Part):
     skipped: dict[str, PositiveInt] = Field(default_factory=dict)
     """Polygons that were not, by the reason."""
     buildings_sha256: Sha256 | None = None
-    """Of the footprints that they are of, where these were given."""
     before: tuple[str, str] | None = None
     """Times of the first and the last image before, ISO 8601 UTC."""
     after: tuple[str, str] | None = Field(default=None, description="The same after the event.")
@@ -174,7 +170,6 @@ class ModelCard(Part):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str = Field(min_length=1, description="One sentence for a list of models.")
     weights_sha256: Sha256 | None = None
-    """Of the weights; null for detectors."""
     task: Task
     hazards: tuple[Hazard, ...] | None = Field(default=None, min_length=1)
     """For which it is taken unasked; null: all that its task is of."""
@@ -190,23 +185,17 @@ class ModelCard(Part):
     trained_on: str
     training: Training | None = Field(default=None, description="null: it was not trained.")
     adaptation: Adaptation | None = None
-    """null: it was adapted from no other model."""
     tested_on: str
     scores: tuple[Score, ...] = ()
     calibration: Calibration | None = None
-    """null: its probabilities are not calibrated."""
     domain: DomainLimits | None = None
-    """null: scenes are not compared with the training data."""
     licence: str
     limits: tuple[str, ...] = Field(min_length=1, description="Sentences.")
     references: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """sha256 of the card's canonical JSON; through it also of the weights.
-
-        Fields at their defaults are left out: one that a later version adds changes no digest.
-        """
+        """sha256 of the canonical JSON without defaults: fields added later do not change it."""
         plain = self.model_dump(mode="json", exclude_defaults=True)
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

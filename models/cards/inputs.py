@@ -1,7 +1,4 @@
-"""CardInput: the image that a model wants and what such images were in training.
-
-The words that cards, detectors and maps share.
-"""
+"""CardInput: the image that a model wants; and the words that cards, detectors and maps share."""
 
 from enum import StrEnum
 from typing import Literal, Self
@@ -95,15 +92,13 @@ class CardInput(Part):
     """Subtracted, by band; null: not normalised (detectors)."""
     std: tuple[PositiveFloat, ...] | None = Field(default=None, description="Divided by, by band.")
     normalised_by: Literal["card", "scene"] = "card"
-    """card: the constants above; scene: mean and standard deviation of the whole scene, see
-    `models.networks.tensors`, so that a gain and an offset change nothing."""
+    """scene: mean and deviation of the whole scene, so that a gain and an offset change nothing."""
     backscatter: Backscatter | None = None
     """What a radar image must hold; null: sigma0 or gamma0."""
     speckle: LeeFilter | None = None
     """Applied to each radar band first; null: read as it is."""
     required: bool = True
     training_statistics: tuple[BandStatistics, ...] | None = None
-    """By band; null where it was not trained on images."""
 
     @model_validator(mode="after")
     def _check_input(self) -> Self:

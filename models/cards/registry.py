@@ -1,7 +1,4 @@
-"""The models that are shipped and the user's own, by name or folder; and config files.
-
-Nothing here imports torch: weights are checked as bytes, and never unpickled.
-"""
+"""Models of the shelf and the user's own; config files. Weights stay bytes, never unpickled."""
 
 import hashlib
 import json
@@ -61,14 +58,9 @@ def weight_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
-    """Return every model of the shelf and of the user's folder, sorted by name.
+    """Return every model of the shelf and of `extra`, a folder with a card or of such folders.
 
-    Args:
-        extra: a folder with a card, or a folder of such folders.
-
-    Raises:
-        ModelUnknown, CardInvalid: where `extra` holds no card, or one that cannot be read.
-        NameTaken: where two models share a name.
+    Raises ModelUnknown, CardInvalid or NameTaken.
     """
     folders = [path.parent for path in SHELF.glob(f"*/{CARD_NAME}")]
     if extra is not None:
@@ -92,12 +84,7 @@ def all_cards(extra: Path | None = None) -> tuple[CardRef, ...]:
 
 
 def find(name_or_path: str | Path, *, extra: Path | None = None) -> CardRef:
-    """Return the model of that name, or the one in that folder.
-
-    Raises:
-        ModelUnknown: with the names that exist.
-        CardInvalid, NameTaken: as `all_cards`.
-    """
+    """Return the model of that name or folder; or raise ModelUnknown, CardInvalid, NameTaken."""
     named = {ref.card.name: ref for ref in all_cards(extra)}
     if str(name_or_path) in named:
         return named[str(name_or_path)]

@@ -18,34 +18,24 @@ from models.errors import InputsMismatch, NoModelFits
 TASKS_OF: dict[Hazard, tuple[Task, ...]] = {
     hazard: tuple(map(Task, entry.maps)) for hazard, entry in HAZARDS.items()
 }
-"""What to look for, by hazard; damage only where there are footprints to grade, or they are to be
-found."""
+"""What to look for, by hazard; damage only where footprints are given or to be found."""
 
 PREFERENCE = (
     "damage-features", "damage-vhr", "flood-s1s2", "water-multispectral", "sar-change",
     "sar-change-vv", "mndwi-water", "ndwi-water", "sar-water", "sar-water-vv",
     "ndwi-picture-water", "flood-rgb", "nbr-change", "ndvi-change",
 )  # fmt: skip
-"""Shipped models, the first choice first.
+"""Shipped models, the first choice first; one that is not listed is the user's, and goes first.
 
-Of the two graders damage-features is right more often on the tile that it was not trained on (AUC
-0.95, 0.90).
-Radar sees through the cloud of a flood; a pair of dates tells flood from standing water.
-MNDWI goes before NDWI because it holds on turbid water and in towns (Xu 2006), NBR before
-NDVI because the short-wave infrared sees the char (Key and Benson 2006). Water is black in the
-near infrared, and has any colour in a picture without it. A model that is not listed is the
-user's own, and goes before all of them.
+damage-features is right more often than damage-vhr on the tile that it was not trained on (AUC
+0.95, 0.90). Radar sees through cloud; a pair of dates tells flood from standing water. MNDWI holds
+on turbid water and in towns (Xu 2006); NBR sees the char (Key and Benson 2006).
 """
 
 PREFERENCE_UNDATED = (
     *PREFERENCE[:2], "water-multispectral", *PREFERENCE[4:], "flood-s1s2",
 )  # fmt: skip
-"""The same for models that find no image before the event.
-
-Without one all water is found, and none of it can be called flood: that is what a model of water
-answers, and what a model of flood was trained to leave out. A model that finds an image before goes
-before them.
-"""
+"""The same for models that find no image before: no water can then be called flood."""
 
 
 class Matching(NamedTuple):
@@ -61,9 +51,7 @@ class Choice:
     """The model of a product, and why it."""
 
     ref: CardRef | None
-    """None where no model is run."""
     why: str
-    """A sentence for the summary."""
 
     @property
     def name(self) -> str:
@@ -91,11 +79,7 @@ def matching(
     available: Sequence[Available],
     buildings: bool = False,
 ) -> Matching:
-    """Return which cards fit the imagery, the first choice first, and why the others do not.
-
-    Args:
-        buildings: whether there are footprints to grade, or are to be found.
-    """
+    """Return which cards fit, first choice first; `buildings`: footprints are there or sought."""
     match = Matching([], [])
     for ref in sorted(cards, key=lambda ref: _preference(ref, available)):
         reason = _off_task(ref.card, hazard) or misfit(ref.card, available)
@@ -124,7 +108,6 @@ def choose_model(
     Args:
         name: name or folder of a model, "none" for no model; None: the first that fits.
         buildings: whether there are footprints to grade, or are to be found.
-        extra: folder of the user's own models.
 
     Raises:
         NoModelFits: with the reason of every model of the hazard.
@@ -185,7 +168,6 @@ def choose_finder(
 def _require_named(
     card: ModelCard, available: Sequence[Available], hazard: Hazard, *, buildings: bool
 ) -> None:
-    """Check that a model that was named fits."""
     if card.task is Task.CLOUD:
         raise InputsMismatch(
             f"{card.name} finds clouds, not a {hazard}; name another --model (--clouds masks them)"
@@ -200,7 +182,6 @@ def _require_named(
 
 
 def _images_text(scenes: Sequence[Available]) -> str:
-    """Return which sensors took scenes, and when: "Sentinel-1 GRD before and after"."""
     phases: dict[str, list[str]] = {}
     for scene in sorted(scenes, key=lambda scene: scene.phase is Phase.AFTER):
         phases.setdefault(SENSORS[scene.sensor].title, []).append(scene.phase.value)
@@ -239,7 +220,6 @@ class CloudSource:
     provider: str | None = None
     """Name of the provider's mask, where it is used."""
     ref: CardRef | None = None
-    """The network that finds them."""
     why_not: str = ""
     """Where neither does: the reason."""
 
@@ -265,11 +245,7 @@ class CloudSource:
 def cloud_sources(
     scenes: Sequence[Scene], wanted: Clouds, cards: Sequence[CardRef]
 ) -> tuple[CloudSource, ...]:
-    """Return what masks the clouds of each optical scene; radar and pictures have none.
-
-    Raises:
-        InputsMismatch: where a network was asked for, and a scene lacks the bands of all.
-    """
+    """Return what masks each optical scene's clouds; or raise InputsMismatch where bands lack."""
     networks = [ref for ref in cards if ref.card.task is Task.CLOUD]
     return tuple(
         _cloud_source(s, wanted, networks) for s in scenes if s.sensor.family is Family.OPTICAL

@@ -52,11 +52,7 @@ def reads(card: ModelCard, scene: Available) -> bool:
 
 
 def misfit(card: ModelCard, scenes: Sequence[Available]) -> str | None:
-    """Return why the imagery cannot fill the card's inputs, or None where it can.
-
-    A required input must be filled, and at least one input after the event. A before image is
-    taken where there is one.
-    """
+    """Return why the required inputs, or all after the event, stay empty; None: they do not."""
     empty = _unfilled(card, scenes)
     required = [entry for entry in empty if entry.required]
     if not required and not all(entry in empty for entry in card.after_inputs):
@@ -94,7 +90,6 @@ def _unfilled(card: ModelCard, scenes: Sequence[Available]) -> list[CardInput]:
 
 
 def _shared_title(sensors: Sequence[str]) -> str:
-    """Return the words that the titles of sensors begin with, or all titles."""
     titles = [SENSORS[name].title for name in sensors]
     columns = zip(*(title.split() for title in titles), strict=False)
     shared = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, columns)]
@@ -102,7 +97,6 @@ def _shared_title(sensors: Sequence[str]) -> str:
 
 
 def _lack(card: ModelCard, entry: CardInput, scenes: Sequence[Available]) -> str:
-    """Return what an input that no scene fills wants, what is there, and the cure if known."""
     wanted = "after" if entry.phase is InputPhase.EACH else entry.phase.value
     there = []
     for scene in (scene for scene in scenes if scene.phase.value == wanted):
@@ -154,19 +148,12 @@ _UNNATURAL = {
         "takes it as it is",
     ),
 }
-"""By colours: what is wrong, and the cure."""
 
 
 def require_natural(card: ModelCard, scenes: Sequence[Scene], *, checked: bool) -> None:
-    """Check that most scenes of a phase are in natural colours, where the model wants these.
+    """Raise InputsMismatch where most scenes of a phase lack natural colours that a model wants.
 
-    One tile of many can be grey by what it shows, a roof say, and is no reason to refuse all.
-
-    Args:
-        checked: False lets those pass that only look as if they were not.
-
-    Raises:
-        InputsMismatch: where they are not.
+    One tile can be grey by what it shows. Without `checked`, what only looks infrared passes.
     """
     if not any(e.units is Physical.BRIGHTNESS and set(RGB) <= set(e.bands) for e in card.inputs):
         return
@@ -186,12 +173,7 @@ COARSEST = 2.0
 
 
 def require_gradable(card: ModelCard, scenes: Sequence[Scene], area: "AreaOfInterest") -> None:
-    """Check that a grader can grade buildings in a pair: fine pixels, both dates over the area.
-
-    Raises:
-        InputsMismatch: where pixels are too large.
-        NotOverlapping: where no place of the area was observed before and after.
-    """
+    """Raise InputsMismatch for too large pixels, NotOverlapping for a pair that shares no place."""
     # Only here: nothing else in this module needs geometries.
     import shapely  # noqa: PLC0415
 

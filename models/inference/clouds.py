@@ -26,9 +26,7 @@ _KEPT = 1024
 class CloudSquares:
     """Where a network finds cloud and shadow in a scene; a `geo.imagery.reader.FoundClouds`.
 
-    The network looks at squares of cells of its card's resolution that lie on the lattice of
-    the CRS, with the card's overlap around them. Windows that share ground get the same
-    answer, and each square is asked for once, however the windows of a map lie.
+    Each square of cells, on the lattice of the CRS, is asked for once, with the overlap around.
     """
 
     def __init__(self, scene: Scene, model: Model) -> None:
@@ -44,13 +42,7 @@ class CloudSquares:
         self._square = lru_cache(maxsize=_KEPT)(self._look)
 
     def __call__(self, geobox: GeoBox) -> CodeArray:
-        """Return a `Label`, (rows, cols), at each pixel of a grid where the ground is hidden.
-
-        Safe in several threads. A pixel takes the answer of the cell that its centre lies in.
-
-        Args:
-            geobox: north up, in metres, as `geo.raster.grid.lay_grid` makes it.
-        """
+        """Return a `Label` where ground is hidden, on a grid north up in metres; thread-safe."""
         # Rows are counted southwards, columns eastwards.
         (height, width), affine = geobox.shape, geobox.affine
         y = affine.f + affine.e * (np.arange(height) + 0.5)
@@ -102,11 +94,7 @@ class CloudSquares:
 
 
 def maskings(scenes: Sequence[Scene], sources: Sequence[CloudSource]) -> Mapping[str, Masking]:
-    """Return how each optical scene is read, by id; each network is loaded once.
-
-    Missing values of the provider's mask count in any case: what it calls saturated or not
-    observed is not made so by clouds.
-    """
+    """Return how optical scenes are read, by id; no data of the provider's mask always counts."""
     named = {scene.id: scene for scene in scenes}
     networks = {
         s.ref.card.name: load_model(s.ref, device="cpu") for s in sources if s.ref is not None

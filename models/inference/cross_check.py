@@ -1,16 +1,13 @@
 """Cross-check: a transparent detector beside a network, and the blocks where they contradict.
 
-A detector is the worse of the two, so it overrules nothing by itself. How far they differ is
-counted for every product; a block is taken from the network only where the detector is sure of
-itself, sees both classes, and the network says the opposite: Cohen's kappa (1960,
-doi:10.1177/001316446002000104) far below 0, worse than by chance.
+A block is taken from the network only where the detector is sure of itself, sees both classes, and
+Cohen's kappa (1960, doi:10.1177/001316446002000104) is far below 0, worse than by chance.
 
-The rule was chosen on every fourth tile of ombria/train, cut into blocks of 128 pixels, with
-the detector against the labels, that is, a network that makes no error. By MNDWI of both
-dates it may judge 33 % of the blocks, and would take 2.5 % of those from that network, 0.8 % of
-all; it takes 73 % of those from a network that says the opposite everywhere. On ombria/test:
-none of 280, and 70 %. A network that finds nothing, or water everywhere, has a kappa of 0 and is
-never taken for wrong: there the share that differs is all that is said.
+The rule was chosen on every fourth tile of ombria/train, in blocks of 128 pixels, with the detector
+against the labels, that is, a network without errors. By MNDWI of both dates it may judge 33 % of
+the blocks, and would take 2.5 % of those, 0.8 % of all; it takes 73 % of those from a network that
+says the opposite everywhere. On ombria/test: none of 280, and 70 %. A network that finds nothing,
+or water everywhere, has a kappa of 0, and is never taken for wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,11 +60,9 @@ class DetectorCheck:
     thresholds: Mapping[Finding, float]
     """Of the network."""
     min_kappa: float
-    """Kappa below which a block is not trusted."""
 
     @property
     def name(self) -> str:
-        """Of the detector."""
         return self.detector.model.card.name
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
@@ -116,10 +111,7 @@ class DetectorCheck:
 def cross_checked(
     reader: Reader, card: ModelCard, cards: Sequence[CardRef], *, hazard: Hazard
 ) -> Reader:
-    """Return a reader that the first detector that can read the same images checks.
-
-    The reader itself comes back where there is none, or its card asks for none.
-    """
+    """Return the reader, checked by the first detector for its images if the card asks for one."""
     if not isinstance(reader, ModelReader) or card.domain is None or card.domain.min_kappa is None:
         return reader
     detectors = [ref for ref in cards if isinstance(ref.card.architecture, DetectorArchitecture)]
@@ -143,7 +135,6 @@ def _available(part: SceneInput) -> list[Available]:
 
 
 def _fill(card: ModelCard, parts: Sequence[SceneInput]) -> dict[str, SceneInput] | None:
-    """Return what fills each input of a detector, by its name; None where one stays empty."""
     found: dict[str, SceneInput] = {}
     for entry in card.inputs:
         for phase in (Phase.AFTER, Phase.BEFORE):
@@ -159,7 +150,6 @@ def _fill(card: ModelCard, parts: Sequence[SceneInput]) -> dict[str, SceneInput]
 def _classified(
     answer: Prediction, thresholds: Mapping[Finding, float], *, now: bool
 ) -> Classified:
-    """Return the classes of one window, before they are blended with those of others."""
     before = answer.valid_before & (not now)
     planes = dict(zip(thresholds, answer.probabilities, strict=True))
     seen = Observation(np.ones_like(answer.valid), answer.valid, before, answer.reason)
@@ -169,14 +159,7 @@ def _classified(
 def _contradicted(
     network: BoolArray, detector: BoolArray, *, sure: BoolArray, both: BoolArray, below: float
 ) -> BoolArray:
-    """Return which pixels lie in a block where the two contradict each other, (rows, cols).
-
-    Args:
-        network, detector: (rows, cols); True where they find the event.
-        sure: where the detector is sure.
-        both: where both answered; only these pixels count.
-        below: kappa.
-    """
+    """Return (rows, cols), True in blocks whose kappa over pixels of `both` is under `below`."""
     rows, cols = both.shape
     number = block_numbers((rows, cols), side=BLOCK_PX)
     blocks = int(number[-1, -1]) + 1

@@ -1,7 +1,4 @@
-"""Scenes in, class, probability and origin rasters out: the loop over windows, classified.
-
-Memory follows the width of the grid and the window, never its height.
-"""
+"""Scenes in, class, probability and origin rasters out: the loop over windows, classified."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -69,7 +66,6 @@ def map_scenes(
 
     Args:
         area: the area of interest in the CRS of the grid.
-        folder: where the scratch rasters go.
         notation: what the event is called in the class raster, "Flooded area" say.
 
     Raises:
@@ -115,7 +111,6 @@ def map_scenes(
 def _writer(
     out: ScratchRasters, geobox: GeoBox, notation: str
 ) -> Iterator[Callable[[Classified, CodeArray], None]]:
-    """Open the scratch rasters side by side, and return what writes rows of them."""
     kinds = (
         (out.classes, class_kind(notation), 1),
         (out.hydrography, CODES, 1),
@@ -141,7 +136,6 @@ def _writer(
 def _windows(
     reader: Reader, statistics: Mapping[str, SceneStatistics]
 ) -> WindowSource[WindowInputs]:
-    """Return a reader as the loop over windows wants it, once the scenes are measured."""
 
     def predict(batch: Sequence[WindowInputs]) -> list[tuple[FloatArray, CodeArray]]:
         found = []
@@ -181,8 +175,6 @@ def spread(grid: Lattice, geobox: GeoBox, size: int) -> list[GeoBox]:
 
 
 class _Count:
-    """Counts labels and scenes while row bands go by."""
-
     def __init__(self, ids: Sequence[tuple[str, ...]]) -> None:
         self._ids = ids
         self._labels = np.zeros(256, np.int64)

@@ -18,31 +18,20 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """A member of the family: it measures the scene once, then answers window by window.
 
-    A model of the task water (`card.single_date`) sees one image at a time: measure and
-    predict the after image, then, separately and with statistics of its own, the before image.
+    With `card.single_date` the images after and before are measured and predicted separately.
     """
 
     @property
     def card(self) -> ModelCard: ...
 
     def scene_statistics(self, samples: Iterable[Inputs]) -> SceneStatistics:
-        """Measure what holds for the whole scene from windows spread over it.
-
-        The samples are read once, in order, one at a time.
-
-        Raises:
-            InputsMismatch: where an input is not filled, or the values contradict its units.
-        """
+        """Measure a scene by windows spread over it, read once; or raise InputsMismatch."""
         ...
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
         """Return probabilities, float32 (n, classes, rows, cols), in the order of the card.
 
-        They lie in [0, 1], and are NaN where the model has no answer: a required input was
-        not observed there, or its feature is not defined. Never read a NaN as "nothing".
-
-        Raises:
-            InputsMismatch: where an input is not filled, or the windows differ in shape.
+        In [0, 1], and NaN where the model has no answer, which never means "nothing".
         """
         ...
 
@@ -59,11 +48,8 @@ CLASSES: Mapping[str, Mapping[bool, str]] = {
     "ukis-csmask": {False: "models.networks.csmask:CsmaskModel"},
     "building-regression": {True: "models.damage.regression:RegressionGrader"},
 }
-"""By the kind of the architecture, and by whether buildings are graded: module and class.
-
-Each class has `load(ref, device=...)`. Modules are imported once a model of theirs is loaded: torch
-takes seconds, and only clouds need onnxruntime.
-"""
+"""By the kind of the architecture, and by whether buildings are graded: module and class, which has
+`load(ref, device=...)`; imported once a model of theirs is loaded, as torch takes seconds."""
 
 
 @overload
@@ -94,7 +80,6 @@ def load_model(ref: CardRef, purpose: Purpose = "pixels", *, device: str = "auto
 
 
 def _require(card: ModelCard, purpose: Purpose) -> None:
-    """Check that a model answers what is wanted of it."""
     grades = card.task is Task.DAMAGE
     if purpose == "pixels" and grades:
         raise InputsMismatch(

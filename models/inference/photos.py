@@ -1,8 +1,4 @@
-"""Where a model finds water in a photo without georeference.
-
-A photo is a raster on its own pixels, reduced to one window: networks of pictures are trained on
-photos of that size. Its probability comes from the same loop as that of scenes.
-"""
+"""Where a model finds water in a photo without georeference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,14 +47,7 @@ class PhotoMask:
 
 
 def map_photo(model: Model, photo: Photo, name: str) -> PhotoMask:
-    """Return where a model of water sees it in a photo.
-
-    The photo is averaged to the side of the model's window, which is the size of the photos
-    that it was trained on, and its probability is interpolated back to the photo's own pixels.
-
-    Args:
-        model: of one image of red, green and blue, see `require_photos`.
-    """
+    """Return where water is in a photo, averaged to the window's size, as photos in training."""
     probability, note = _probability(model, photo, name)
     answered = np.isfinite(probability)
     found = np.nan_to_num(probability) >= model.card.classes[0].threshold
@@ -136,7 +125,6 @@ def _enlarged(plane: FloatArray, valid: BoolArray) -> FloatArray:
 
 
 def _reasons(valid: BoolArray, answered: BoolArray, *, out_of_domain: bool) -> dict[str, float]:
-    """Return which share of a photo was not analysed, by reason."""
     shares = {REASONS[Label.NO_DATA]: float((~valid & ~answered).mean())}
     rest = REASONS[Label.OUT_OF_DOMAIN if out_of_domain else Label.NO_DATA]
     shares[rest] = shares.get(rest, 0.0) + float((valid & ~answered).mean())

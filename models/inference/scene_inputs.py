@@ -1,8 +1,4 @@
-"""Scenes as a model wants them, and its prediction for a window with what was observed there.
-
-Three readers: one image at a time (`SingleDate`), several together (`Joint`), and without a
-model (`CoverageOnly`), which says what was observed and nothing more.
-"""
+"""Scenes as a model wants them, and its prediction for a window with what was observed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +79,6 @@ class Reader(ABC):
 
     @property
     def window_px(self) -> int:
-        """Side of a window."""
         return COVERAGE_WINDOW_PX
 
     @property
@@ -137,16 +132,11 @@ def reader_for(
     preference: Preference,
     maskings: Mapping[str, Masking] | None = None,
 ) -> Reader:
-    """Return the reader for a model, or the one that only looks where there is none.
+    """Return the reader for a model, or `CoverageOnly` without one.
 
     Args:
         preference: which scene a pixel is taken from where several observed it.
-        maskings: by scene id, as `models.inference.clouds.maskings` returns them; the
-            provider's own mask is used in a scene without one.
-
-    Raises:
-        InputsMismatch: where the scenes do not fill the model's inputs.
-        SourceInvalid: where the scenes cannot be ordered or are too many.
+        maskings: by scene id; the provider's own mask is used in a scene without one.
     """
     if model is None:
         return CoverageOnly(tuple(_coverage_inputs(scenes, preference, maskings)))
@@ -181,14 +171,12 @@ class ModelReader(Reader):
         return self.check.name if self.check else None
 
     def scene_statistics(self, samples: Sequence[GeoBox]) -> Statistics:
-        """Measure the scenes for the model and for the one that checks it."""
         own = self._statistics(samples)
         return {**own, **self.check.scene_statistics(samples)} if self.check else own
 
     def predict(
         self, batch: Sequence[WindowInputs], statistics: Statistics
     ) -> Sequence[Prediction]:
-        """Predict, and compare with the model that checks."""
         trusted = [self.in_domain(seen, statistics) for seen in batch]
         planes = self._planes(trusted, statistics)
         predictions = [self._prediction(*pair) for pair in zip(trusted, planes, strict=True)]
@@ -271,8 +259,7 @@ class Joint(ModelReader):
         card = self.model.card
         valid = usable_pixels(card, seen) & np.isfinite(planes).all(axis=0)
         before = [seen[part.name].valid for part in self.inputs if part.phase is Phase.BEFORE]
-        # The reasons of the required images, then the most telling of the others after: cloud
-        # before "no data" before "no imagery". A missing optional image before stops nothing.
+        # The reasons of the required images, then the most telling of the others after the event.
         reasons = [seen[entry.name].reason for entry in card.inputs if entry.required]
         others = [e.name for e in card.after_inputs if not e.required and e.name in seen]
         if others:

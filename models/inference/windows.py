@@ -1,8 +1,4 @@
-"""The loop over windows: read ahead of the model, predicted in batches, blended into row bands.
-
-Scenes, pairs of images and photos go through it. Memory follows the width of the grid and the
-window, never the height.
-"""
+"""Windows read ahead, predicted in batches, blended into rows; memory follows the grid's width."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -53,9 +49,7 @@ class WindowSource(Generic[Seen]):
     """Whoever reads windows, and predicts there."""
 
     window_px: int
-    """Side of a window."""
     overlap_px: int
-    """Pixels that neighbouring windows share."""
     layers: tuple[int, int]
     """How many layers of probabilities, and how many of codes, a prediction has."""
     read: Callable[[GeoBox], Seen]
@@ -63,7 +57,6 @@ class WindowSource(Generic[Seen]):
     predict: Callable[[Sequence[Seen]], Sequence[tuple[FloatArray, CodeArray]]]
     """Returns probabilities and codes of windows of one shape, (layers, rows, cols) each."""
     batch: int = 1
-    """Windows that are predicted at once."""
 
 
 def row_bands(
@@ -94,9 +87,7 @@ def windows_ahead(
 ) -> Iterator[tuple[Window, Seen]]:
     """Yield the windows of a grid with what is read there, in rows from the top.
 
-    Each thread reads one side of the grid: windows that lie beside each other share blocks
-    of a file, and a handle finds again only what it decoded itself. The sides take turns
-    along a row.
+    Each thread reads one side of the grid: a handle finds again only what it decoded itself.
     """
     with ExitStack() as stack:
         sides = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(READERS)]

@@ -1,9 +1,4 @@
-"""CsmaskModel: a network of ukis-csmask with its card; see `models.inference.model.Model`.
-
-This module is the only one that imports onnxruntime, and is imported only when such a network
-is loaded. The package's own `CSmask` is not used: it loads the network anew for every image,
-takes 16 tiles where 9 cover it, and gives classes without their probability.
-"""
+"""CsmaskModel: a network of ukis-csmask with its card; only this module imports onnxruntime."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,7 +30,7 @@ _CLASSES = 3
 
 @dataclass(frozen=True)
 class CsmaskModel:
-    """A network of ukis-csmask, its card and what to make of its answer."""
+    """A network of ukis-csmask; the package's own `CSmask` gives no probabilities."""
 
     card: ModelCard
     architecture: CsmaskArchitecture
@@ -63,11 +58,7 @@ class CsmaskModel:
         return NO_STATISTICS
 
     def predict(self, batch: Sequence[Inputs], statistics: SceneStatistics) -> FloatArray:
-        """Answer a batch of windows; see `models.inference.model.Model.predict`.
-
-        Windows of finer pixels are averaged to about the resolution of the card first: at the
-        10 m of Sentinel-2 the same networks take flood water for shadow.
-        """
+        """Answer windows, averaged to the card's resolution: at 10 m flood is taken for shadow."""
         del statistics
         return np.stack([self._answer(inputs) for inputs in batch])
 
@@ -88,10 +79,7 @@ class CsmaskModel:
         return np.where(usable, fine, np.float32(np.nan))
 
     def _classes(self, reflectance: FloatArray) -> FloatArray:
-        """Return the probability of each class, (3, rows, cols), blended over windows.
-
-        The network takes squares of one size; a smaller image is mirrored at its edges.
-        """
+        """Return the probabilities, (3, rows, cols); small images are mirrored at their edges."""
         (entry,) = self.card.inputs
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (entry.mean, entry.std))
         rows, cols = reflectance.shape[1:]
@@ -122,11 +110,7 @@ class CsmaskModel:
 
 
 def averaged(pixels: FloatArray, valid: BoolArray, *, step: int) -> tuple[FloatArray, BoolArray]:
-    """Return the mean of the valid pixels in blocks of step x step, and where there was one.
-
-    (bands, rows, cols) of blocks, 0 where no pixel was valid, and (rows, cols); blocks at the lower
-    and right edge may be smaller.
-    """
+    """Return block means of valid pixels, (bands, rows, cols), 0 without; and where some are."""
     rows, cols = valid.shape
     edges = ((0, -rows % step), (0, -cols % step))
     values = np.pad(np.where(valid, pixels, np.float32(0)), ((0, 0), *edges))
@@ -136,13 +120,10 @@ def averaged(pixels: FloatArray, valid: BoolArray, *, step: int) -> tuple[FloatA
 
 
 def mirrored(cells: FloatArray, seen: BoolArray) -> FloatArray:
-    """Return cells with what was not seen replaced by the mirror image of what was.
+    """Return cells with what was not `seen`, (rows, cols), filled by the mirror image of what was.
 
-    Filled with 0, as Sentinel-2 does, the network found 43 % of the cloudless Spain chip of
-    Sen1Floods11 in shadow where the chip fills a fifth of a square; filled so, 1 %.
-
-    Args:
-        seen: (rows, cols), True somewhere.
+    Filled with 0, the network found 43 % of the cloudless Spain chip of Sen1Floods11, which fills a
+    fifth of a square, in shadow; filled so, 1 %.
     """
     nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
     shape = np.array(seen.shape)[:, None, None]
@@ -154,7 +135,6 @@ def mirrored(cells: FloatArray, seen: BoolArray) -> FloatArray:
 
 
 def _blocks(pixels: FloatArray, step: int) -> FloatArray:
-    """Return sums over blocks."""
     bands, rows, cols = pixels.shape
     blocks = pixels.reshape(bands, rows // step, step, cols // step, step)
     sums: FloatArray = blocks.sum(axis=(2, 4))

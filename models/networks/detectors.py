@@ -62,7 +62,6 @@ class Detector(ABC):
     parameters: DetectorMethod
 
     of_method: ClassVar[dict[type[DetectorMethod], type["Detector"]]] = {}
-    """The detectors there are, by the class of their parameters."""
 
     def __init_subclass__(cls, *, method: type[DetectorMethod], **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -147,10 +146,7 @@ CHANGE = "change of backscatter"
 
 @dataclass(frozen=True)
 class RadarWaterDetector(Detector, method=RadarWater):
-    """Water where the backscatter of one date lies below a threshold.
-
-    A smooth surface mirrors the pulse away from the sensor, and looks dark.
-    """
+    """Water where the backscatter of one date lies below a threshold: smooth surfaces are dark."""
 
     parameters: RadarWater
 
@@ -169,9 +165,8 @@ class RadarWaterDetector(Detector, method=RadarWater):
 class RadarChangeDetector(Detector, method=RadarChange):
     """Flood where there is water after, none before, and the backscatter fell.
 
-    The three are joined as fuzzy sets, by the least of their degrees (Twele et al. 2016,
-    doi:10.1080/01431161.2016.1192304, join theirs by a mean): water that was there before
-    is no flood, however much calmer it lies, nor is ground that was as dark before.
+    Joined as fuzzy sets, by the least of their degrees (Twele et al. 2016,
+    doi:10.1080/01431161.2016.1192304, join theirs by a mean).
     """
 
     parameters: RadarChange
@@ -199,12 +194,7 @@ class RadarChangeDetector(Detector, method=RadarChange):
 
 
 def _backscatter(raster: Raster, parameters: RadarMethod) -> FloatArray:
-    """Return the backscatter after the speckle filter, dB, (rows, cols).
-
-    Two polarisations are averaged in dB, the logarithm of their product (as the index of
-    Jia et al. 2019, SDWI, takes it): their speckle is independent, wind roughens the one
-    and thermal noise floors the other.
-    """
+    """Return filtered dB, (rows, cols), the mean of polarisations (as SDWI, Jia et al. 2019)."""
     speckle = parameters.speckle
     bands = [
         lee_decibel(

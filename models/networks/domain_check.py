@@ -1,18 +1,15 @@
 """Domain check: does a scene look like the training data?
 
-A card keeps the 1st, 50th and 99th percentile of each band in training. A scene is out where
-its own lie about two deviations of the training away from them: the distance between two
-distributions is the mean difference of their quantiles (Wasserstein; Ramdas et al. 2017,
-doi:10.3390/e19020047), here of the three that are known, band by band, as Rabanser et al. 2019
-(arXiv:1810.11953) compare data with data. It is out, too, where it has hardly any contrast, or
-where a band is nearly one number. An input that is normalised by the scene is compared after
-that, in deviations of the scene: a gain and an offset change nothing.
+A scene is out where its 1st, 50th and 99th percentiles lie about two deviations of the training
+away from those on the card: the mean difference of quantiles (Wasserstein; Ramdas et al. 2017,
+doi:10.3390/e19020047), band by band (Rabanser et al. 2019, arXiv:1810.11953). It is out, too, where
+it has hardly any contrast, or where a band is nearly one number. An input that is normalised by the
+scene is compared in deviations of the scene.
 
-The limits of `DomainLimits` were chosen on single tiles of 256 and 128 pixels, which differ more
-from each other than whole scenes do. Out of the domain by its defaults: 0 of 280 images of
-ombria/test, 5 of 832 of ombria/train, 6 of 244 chips of water_multispectral; of ombria's optical
-images, per cent of 70 tiles: times 10 100; times 3 71 to 100; 8 bits read as reflectance 100. What
-stays within the range of the training is hardly found: an offset of 0.1 4 to 7.
+The limits of `DomainLimits` were chosen on single tiles of 256 and 128 pixels. Out of the domain by
+its defaults: 0 of 280 images of ombria/test, 5 of 832 of ombria/train, 6 of 244 chips of
+water_multispectral; of ombria's optical images, per cent of 70 tiles: times 10 100; times 3 71 to
+100; 8 bits read as reflectance 100; an offset of 0.1 4 to 7.
 """
 
 from collections.abc import Iterator
@@ -41,7 +38,6 @@ class _BandComparison:
     training: Float64Array
     """(3,): those of the training."""
     deviation: float
-    """Of the training."""
     constant: float
     """Share of the values that are one number."""
 
@@ -57,7 +53,6 @@ class _BandComparison:
         return float(self.scene[2] - self.scene[0]) / training if training else np.inf
 
     def text(self, model: str) -> str:
-        """Return both sides in words."""
         scene, training = (
             ", ".join(f"{value:.3g}" for value in values) for values in (self.scene, self.training)
         )
@@ -79,11 +74,8 @@ def checked_statistics(card: ModelCard, sample: ValueSample) -> SceneStatistics:
 
 
 def scenes_out_of_domain(card: ModelCard, sample: ValueSample) -> Iterator[tuple[str, int, str]]:
-    """Yield the scenes that lie outside of the card's domain: name of the input, number as in
-    `geo.types.Raster.origin`, and a sentence that names input, scene, band and both values.
-
-    A card without limits, or an input without statistics, has no domain; a scene of which hardly
-    a pixel was sampled is not judged.
+    """Yield the scenes out of the card's domain: name of the input, number as in
+    `geo.types.Raster.origin`, and why; a scene of which hardly a pixel was sampled is not judged.
     """
     if card.domain is None:
         return
@@ -128,7 +120,6 @@ def _compare(
 def _why(
     bands: list[_BandComparison], limits: DomainLimits, model: str, *, by_scene: bool
 ) -> str | None:
-    """Return what is wrong with a scene, or None where it is trusted."""
     constant = max(bands, key=lambda band: band.constant)
     if constant.constant > limits.max_constant_share:
         return (

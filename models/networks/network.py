@@ -1,7 +1,4 @@
-"""NetworkModel: a network of segmentation-models-pytorch, built and filled from its card.
-
-Only here, in training and in what explains is torch imported, once a network is loaded.
-"""
+"""NetworkModel: a network of segmentation-models-pytorch, built and filled from its card."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -27,16 +24,14 @@ from models.networks.tensors import Inputs, SceneStatistics, sample_values, stac
 
 
 class Siamese(torch.nn.Module):
-    """Joins the features of one encoder on two dates, scale by scale, and decodes them.
+    """Joins the features of one encoder on two dates by 1 x 1 convolutions, and decodes them.
 
-    At every scale a convolution of 1 x 1 joins the features of the image before with how those of
-    the image after differ, as the best of the xView2 challenge did (Durnov 2020,
-    github.com/vdurnov/xview2_1st_place_solution;
-    Khvedchenya 2020, github.com/BloodAxe/xView2-Solution; Daudt et al. 2018, arXiv:1810.08462).
+    As the best of the xView2 challenge did (Durnov 2020,
+    github.com/vdurnov/xview2_1st_place_solution; Khvedchenya 2020,
+    github.com/BloodAxe/xView2-Solution; Daudt et al. 2018, arXiv:1810.08462).
     """
 
     def __init__(self, single: SegmentationModel, *, channels: int) -> None:
-        """Take a network of segmentation-models-pytorch for single images apart."""
         super().__init__()
         self.channels = channels
         self.encoder = single.get_submodule("encoder")
@@ -65,20 +60,13 @@ _ROWS, _COLS = 2, 3
 _MIRRORED = ((), (_COLS,), (_ROWS,), (_ROWS, _COLS))
 _VIEWS = tuple((axes, turned) for turned in (False, True) for axes in _MIRRORED)
 """The eight ways to lay a square on itself: axes that run backwards, and whether rows then become
-columns.
-
-The first 1, 2, 4 and 8 of them are groups: whatever of them is done to the ground, the same
-views are seen, and so the mean turns with it."""
+columns. The first 1, 2, 4 and 8 are groups: the mean turns with the ground."""
 
 
 def averaged(
     network: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, *, symmetries: int
 ) -> torch.Tensor:
-    """Return the mean logits of a network over 1, 2, 4 or 8 views of the same pixels.
-
-    (n, classes, rows, cols) of pixels (n, channels, rows, cols); float32 where there are several
-    views.
-    """
+    """Return the mean logits, (n, classes, rows, cols), of the first `symmetries` of `_VIEWS`."""
     if symmetries == 1:
         return network(pixels)
 
@@ -100,7 +88,6 @@ class NetworkModel:
     network: torch.nn.Module
     device: torch.device
     symmetries: int = 1
-    """Views of a window whose logits are averaged, see `averaged`."""
 
     @classmethod
     def load(cls, ref: CardRef, *, device: str) -> "NetworkModel":
@@ -135,11 +122,7 @@ class NetworkModel:
         return np.where(usable[:, None], out, np.float32(np.nan))
 
     def probabilities(self, pixels: FloatArray) -> FloatArray:
-        """Return calibrated probabilities of stacked windows, float32 (n, classes, rows, cols).
-
-        Args:
-            pixels: (n, channels, rows, cols), see `models.networks.tensors.stack`.
-        """
+        """Return calibrated float32 (n, classes, rows, cols) of pixels as `stack` returns them."""
         rows, cols = pixels.shape[2:]
         logits = self._logits(_padded(pixels, stride=self.card.stride_px))[:, :, :rows, :cols]
         return np.asarray(expit(logits / self._temperature()), np.float32)
@@ -170,12 +153,7 @@ class NetworkModel:
 
 
 def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
-    """Return the network of a card with random weights; nothing is fetched.
-
-    Raises:
-        CardInvalid: where segmentation-models-pytorch does not know the architecture, the
-            encoder or an option.
-    """
+    """Return the network of a card with random weights, or raise CardInvalid; fetches nothing."""
     kinds = smp.MODEL_ARCHITECTURES_MAPPING
     if architecture.arch not in kinds:
         raise CardInvalid(
@@ -209,10 +187,7 @@ def build(architecture: NetworkArchitecture, *, name: str) -> torch.nn.Module:
 
 
 class PixelHead(torch.nn.Module):
-    """Classifies each pixel by its own channels and by a network's features of its surroundings.
-
-    Two convolutions of 1 x 1 over the network's features and the pixel's own channels.
-    """
+    """Classifies each pixel by 1 x 1 convolutions of its channels and a network's features."""
 
     def __init__(self, context: torch.nn.Module, architecture: NetworkArchitecture) -> None:
         super().__init__()
@@ -295,7 +270,6 @@ def device_named(name: str) -> torch.device:
 
 
 def _padded(pixels: FloatArray, *, stride: int) -> FloatArray:
-    """Return windows mirrored at their lower and right edge up to multiples of the stride."""
     rows, cols = (_mirrored(side, stride=stride) for side in pixels.shape[2:])
     if (len(rows), len(cols)) == pixels.shape[2:]:
         return pixels

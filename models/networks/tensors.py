@@ -30,11 +30,9 @@ class Threshold:
     width: float
     """Scale of the logistic around a fixed threshold, in the feature's units."""
     pair: GaussianPair | None = None
-    """The two modes on both sides of an estimated threshold."""
     tiles: int = 0
     """Tiles with two modes that it was estimated from; 0 where it was the scene as a whole."""
     pixels: int = 0
-    """Pixels in the histogram that it was estimated from."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,8 @@ class SceneStatistics:
     levels: Mapping[str, tuple[Level, ...]] = field(default_factory=dict)
     """By input, in the order of its bands, where the card normalises it by the scene."""
     out_of_domain: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By input, the scenes outside of the model's domain (`models.networks.domain_check`): their
-    numbers as in `geo.types.Raster.origin`."""
+    """By input: numbers, as in `geo.types.Raster.origin`, of the scenes out of the domain."""
     notes: tuple[str, ...] = ()
-    """Sentences for the reader of the product, such as that a threshold is the fixed one."""
 
     def threshold(self, feature: str) -> Threshold:
         return next(entry for entry in self.thresholds if entry.feature == feature)
@@ -66,7 +62,6 @@ class SceneStatistics:
 
 
 NO_STATISTICS = SceneStatistics()
-"""The statistics of a model that takes every constant from its card."""
 
 
 Inputs: TypeAlias = Mapping[str, Raster | None]
@@ -74,9 +69,7 @@ Inputs: TypeAlias = Mapping[str, Raster | None]
 
 
 def select(entry: CardInput, raster: Raster) -> FloatArray:
-    """Return the bands of an input in the card's order, (bands, rows, cols), without speckle where
-    the card filters it; `shape_of` has checked that they are there.
-    """
+    """Return an input's bands, (bands, rows, cols), as the card orders and filters them."""
     pixels = raster.pixels[[raster.bands.index(band) for band in entry.bands]]
     if entry.speckle is None:
         return pixels
@@ -85,12 +78,7 @@ def select(entry: CardInput, raster: Raster) -> FloatArray:
 
 
 def shape_of(card: ModelCard, inputs: Inputs) -> tuple[int, int]:
-    """Return (rows, cols) of a window, after checking that it fills the card's inputs.
-
-    Raises:
-        InputsMismatch: where a required input is empty, one is unknown, all are empty, a band is
-            missing, or two rasters lie on different grids.
-    """
+    """Return (rows, cols) of a window; raise InputsMismatch where it does not fit the inputs."""
     names = {entry.name for entry in card.inputs}
     if unknown := sorted(inputs.keys() - names):
         raise InputsMismatch(
@@ -131,10 +119,7 @@ def in_domain(raster: Raster, numbers: Collection[int]) -> Raster:
 
 
 def usable_pixels(card: ModelCard, inputs: Inputs) -> BoolArray:
-    """Return where the model can answer, (rows, cols).
-
-    That is where every required input was observed, and at least one after the event.
-    """
+    """Return (rows, cols), True where all required inputs and one after the event were observed."""
     seen = np.zeros(shape_of(card, inputs), bool)
     required = np.ones_like(seen)
     for entry in card.inputs:
@@ -151,15 +136,10 @@ def usable_pixels(card: ModelCard, inputs: Inputs) -> BoolArray:
 def stack(
     card: ModelCard, batch: Sequence[Inputs], statistics: SceneStatistics = NO_STATISTICS
 ) -> FloatArray:
-    """Return windows of one shape as (n, channels, rows, cols), normalised by the card.
+    """Return windows of one shape as (n, channels, rows, cols), normalised by the card or scene.
 
-    The channels are the bands of the inputs in the card's order, then, where the card asks
-    for them, one channel an input that is 1 where it was observed. Pixels that were not, and
-    inputs without an image, are 0, the mean in training. The constants are the card's own or,
-    where it says so, those of the whole scene: never of the window.
-
-    Raises:
-        InputsMismatch: where a window does not fill the inputs, or the shapes differ.
+    The channels are the bands of the inputs in the card's order, then, where the card asks for
+    them, one an input that is 1 where it was observed. What was not is 0, the mean in training.
     """
     require_one_shape(card, batch)
     return np.stack([_channels(card, inputs, statistics) for inputs in batch])
@@ -237,7 +217,6 @@ class Plausible:
     reach: tuple[float, float]
     """The least value must lie below the first, the greatest above the second."""
     hint: str
-    """What it probably is otherwise."""
 
 
 PLAUSIBLE: dict[Physical, Plausible] = {
@@ -301,14 +280,7 @@ class ValueSample:
 def sample_values(
     card: ModelCard, samples: Iterable[Inputs], *, also: Callable[[Inputs], None] = lambda _: None
 ) -> ValueSample:
-    """Return a sample of windows, once each fills the inputs and the values suit the units.
-
-    Args:
-        also: called with each window, as the samples are read once.
-
-    Raises:
-        InputsMismatch: where they do not.
-    """
+    """Return a sample of windows, each given to `also` too; or raise InputsMismatch."""
     values = ValueSample(card)
     for inputs in samples:
         shape_of(card, inputs)
@@ -340,13 +312,7 @@ _TAILS = (2.0, 98.0)
 def scene_levels(
     card: ModelCard, sample: ValueSample, *, without: Mapping[str, tuple[int, ...]] | None = None
 ) -> dict[str, tuple[Level, ...]]:
-    """Return the levels of the inputs that the card normalises by the scene.
-
-    An input without one observed value has none.
-
-    Args:
-        without: by input, numbers of the scenes that are not measured.
-    """
+    """Return levels of the observed inputs normalised by the scene; `without`: scenes left out."""
 
     def level(row: FloatArray) -> Level:
         values = row[np.isfinite(row)]
@@ -370,14 +336,9 @@ def raster_without_location(
     source: str,
     pixel_m: float = 1.0,
 ) -> Raster:
-    """Return physical pixels that are not georeferenced as a raster.
+    """Return physical pixels, (bands, rows, cols), without georeference as a raster.
 
     Its grid only says that the images of a sample belong together, and the size of a pixel.
-
-    Args:
-        pixels: (bands, rows, cols).
-        valid: (rows, cols).
-        source: name of the sample or the photo.
     """
     usable = valid & np.isfinite(pixels).all(axis=0)
     return Raster(

@@ -53,7 +53,6 @@ class TileHistograms:
         return self._from_tiles(counts)
 
     def _from_tiles(self, counts: Float64Array) -> tuple[Threshold, tuple[str, ...]]:
-        """Return the threshold of the tiles with two modes, or of the scene as a whole."""
         chosen = self._two_sided(counts)
         pool = (counts[chosen] if chosen.any() else counts).sum(axis=0)
         modes = two_modes(pool, self._edges)
@@ -83,7 +82,6 @@ class TileHistograms:
         return np.asarray(_apart(modes, self._rule) & (middle >= low) & (middle <= high))
 
     def _fallback(self, value: float | None, why: str) -> tuple[Threshold, tuple[str, ...]]:
-        """Return the fixed threshold, or none, and the sentence that says why."""
         if value is None:
             none = Threshold(self._feature, None, "none", self._rule.width)
             return none, (f"{self._feature} {why}; nothing was found by it.",)
@@ -92,11 +90,9 @@ class TileHistograms:
 
 
 def probability_above(threshold: Threshold, values: FloatArray) -> FloatArray:
-    """Return the probability of the class above a threshold, 0.5 at the threshold itself.
+    """Return the probability of the class above a threshold: 0.5 at it, 0 without one, NaN of NaN.
 
-    Where the threshold was estimated, the posterior of the two modes, its prior moved so that
-    they are as likely at the threshold; else a logistic. NaN stays NaN; 0 where there is no
-    threshold.
+    The posterior of two estimated modes, its prior moved to the threshold; or else a logistic.
     """
     if threshold.value is None:
         return np.where(np.isnan(values), values, np.float32(0))
@@ -120,10 +116,7 @@ def _apart(modes: Modes, rule: ThresholdRule) -> BoolArray:
 
 
 def _histograms(values: FloatArray, *, edges: Float64Array, tile_px: int) -> Float64Array:
-    """Return the histogram of each tile that is observed well enough, (tiles, bins).
-
-    Values beyond the edges count in the outermost bins.
-    """
+    """Return histograms of the tiles observed well enough, (tiles, bins); ends take the rest."""
     tile = block_numbers((values.shape[0], values.shape[1]), side=tile_px)
     tiles, bins = int(tile[-1, -1]) + 1, len(edges) - 1
     finite = np.isfinite(values)
