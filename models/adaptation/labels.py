@@ -97,7 +97,7 @@ def read_labels(path: Path, area: AreaOfInterest, vocabulary: Vocabulary) -> Lab
 
 
 def require_file(path: Path) -> None:
-    """Raise LabelsInvalid where there is no file of labels, before anything else is read."""
+    """Raise LabelsInvalid where there is no file of labels."""
     if not path.is_file():
         raise LabelsInvalid(f"there is no file of labels at {path}; check the path")
 

@@ -90,7 +90,7 @@ def adapt_logits(
 def _adapt_logit(
     rows: LabelledRows, logit: int, parent: Float64Array
 ) -> tuple[Float64Array, float | None, Float64Array]:
-    """Take the fit nearest to the parent of those as good as the best, if better than the parent."""
+    """Take the fit nearest to the parent of those as good as the best, if it beats the parent."""
     kept = rows.design @ parent
     answers = rows.answers[:, logit]
     answers = answers[np.isfinite(answers)]

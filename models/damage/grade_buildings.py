@@ -53,7 +53,7 @@ class GraderDomain:
     """Whether the buildings are: then every scene is."""
 
     def reason(self, before: Ids, after: Ids, scenes: tuple[Ids, Ids]) -> str | None:
-        """Return why a building that scenes of these ids show is not graded, if so."""
+        """Return why a building that scenes of these ids show has no grade, None if it may have."""
         why = REASONS[Label.OUT_OF_DOMAIN]
         if self.buildings_outside:
             return why
