@@ -10,8 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from flows.config import RequestInvalid, Settings
 from flows.mapping.plan import MapPlan, find_scenes, make_plan
 from flows.mapping.steps import given_footprints
-from flows.reports.cost import Meter
-from flows.reports.progress import Progress
+from flows.reports.progress import Meter, Progress
 from flows.request import MapRequest, Spec, comma_separated, described, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.scenes.source import Clouds, Preference

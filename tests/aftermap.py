@@ -76,7 +76,7 @@ def started(*arguments: object, home: Path) -> Iterator["subprocess.Popen[str]"]
 
 
 def _command(arguments: Sequence[object]) -> list[str]:
-    return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "flows.cli.app", *map(str, arguments)]
 
 
 def _environment(home: Path) -> dict[str, str]:

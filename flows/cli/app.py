@@ -191,3 +191,7 @@ def _is_table(value: object) -> TypeGuard[list[dict[str, object]]]:
 
 def _cell(value: object) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

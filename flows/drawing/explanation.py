@@ -16,7 +16,6 @@ from odc.geo.geobox import GeoBox
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
-from flows.drawing.frame import View, ground_width_m
 from flows.drawing.layout import (
     BODY,
     DPI,
@@ -27,7 +26,9 @@ from flows.drawing.layout import (
     SUBTITLE,
     TITLE,
     Column,
+    View,
     draw_polygons,
+    ground_width_m,
     new_figure,
     style,
 )

@@ -14,7 +14,6 @@ from matplotlib_scalebar.scalebar import ScaleBar
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
 
-from flows.drawing.frame import View, ground_width_m, latitude_ticks, longitude_ticks, north_angle
 from flows.drawing.layout import (
     BODY,
     DPI,
@@ -25,9 +24,14 @@ from flows.drawing.layout import (
     TITLE,
     Column,
     LegendRow,
+    View,
     draw_polygons,
     draw_theme,
+    ground_width_m,
+    latitude_ticks,
+    longitude_ticks,
     new_figure,
+    north_angle,
     of_symbol,
     style,
 )

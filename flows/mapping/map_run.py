@@ -13,8 +13,7 @@ from flows.mapping.photo_plan import PhotoPlan, find_photos, plan_photos
 from flows.mapping.plan import MapPlan, find_scenes, make_plan
 from flows.mapping.publish import Manifest, find_published, open_store, publish
 from flows.mapping.records import Published
-from flows.reports.cost import Meter
-from flows.reports.progress import Progress, reporting
+from flows.reports.progress import Meter, Progress, reporting
 from flows.request import MapRequest
 from geo.store.store import Workspace
 

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from flows.mapping.plan import MapPlan, Plan
 from flows.mapping.records import Published, manifest_of, origins_of, read_published
-from flows.reports.cost import Meter
+from flows.reports.progress import Meter
 from flows.reports.summary import Summary
 from flows.request import MapRequest
 from geo.store.stac import rebuild

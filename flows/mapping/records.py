@@ -13,7 +13,7 @@ from geo.store.store import LocalStore
 
 if TYPE_CHECKING:
     from flows.mapping.plan import Plan
-    from flows.reports.cost import Cost
+    from flows.reports.progress import Cost
     from flows.reports.summary import PhotoSummary, Summary
     from flows.request import SourceSpec
     from geo.scenes.scene import Scene

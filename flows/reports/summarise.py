@@ -27,8 +27,8 @@ from models.inference.map_scenes import Mapped
 from models.inference.scene_inputs import CrossCheck
 
 if TYPE_CHECKING:
-    from flows.mapping.building_files import BuildingsRecord
     from flows.mapping.plan import MapPlan
+    from flows.mapping.steps import BuildingsRecord
 
 
 Frames: TypeAlias = Mapping[str, pd.DataFrame]

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from shapely.geometry.base import BaseGeometry
 
 from flows.config import RequestInvalid
-from flows.drawing.frame import round_down
+from flows.drawing.layout import round_down
 from flows.reports.text import dates_text
 from flows.review.answers import COLUMNS, RECORD, TABLE, SampleRecord, published_grades
 from flows.review.product_inputs import InputPaths, product_grid, product_scenes

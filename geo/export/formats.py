@@ -165,7 +165,7 @@ FORMATS: dict[str, Format] = {
         "layers/{name}.geojson", "GeoJSON", "application/geo+json", "data", _geojson
     ),
     "layer-qml": Format(
-        "layers/{name}.qml", "QGIS style, applied to the GeoJSON beside it", _QML, "style", _style(qml)
+        "layers/{name}.qml", "QGIS style of the GeoJSON beside it", _QML, "style", _style(qml)
     ),
     "geopackage": Format(
         "layers.gpkg", "GeoPackage of all layers, styles inside",

@@ -58,7 +58,7 @@ def side_of(path: Path, content: bytes | None = None) -> int:
         ) from error
     if kind in _END_OF and _END_OF[kind] not in data[-64:]:
         raise SceneUnreadable(
-            f"the tile {path} is truncated; fetch it again, or remove it and its area counts as not "
+            f"the tile {path} is truncated; fetch it again, or remove it: its area is then not "
             "observed"
         )
     if mode not in _MODES:

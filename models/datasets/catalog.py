@@ -8,10 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validato
 
 from geo.scenes.sensors import SENSORS
 from models.datasets.base import LabelledSet, split_fold
-from models.datasets.chips import open_on_cloud_n, open_sen1floods11
+from models.datasets.chips import open_ombria, open_on_cloud_n, open_sen1floods11
 from models.datasets.footprints import Bounds, open_footprints
 from models.datasets.image_mask_pairs import open_pairs
-from models.datasets.ombria import open_ombria
 from models.datasets.xbd import PIXEL_M, DamageTiles, building_pixels, open_xbd
 from models.errors import DataInvalid
 

@@ -8,8 +8,14 @@ import numpy as np
 
 from geo.scenes.scene import Phase
 from geo.scenes.sensors import SENSORS, Family, to_decibel, to_physical
-from models.datasets.base import ImageKind, LabelledSet, Sample
-from models.datasets.image_files import read_mask, read_pixels, require_one_shape
+from models.datasets.base import (
+    ImageKind,
+    LabelledSet,
+    Sample,
+    read_mask,
+    read_pixels,
+    require_one_shape,
+)
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 

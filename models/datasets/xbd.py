@@ -19,8 +19,15 @@ from geo.scenes.scene import Phase
 from geo.types import CodeArray, FloatArray, Int32Array, ObjectArray, Raster
 from models.cards.inputs import UNCLASSIFIED
 from models.damage.grader import GRADES
-from models.datasets.base import FileSet, ImageKind, LabelledSet, Sample
-from models.datasets.image_files import read_codes, read_pixels, require_one_shape
+from models.datasets.base import (
+    FileSet,
+    ImageKind,
+    LabelledSet,
+    Sample,
+    read_codes,
+    read_pixels,
+    require_one_shape,
+)
 from models.errors import DataInvalid
 from models.networks.tensors import raster_without_location
 

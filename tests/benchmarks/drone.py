@@ -55,7 +55,7 @@ def benchmark() -> str:
 
 def _row(picture: Orthophoto, store: Path) -> list[str]:
     taken = watch(
-        sys.executable, "-m", "flows.cli", "map", "--direct", "--quiet", "--event", "benchmark",
+        sys.executable, "-m", "flows.cli.app", "map", "--direct", "--quiet", "--event", "benchmark",
         "--hazard", "flood", "--after", picture.path, "--store", store,
     )  # fmt: skip
     (product,) = store.glob("events/*/products/*")

@@ -59,7 +59,7 @@ def benchmark() -> str:
 
 def _row(case: Case, store: Path) -> list[str]:
     report = store / "steps.json"
-    module = ["flows.cli"] if case.flow else ["tests.benchmarks.walked", report]
+    module = ["flows.cli.app"] if case.flow else ["tests.benchmarks.walked", report]
     # Prefect's database is kept: making it takes longer than many a map.
     home = {"AFTERMAP_HOME": str(folder() / "home")}
     taken = watch(sys.executable, "-m", *module, *_command(case, store), env=home)

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geo.types import FloatArray, Int32Array
-from models.datasets.image_files import read_pixels
+from models.datasets.base import read_pixels
 
 ALIKE = 0.35
 """Least correlation of what two images share at their best shift. Of the 29,646 pairs of chips of

@@ -74,7 +74,7 @@ def _cost(taken: Taken) -> Sequence[str]:
 def _mapped(store: Path, hazard: str, *arguments: object) -> tuple[Taken, dict, Path]:
     """Run one command, and return what it took, its summary, and its product."""
     taken = watch(
-        sys.executable, "-m", "flows.cli", "map", "--direct", "--quiet", "--event", "benchmark",
+        sys.executable, "-m", "flows.cli.app", "map", "--direct", "--quiet", "--event", "benchmark",
         "--hazard", hazard, "--store", store, *arguments,
     )  # fmt: skip
     (product,) = store.glob("events/*/products/*")

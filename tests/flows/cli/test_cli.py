@@ -268,7 +268,7 @@ def test_commands_that_compute_nothing_start_at_once(command: str, tmp_path: Pat
 
 
 def test_output_that_nobody_reads_ends_quietly(demo: Demo) -> None:
-    pipe = f"{sys.executable} -m flows.cli products --store {demo.store} --json | true"
+    pipe = f"{sys.executable} -m flows.cli.app products --store {demo.store} --json | true"
     done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=True)
     assert done.stderr == ""
 

@@ -23,8 +23,15 @@ from pyproj import CRS, Geod, Proj, Transformer
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from flows.drawing.frame import View, latitude_ticks, longitude_ticks, north_angle, round_down
-from flows.drawing.layout import text_px, wrapped
+from flows.drawing.layout import (
+    View,
+    latitude_ticks,
+    longitude_ticks,
+    north_angle,
+    round_down,
+    text_px,
+    wrapped,
+)
 from flows.drawing.map import UNSEEN, MapPicture, Quicklook, compose, draw_map
 from geo.export.styles import THEMES, rgb
 

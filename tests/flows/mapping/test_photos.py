@@ -1,4 +1,4 @@
-"""Photos without georeference, through the command line: masks, a summary of each, honest positions."""
+"""Photos without georeference, through the command line: masks, summaries, positions."""
 
 import csv
 import json

@@ -70,7 +70,8 @@ def test_a_new_hazard_is_one_entry_in_one_file() -> None:
     assert json.loads(run.stdout) == {
         "form": True, "card": True, "schema": True, "markdown": True,
         "event_type": "2-Volcanic Activity", "qml": True, "sld": True, "maplibre": True,
-        "class_raster": "Lava flow", "class_colour": "#aa0011", "models": ["nbr-change", "ndvi-change"],
+        "class_raster": "Lava flow", "class_colour": "#aa0011",
+        "models": ["nbr-change", "ndvi-change"],
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio.transform import from_origin
 
-from models.datasets.ombria import KINDS
+from models.datasets.chips import KINDS
 
 RNG = np.random.default_rng(5)
 

@@ -18,7 +18,7 @@ from geo.types import block_numbers
 from geo.vector.hazards import Hazard
 from models.cards.card import ModelCard
 from models.cards.registry import all_cards, find
-from models.datasets.ombria import open_ombria
+from models.datasets.chips import open_ombria
 from models.inference.cross_check import BLOCK_PX, _contradicted, cross_checked
 from models.inference.model import load_model
 from models.inference.scene_inputs import CrossCheck, Prediction, read, reader_for

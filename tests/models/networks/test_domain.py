@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from models.cards.card import ModelCard
 from models.cards.inputs import BandStatistics
 from models.cards.registry import find
-from models.datasets.chips import open_sen1floods11
-from models.datasets.ombria import open_ombria
+from models.datasets.chips import open_ombria, open_sen1floods11
 from models.networks.domain_check import checked_statistics, scenes_out_of_domain
 from models.networks.tensors import ValueSample
 from tests.models.conftest import make_raster, network_card
