@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from enum import StrEnum
 from pathlib import Path
-
-from shapely.geometry.base import BaseGeometry
+from typing import TYPE_CHECKING
 
 from geo.errors import SourceInvalid
 from geo.scenes.metadata import PARENTS
 from geo.scenes.radiometry import Colours
 from geo.scenes.sensors import Backscatter, Sensor, Units, sensor_named
 from geo.scenes.source import NO_GEOREFERENCE, Georeference, Preference
+
+if TYPE_CHECKING:  # `aftermap models` lists without it
+    from shapely.geometry.base import BaseGeometry
 
 
 class Phase(StrEnum):
@@ -36,7 +38,7 @@ class Asset:
     """Band number in the file, from 1."""
     georeference: Georeference = NO_GEOREFERENCE
     """Beside the file, for a file that has none of its own."""
-    footprint: BaseGeometry | None = field(default=None, compare=False)
+    footprint: "BaseGeometry | None" = field(default=None, compare=False)
     """Of one tile of many that are one scene, lon-lat; None where the scene's is the file's."""
 
 
@@ -54,7 +56,7 @@ class Scene:
     phase: Phase
     taken: datetime | None
     """Acquisition time, UTC; None: not known. Midnight exactly: the time of day is not known."""
-    footprint: BaseGeometry
+    footprint: "BaseGeometry"
     """Extent of the pixels, lon-lat WGS 84."""
     assets: tuple[Asset, ...]
     units: Units
