@@ -11,7 +11,7 @@ from flows.config import RequestInvalid, Settings
 from flows.mapping.plan import MapPlan, find_scenes, make_plan
 from flows.mapping.steps import given_footprints
 from flows.reports.progress import Meter, Progress
-from flows.request import MapRequest, Spec, comma_separated, described, make_request
+from flows.request import MapRequest, Spec, checked, comma_separated, described, make_request
 from geo.imagery.dataset import fixed_block_cache
 from geo.scenes.source import Clouds, Preference
 from models.adaptation.adapt import (
@@ -97,9 +97,10 @@ class EvaluateRequest(BaseModel):
     @property
     def options(self) -> SetOptions:
         """What the files of pairs cannot say of themselves."""
-        return SetOptions(
-            sensor=self.sensor, bands=self.bands, block=self.block, groups=self.groups
-        )
+        given = {
+            "sensor": self.sensor, "bands": self.bands, "block": self.block, "groups": self.groups
+        }  # fmt: skip
+        return checked(lambda: SetOptions.model_validate(given))
 
     @property
     def title(self) -> str:

@@ -142,7 +142,9 @@ def _from_json(data: bytes) -> list[Rings]:
     try:
         # Integers as floats: one of a thousand digits becomes infinite, and is refused below.
         value = json.loads(data.decode("utf-8-sig"), parse_int=float)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise AreaInvalid(f"the area is nested too deep for GeoJSON; give {_FORMS}") from error
+    except ValueError as error:
         raise AreaInvalid(f"the area is not JSON: {error}; give {_FORMS}") from error
     return [_box(value)] if isinstance(value, list) else _from_mapping(value)
 

@@ -271,7 +271,7 @@ AREAS = {
     "no file": ("nowhere.geojson", "No such file"),
     "half of JSON": ('{"type": "Polygon", "coordi', "is not JSON"),
     "not closed": (polygon(SQUARE[:-1]), "is not closed"),
-    "nested deep": ("[" * 100_000 + "]" * 100_000, "nested 100,000 deep"),
+    "nested deep": ("[" * 100_000 + "]" * 100_000, "nested too deep"),
     "many vertices": (polygon([[15 + i / 1e6, 50.9] for i in range(11_000)]), "11,000 vertices"),
 }
 
@@ -290,7 +290,7 @@ def test_a_bomb_of_an_area_in_a_file(
     bombs = {
         "wide.geojson": (polygon([[15 + i / 1e6, 50.9] for i in range(150_000)]), "vertices"),
         "large.geojson": (polygon(SQUARE) + " " * 6_000_000, "more than 5 MB"),
-        "deep.geojson": ('{"a":' * 70_000, "nested 70,000 deep"),
+        "deep.geojson": ('{"a":' * 70_000, "nested too deep"),
         "number.geojson": (polygon(SQUARE).replace("15.1", "1" * 1_000_000), "finite"),
     }
     for name, (text, words) in bombs.items():
@@ -373,7 +373,7 @@ REQUESTS = {
     "wrong hazard": (json.dumps({**REQUEST, "hazard": "x"}).encode(), ["hazard", "'flood'"]),
     "box of three": (json.dumps({**REQUEST, "area": [1, 2, 3]}).encode(), ["area", "4 numbers"]),
     "box of words": (json.dumps({**REQUEST, "area": list("abcd")}).encode(), ["area"]),
-    "bomb": (json.dumps({**REQUEST, "area": "[" * 10_000}).encode(), ["nested 10,000 deep"]),
+    "bomb": (json.dumps({**REQUEST, "area": "[" * 10_000}).encode(), ["nested too deep"]),
     "deep": (b'{"event": ' + b"[" * 100_000, ["request.json is not valid"]),
 }
 

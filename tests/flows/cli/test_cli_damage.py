@@ -70,7 +70,7 @@ def test_evaluate_prints_a_table(model, folder, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--split", "moon"], "xbd has the splits all, tiles, the events made-storm"),
+        (["--split", "moon"], "xbd has the splits and events all, made-storm, tiles"),
         (["--split", "left-out"], "does not say what it left out"),
         (["--drop", "before"], "xbd is scored with one model, all its images and no --by"),
         (["--by", "tile"], "give --model once and neither --drop nor --by"),

@@ -12,6 +12,7 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import ParameterTypeError
+from prefect.logging.handlers import APILogHandler
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 
@@ -87,6 +88,7 @@ def fail(image: str, store: str) -> str:
 def main(image: str, store: str) -> None:
     """Fail, ask, and tell."""
     said = fail(image, store)
+    APILogHandler().flush()  # the log is sent in batches, by another thread
     with get_client(sync_client=True) as client:
         kept = runs(client)
     form = parameter_schema(map_event).model_dump()

@@ -149,7 +149,7 @@ def test_spain_from_sentinel_2(data_dir: Path, store: Path, home: Path) -> None:
     frame = layer(product, "observed_event")
     assert set(frame["notation"]) == {"Flooded area or standing water"}
     assert set(frame["water_class"]) == {4}
-    assert any("could not be told apart" in note for note in product["summary"]["notes"])
+    assert any("not be distinguished" in note for note in product["summary"]["notes"])
     # A clear sky: what the network of clouds calls a shadow would be the flood.
     assert [scene["clouds"] for scene in product["summary"]["scenes"]] == ["csmask-6b-l1c 1.0.0"]
     assert product["summary"]["analysed_share"] > 0.99
@@ -263,7 +263,7 @@ def test_products_are_listed(joplin: dict[str, Any], store: Path, home: Path) ->
 
 
 def _band(descriptions: tuple[str, ...], phase: str) -> int:
-    return next(i for i, text in enumerate(descriptions) if f"seen {phase} the event" in text)
+    return next(i for i, text in enumerate(descriptions) if f"observed {phase} the event" in text)
 
 
 def _number(description: str, scene: str) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+import shapely
 from PIL import Image
 
 from geo.export.styles import PERCENT_RAMP, THEMES, class_colours, rgb
@@ -139,7 +140,7 @@ def test_layers_are_drawn_in_their_colours(opened: Opened, layer: str, notation:
     widest = frame[frame["notation"] == notation].geometry.iloc[0]
     for polygon in frame[frame["notation"] == notation].geometry:
         widest = max(widest, polygon, key=lambda shape: shape.area)
-    drawn = colour_at(opened, widest.representative_point().coords[0])
+    drawn = colour_at(opened, shapely.maximum_inscribed_circle(widest).coords[0])
     symbol = next(s for s in THEMES[layer].symbols if s.label == notation)
     fill = np.array(rgb(symbol.fill or ""))
     # On white.

@@ -134,7 +134,7 @@ def test_a_card_comes_back_from_its_file(grader):
     ("change", "said"),
     [
         ({"task": "water"}, "a regression on buildings has the task damage|inputs of phase each"),
-        ({"weights_sha256": "0" * 64}, "every number of a regression is on its card"),
+        ({"weights_sha256": "0" * 64}, "has every number on its card"),
         ({"classes": [{"name": "water", "threshold": 0.5}]}, "the task damage has the class"),
     ],
 )

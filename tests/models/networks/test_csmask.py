@@ -196,7 +196,7 @@ def test_cells_are_the_mean_of_what_was_seen_in_them(rows, cols, step, seed):
             "the card has cloud and cloud_shadow in 4",
         ),
         ({"architecture": {"shadow_reach_px": 65}}, "a margin of 65 px on both sides"),
-        ({"resolution_m": None}, "says at which resolution_m"),
+        ({"resolution_m": None}, "one input and a resolution_m"),
         ({"weights_sha256": None}, "needs weights_sha256"),
         ({"task": "water"}, "the task water has the class water"),
     ],
